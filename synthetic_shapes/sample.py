@@ -1,0 +1,69 @@
+"""One seed and one number make one image with its keypoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .background import add_grain, draw_background
+from .canvas import Canvas
+from .primitives import PRIMITIVES
+from .visibility import visible
+
+MIN_SIDE = 48
+"""Smallest height or width (pixels) in which the shapes have room."""
+
+
+@dataclass(frozen=True)
+class ShapeSettings:
+    """What is rendered.
+
+    Args:
+        size: Height and width of the images, in pixels.
+        shapes: Names of the shapes to draw; sample i shows shape number i modulo their count.
+    """
+
+    size: tuple[int, int] = (120, 160)
+    shapes: tuple[str, ...] = tuple(PRIMITIVES)
+
+    def __post_init__(self) -> None:
+        if min(self.size) < MIN_SIDE:
+            raise ValueError(f"size must be at least {MIN_SIDE}x{MIN_SIDE} pixels, got {self.size[0]}x{self.size[1]}")
+        unknown = [name for name in self.shapes if name not in PRIMITIVES]
+        if unknown or not self.shapes:
+            raise ValueError(f"unknown shapes {unknown}: choose from {', '.join(PRIMITIVES)}")
+
+
+def sample_generator(seed: int, stream: str, index: int) -> np.random.Generator:
+    """The generator of sample ``index`` in the named stream of a seed: independent of every other sample's."""
+    return np.random.default_rng([seed, index, *stream.encode()])
+
+
+def render_sample(
+    seed: int, index: int, settings: ShapeSettings | None = None, stream: str = "training"
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Renders sample ``index`` of ``seed``.
+
+    Returns:
+        The image, uint8 (H, W), and its visible keypoints, float32 (N, 2), (x, y) in pixels, the centre of the top-left
+        pixel being (0, 0). Both depend on the arguments alone.
+    """
+    settings = settings or ShapeSettings()
+    return render_shape(
+        settings.shapes[index % len(settings.shapes)], settings.size, sample_generator(seed, stream, index)
+    )
+
+
+def render_shape(
+    shape: str, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Renders one named shape at ``size`` (height, width); returns as ``render_sample`` does."""
+    canvas = Canvas(draw_background(*size, rng))
+    corners = PRIMITIVES[shape](canvas, rng)
+    image = canvas.image()
+    keypoints = corners[visible(image, corners)] if len(corners) else corners
+    if rng.random() < 0.5:
+        image = add_grain(image, rng)
+    return image, keypoints.astype(np.float32)
