@@ -1,0 +1,299 @@
+"""From the network's output to keypoints.
+
+Peaks are chosen on the raw pixel values; those in the border are dropped, after they have suppressed their neighbours,
+so that their shoulders do not become keypoints; each is refined to a sub-pixel position and height, and the height is
+the score; then the threshold and the top-k apply to the score.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from magicpoint.labels import CELL_SIZE, DUSTBIN
+
+# The fit reads a neighbour below this share of its peak as this share: the logarithm of values near zero is noise. A
+# Gaussian keeps all its neighbours above it, and so is recovered exactly, from a sigma of 0.47 pixels upwards.
+FLOOR = 0.01
+LARGEST_RISE = FLOOR**-0.25  # of a peak above its pixel: the parabola along each axis raises it by FLOOR ** (-1 / 8)
+ROUNDING = 1e-4  # room for a softmax or a mean that comes out above 1
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeSettings:
+    """How a heatmap becomes keypoints.
+
+    Args:
+        nms_radius: A keypoint suppresses the weaker ones up to this many pixels away in x and in y; 0 suppresses none.
+        threshold: A keypoint is kept where its score, in [0, 1], is larger than this.
+        border: Keypoints whose peak lies in this many pixels at each side of the image are dropped.
+        max_keypoints: At most this many keypoints of an image are kept, the best by score; null keeps all.
+        subpixel: Fit the position and the height of each peak between the pixels; otherwise they are its pixel's.
+    """
+
+    nms_radius: int = 4
+    threshold: float = 0.015
+    border: int = 4
+    max_keypoints: int | None = None
+    subpixel: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("nms_radius", "border"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0.0 <= self.threshold < 1.0:
+            raise ValueError(f"threshold must be in [0, 1), got {self.threshold}")
+        if self.max_keypoints is not None and self.max_keypoints < 1:
+            raise ValueError(f"max_keypoints must be 1 or more, or None for all, got {self.max_keypoints}")
+
+
+def logits_to_heatmap(logits: Tensor) -> Tensor:
+    """Softmax over each cell, its dustbin dropped, the cells laid out as pixels (SuperPoint, section 3.2).
+
+    Args:
+        logits: (B, 65, Hc, Wc) of any floating type; channel c < 64 is the pixel at row c // 8, column c % 8 of its
+            cell, channel 64 the dustbin.
+
+    Returns:
+        (B, 8 Hc, 8 Wc) float32 in [0, 1]; the pixels of a cell sum to 1 less its dustbin.
+
+    Raises:
+        ValueError: `logits` is not (B, 65, Hc, Wc).
+    """
+    if logits.ndim != 4 or logits.shape[1] != DUSTBIN + 1:
+        raise ValueError(f"logits must have shape (B, {DUSTBIN + 1}, Hc, Wc), got {tuple(logits.shape)}")
+    return F.pixel_shuffle(logits.float().softmax(dim=1)[:, :DUSTBIN], CELL_SIZE).squeeze(1)
+
+
+def non_maximum_suppression(heatmap: Tensor, radius: int, threshold: float = 0.0) -> Tensor:
+    """Mark the peaks that greedy selection by value keeps.
+
+    The pixels are visited from the largest value to the smallest, equal values in raster order (the upper row first,
+    in a row the left pixel first). A pixel is kept unless it lies in the square of 2 radius + 1 pixels around one that
+    was kept before it. So a plateau is reduced to single pixels. A pixel at or below the threshold neither is a peak
+    nor can it suppress one above it. The result is the same on every device.
+
+    Args:
+        heatmap: (B, H, W) floating, not NaN.
+        radius: In pixels, 0 or more.
+        threshold: 0 or more.
+
+    Returns:
+        bool (B, H, W).
+
+    Raises:
+        ValueError: The shape, radius or threshold is none of these.
+    """
+    if heatmap.ndim != 3:
+        raise ValueError(f"heatmap must have shape (B, H, W), got {tuple(heatmap.shape)}")
+    if radius < 0 or not threshold >= 0:
+        raise ValueError(f"radius and threshold must be 0 or more, got {radius} and {threshold}")
+    peaks = torch.zeros(heatmap.shape, dtype=torch.bool, device=heatmap.device)
+    peaks[_find_peaks(heatmap.detach().float(), radius, threshold).unbind(1)] = True
+    return peaks
+
+
+def _find_peaks(heatmap: Tensor, radius: int, threshold: float) -> Tensor:
+    """The peaks as int64 (N, 3): image, row, column, in raster order."""
+    if radius == 0:
+        return (heatmap > threshold).nonzero()
+    if heatmap.device.type != "cpu":
+        return _peaks_by_pooling(heatmap, radius, threshold).nonzero()
+    images = enumerate(heatmap.contiguous().numpy())
+    flat = [_peaks_by_visiting(image, radius, threshold) + b * image.size for b, image in images]
+    return torch.from_numpy(np.stack(np.unravel_index(np.concatenate(flat), heatmap.shape), axis=1))
+
+
+def _peaks_by_visiting(image: npt.NDArray[np.float32], radius: int, threshold: float) -> npt.NDArray[np.int64]:
+    """Raster indices of the peaks of one (H, W): the clear ones at once, then one visit to each pixel left over."""
+    height, width = image.shape
+    side = 2 * radius + 1
+    clear = _first_of_their_square(image, radius) & (image > threshold)
+    covered = cv2.dilate(clear.view(np.uint8), np.ones((side, side), np.uint8)) > 0
+    candidates = np.flatnonzero((image > threshold) & ~covered)
+    # Positive floats order as their bits do: one integer holds the value and, below it, the raster index for ties.
+    bits = image.ravel()[candidates].view(np.uint32)
+    keys = np.sort((~bits).astype(np.uint64) << np.uint64(32) | candidates.astype(np.uint64))
+    rows, columns = np.divmod((keys & np.uint64(0xFFFFFFFF)).astype(np.int64), width)
+
+    stride = width + 2 * radius
+    suppressed = bytearray((height + 2 * radius) * stride)
+    squares = np.frombuffer(suppressed, np.uint8).reshape(-1, stride)
+    kept = []
+    for place in ((rows + radius) * stride + columns + radius).tolist():
+        if not suppressed[place]:
+            row, column = place // stride - radius, place % stride - radius
+            squares[row : row + side, column : column + side] = 1
+            kept.append(row * width + column)
+    return np.sort(np.concatenate((np.flatnonzero(clear), np.array(kept, dtype=np.int64))))
+
+
+def _first_of_their_square(image: npt.NDArray[np.float32], radius: int) -> npt.NDArray[np.bool_]:
+    """Whether greedy selection visits a pixel before all others of its square: none larger, none equal before it."""
+    side = 2 * radius + 1
+    first: npt.NDArray[np.bool_] = image == cv2.dilate(image, np.ones((side, side), np.uint8))
+    # With the anchor at its end, the window ends at its pixel; shifted by one it ends just before.
+    above = cv2.dilate(image, np.ones((radius, side), np.uint8), anchor=(radius, radius - 1))
+    first[1:] &= image[1:] > above[:-1]
+    left = cv2.dilate(image, np.ones((1, radius), np.uint8), anchor=(radius - 1, 0))
+    first[:, 1:] &= image[:, 1:] > left[:, :-1]
+    return first
+
+
+def _peaks_by_pooling(heatmap: Tensor, radius: int, threshold: float) -> Tensor:
+    """The same as a bool (B, H, W) without leaving the device: rounds of max-pooling until no pixel is left."""
+    side = 2 * radius + 1
+    left_over = heatmap.where(heatmap > threshold, 0)[:, None]
+    peaks = torch.zeros_like(left_over, dtype=torch.bool)
+    while bool(left_over.any()):
+        rows = F.max_pool2d(left_over, (1, side), stride=1, padding=(0, radius))
+        square = F.max_pool2d(rows, (side, 1), stride=1, padding=(radius, 0))
+        above = F.max_pool2d(F.pad(rows, (0, 0, radius, -1)), (radius, 1), stride=1)
+        left = F.max_pool2d(F.pad(left_over, (radius, -1)), (1, radius), stride=1)
+        first = (left_over > 0) & (left_over == square) & (left_over > above) & (left_over > left)
+        peaks |= first
+        left_over = left_over.where(F.max_pool2d(first.float(), side, stride=1, padding=radius) == 0, 0)
+    return peaks[:, 0]
+
+
+def _refine(heatmap: Tensor, usable: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
+    """Sub-pixel positions (N, 2) xy and heights (N,) of peaks (N, 3), by a parabola in log h along x and along y.
+
+    The logarithm of a Gaussian is a parabola, and that of an isotropic one is a sum of one in x and one in y. So three
+    samples along each axis give its centre and its height exactly. A full quadratic would need the four diagonal
+    neighbours, which add nothing for such a peak and are its smallest and so noisiest samples.
+
+    The position stays on the pixel along an axis on which it is no maximum (the shoulder of a suppressed peak), on
+    which both neighbours equal it, or on which a neighbour lies outside the image or the mask. Elsewhere the fit
+    cannot move it by more than half a pixel.
+    """
+    # One row and column more at each side, and -1 where there is no sample, spare the question of the image's edge.
+    samples = F.pad(heatmap.where(usable, -1.0), (1, 1, 1, 1), value=-1.0)
+    image, row, column = peaks.unbind(1)
+    peak = heatmap[image, row, column]
+    height = peak.log()
+    offsets = []
+    for step_x, step_y in ((1, 0), (0, 1)):
+        before = samples[image, row + 1 - step_y, column + 1 - step_x]
+        after = samples[image, row + 1 + step_y, column + 1 + step_x]
+        # Relative to the peak: log h(t) / h(0) = slope t + bend t² / 2.
+        left = (before / peak).clamp_min(FLOOR).log()
+        right = (after / peak).clamp_min(FLOOR).log()
+        slope, bend = (right - left) / 2, right + left
+        fits = (before >= 0) & (after >= 0) & (left <= 0) & (right <= 0) & (bend < 0)
+        offset = torch.where(fits, -slope / bend, 0.0)
+        height = height + offset * slope / 2
+        offsets.append(offset)
+    keypoints = torch.stack((column + offsets[0], row + offsets[1]), dim=1)
+    return keypoints, height.exp().clamp(max=1.0)
+
+
+def _usable_pixels(
+    heatmap: Tensor, image_sizes: Sequence[tuple[int, int]] | None, valid_mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The (W, H) of each image, int64 (B, 2), and the pixels inside it and inside the mask, bool (B, H, W)."""
+    batch, height, width = heatmap.shape
+    true_sizes = [(width, height)] * batch if image_sizes is None else image_sizes
+    if len(true_sizes) != batch or any(not (1 <= w <= width and 1 <= h <= height) for w, h in true_sizes):
+        raise ValueError(f"image_sizes must be {batch} times (W, H) within {(width, height)}, got {image_sizes}")
+    sizes = torch.tensor(true_sizes, dtype=torch.int64, device=heatmap.device)
+    columns = torch.arange(width, device=heatmap.device) < sizes[:, :1]
+    rows = torch.arange(height, device=heatmap.device) < sizes[:, 1:]
+    usable = rows[:, :, None] & columns[:, None, :]
+    if valid_mask is not None:
+        expected, got = (torch.bool, (batch, 1, height, width)), (valid_mask.dtype, tuple(valid_mask.shape))
+        if got != expected:
+            raise ValueError(f"valid_mask must be {expected}, got {got}")
+        usable &= valid_mask[:, 0].to(heatmap.device)
+    return sizes, usable
+
+
+@torch.no_grad()
+def decode(
+    heatmap: Tensor,
+    settings: DecodeSettings | None = None,
+    image_sizes: Sequence[tuple[int, int]] | None = None,
+    valid_mask: Tensor | None = None,
+) -> list[tuple[Tensor, Tensor]]:
+    """Find the keypoints of each image of a batch.
+
+    What the padding or the mask leaves out is read as if the image ended there, so a result never depends on it. With
+    `subpixel` the score is the fitted height, since a peak between four pixels is as certain as one on a pixel's
+    centre although its largest pixel is only about half as high.
+
+    Args:
+        heatmap: (B, H, W) floating in [0, 1].
+        settings: None stands for `DecodeSettings()`.
+        image_sizes: The true (W, H) of each image where the batch is padded at the right and the bottom.
+        valid_mask: bool (B, 1, H, W); no keypoint is found where it is False.
+
+    Returns:
+        For each image its keypoints, float32 (N, 2) as (x, y) within [0, W - 1] and [0, H - 1], and scores, float32
+        (N,) in [0, 1]; the largest score first, equal ones in raster order of their pixels; on the heatmap's device.
+
+    Raises:
+        ValueError: Values are NaN or outside [0, 1], or the shape of an argument does not fit.
+    """
+    settings = settings or DecodeSettings()
+    if heatmap.ndim != 3 or heatmap.numel() == 0 or not heatmap.is_floating_point():
+        raise ValueError(f"heatmap must be floating (B, H, W), none 0, got {heatmap.dtype} {tuple(heatmap.shape)}")
+    sizes, usable = _usable_pixels(heatmap, image_sizes, valid_mask)
+    heatmap = heatmap.float().where(usable, 0)
+    lowest, highest = (bound.item() for bound in heatmap.aminmax())
+    if not (lowest >= 0 and highest <= 1 + ROUNDING):
+        raise ValueError(f"heatmap must lie in [0, 1], got values from {lowest} to {highest}")
+
+    lowest_peak = settings.threshold / LARGEST_RISE * (1 - ROUNDING) if settings.subpixel else settings.threshold
+    peaks = _find_peaks(heatmap, settings.nms_radius, lowest_peak)
+    places, size = peaks[:, [2, 1]], sizes[peaks[:, 0]]
+    peaks = peaks[((places >= settings.border) & (places < size - settings.border)).all(dim=1)]
+    if settings.subpixel:
+        keypoints, scores = _refine(heatmap, usable, peaks)
+    else:
+        keypoints, scores = peaks[:, [2, 1]].float(), heatmap[peaks.unbind(1)].clamp(max=1.0)
+    above = scores > settings.threshold
+    images, keypoints, scores = peaks[above, 0], keypoints[above], scores[above]
+
+    # Raster order is what the peaks come in, and a stable sort keeps it among equal scores.
+    order = scores.argsort(descending=True, stable=True)
+    best = [order[images[order] == b][: settings.max_keypoints] for b in range(len(heatmap))]
+    return [(keypoints[chosen], scores[chosen]) for chosen in best]
+
+
+def sample_descriptors(dense: Tensor, keypoints: Sequence[Tensor]) -> list[Tensor]:
+    """Interpolate descriptors bilinearly at the keypoints and scale them to unit length (SuperPoint, section 3.3).
+
+    The centre of cell i is at pixel 8 i + 3.5, so pixel x is at (x - 3.5) / 8 in cells; beyond the outermost centres
+    the outermost value holds.
+
+    Args:
+        dense: (B, D, Hc, Wc) floating.
+        keypoints: For each image (N, 2) as (x, y) in pixels of the network's input, on any device.
+
+    Returns:
+        For each image (N, D) float32 of unit length on the device of `dense`.
+
+    Raises:
+        ValueError: The shapes are not these.
+    """
+    if dense.ndim != 4 or len(keypoints) != len(dense):
+        raise ValueError(
+            f"need dense (B, D, Hc, Wc), B keypoints; got {tuple(dense.shape)}, {len(keypoints)} keypoints"
+        )
+    # grid_sample's unit of the grid, with align_corners=False, is half the map: its edges are the pixels' outer edges.
+    extent = torch.tensor([dense.shape[3], dense.shape[2]], dtype=torch.float32, device=dense.device) * CELL_SIZE
+    sampled = []
+    for cells, points in zip(dense, keypoints, strict=True):
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"keypoints must have shape (N, 2), got {tuple(points.shape)}")
+        grid = ((2 * points.to(extent) + 1) / extent - 1)[None, None]
+        values = F.grid_sample(cells[None].float(), grid, "bilinear", padding_mode="border", align_corners=False)
+        sampled.append(F.normalize(values[0, :, 0].T, dim=1))
+    return sampled

@@ -1,0 +1,42 @@
+"""The shared VGG-style encoder: an image to a feature map of an eighth of its size."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+CHANNELS = (64, 64, 64, 64, 128, 128, 128, 128)
+"""Output channels of the eight 3x3 convolutions at width 1 (SuperPoint, arXiv 1712.07629, section 3.1)."""
+
+
+def scaled(channels: int, width: float) -> int:
+    """The channels that a layer of ``channels`` has at a width factor, a multiple of 8."""
+    return max(8, 8 * round(channels * width / 8))
+
+
+def conv_block(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
+    """A 3x3 convolution that keeps the size, BatchNorm if wanted, ReLU."""
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=not batch_norm)]
+    if batch_norm:
+        layers.append(nn.BatchNorm2d(outputs))
+    layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+class Encoder(nn.Module):
+    """Eight convolutions with a 2x2 max-pool after the second, fourth and sixth: (B, 1, H, W) to (B, C, H/8, W/8)."""
+
+    def __init__(self, width: float = 1.0, batch_norm: bool = True) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 1
+        for number, channels in enumerate(CHANNELS):
+            layers.append(conv_block(inputs, scaled(channels, width), batch_norm))
+            inputs = scaled(channels, width)
+            if number in (1, 3, 5):
+                layers.append(nn.MaxPool2d(2))
+        self.layers = nn.Sequential(*layers)
+        self.channels = inputs
+
+    def forward(self, image: Tensor) -> Tensor:
+        features: Tensor = self.layers(image)
+        return features

@@ -1,0 +1,42 @@
+"""The two heads on the encoder's features."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .encoder import conv_block, scaled
+from .labels import DUSTBIN
+
+HIDDEN_CHANNELS = 256
+
+
+def _head(inputs: int, outputs: int, width: float, hidden_norm: bool, output_norm: bool) -> nn.Sequential:
+    hidden = scaled(HIDDEN_CHANNELS, width)
+    layers: list[nn.Module] = [conv_block(inputs, hidden, hidden_norm), nn.Conv2d(hidden, outputs, 1)]
+    if output_norm:
+        layers.append(nn.BatchNorm2d(outputs))
+    return nn.Sequential(*layers)
+
+
+class DetectorHead(nn.Module):
+    """Features (B, C, Hc, Wc) to logits (B, 65, Hc, Wc)."""
+
+    def __init__(self, inputs: int, width: float, hidden_norm: bool, output_norm: bool) -> None:
+        super().__init__()
+        self.layers = _head(inputs, DUSTBIN + 1, width, hidden_norm, output_norm)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.layers(features)
+        return logits
+
+
+class DescriptorHead(nn.Module):
+    """Features (B, C, Hc, Wc) to descriptors (B, D, Hc, Wc) of length 1 along the channels."""
+
+    def __init__(self, inputs: int, dim: int, width: float, hidden_norm: bool, output_norm: bool) -> None:
+        super().__init__()
+        self.layers = _head(inputs, dim, width, hidden_norm, output_norm)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.normalize(self.layers(features).float(), dim=1)
