@@ -1,6 +1,18 @@
 """Synthetic images of simple shapes with exact sub-pixel corner labels."""
 
+from .dataset import DatasetSettings, ShapesDataset, generate_dataset
+from .legacy import convert_legacy_dataset
 from .primitives import PRIMITIVES, SHAPES_WITH_KEYPOINTS
 from .sample import ShapeSettings, render_sample, render_shape
 
-__all__ = ["PRIMITIVES", "SHAPES_WITH_KEYPOINTS", "ShapeSettings", "render_sample", "render_shape"]
+__all__ = [
+    "PRIMITIVES",
+    "SHAPES_WITH_KEYPOINTS",
+    "DatasetSettings",
+    "ShapeSettings",
+    "ShapesDataset",
+    "convert_legacy_dataset",
+    "generate_dataset",
+    "render_sample",
+    "render_shape",
+]

@@ -1,0 +1,221 @@
+"""The files of a dataset: one image and one keypoint file per sample, and ``dataset.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MANIFEST = "dataset.json"
+FORMAT = 1
+"""Number of the layout that this module writes; a reader refuses any other."""
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Run lengths only: for these images faster to write and smaller than zlib's string search.
+_PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``dataset.json`` says.
+
+    Args:
+        size: Height and width of every image, in pixels.
+        splits: Number of samples of each split, in the order in which the digest takes them.
+        settings: The settings of a generated dataset, nested; None for a converted one.
+        source: What a converted dataset was made from; None for a generated one.
+        versions: The versions of the packages that wrote it.
+        digest: See ``dataset_digest``; None while the dataset is unfinished.
+    """
+
+    size: tuple[int, int]
+    splits: Mapping[str, int]
+    settings: Mapping[str, Any] | None = None
+    source: Mapping[str, Any] | None = None
+    versions: Mapping[str, str] | None = None
+    digest: str | None = None
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions that decide an image's bytes, by package."""
+    try:
+        own = metadata.version("magicpoint")
+    except metadata.PackageNotFoundError:
+        own = "source tree"
+    return {"magicpoint": own, "numpy": np.__version__, "opencv": cv2.__version__}
+
+
+def write_manifest(root: Path, manifest: Manifest) -> Path:
+    """Writes ``dataset.json`` and returns its path."""
+    path = root / MANIFEST
+    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=2)
+    write_atomically(path, (text + "\n").encode())
+    return path
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Reads ``dataset.json``.
+
+    Raises:
+        FileNotFoundError: There is none in ``root``.
+        ValueError: It is not a manifest of this layout.
+    """
+    path = root / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"{root} is no dataset: it has no {MANIFEST}")
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise ValueError(f"{path} is not a dataset description of format {FORMAT}")
+    names = {field.name for field in fields(Manifest)}
+    if content.keys() != names:
+        raise ValueError(f"{path}: missing or unknown entries: {', '.join(sorted(content.keys() ^ names))}")
+    size, splits = content["size"], content["splits"]
+    if not (isinstance(size, list) and len(size) == 2 and isinstance(splits, dict)):
+        raise ValueError(f"{path}: size must be [height, width] and splits their counts, got {size} and {splits}")
+    if not all(isinstance(number, int) for number in (*size, *splits.values())):
+        raise ValueError(f"{path}: size and splits must be whole numbers, got {size} and {splits}")
+    return Manifest(**{**content, "size": tuple(size)})
+
+
+def sample_paths(root: Path, split: str, index: int) -> tuple[Path, Path]:
+    """The image and the keypoint file of a sample."""
+    return root / split / "images" / f"{index:06d}.png", root / split / "points" / f"{index:06d}.npy"
+
+
+def make_folders(root: Path, splits: Iterable[str]) -> None:
+    """Makes the folders of a dataset and removes the temporary files that a killed process left in them."""
+    for folder in (root, *(root / split / kind for split in splits for kind in ("images", "points"))):
+        folder.mkdir(parents=True, exist_ok=True)
+        for stray in filter(is_temporary, folder.iterdir()):
+            stray.unlink()
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether ``write_atomically`` gives such names to its temporary files."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file that is there in full or not at all.
+
+    Raises:
+        OSError: Writing failed; the error names ``path``, a file that was there before is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def write_sample(root: Path, split: str, index: int, image: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> None:
+    """Writes the two files of a sample: a grey PNG and a float32 (N, 2) array of (x, y)."""
+    image_path, points_path = sample_paths(root, split, index)
+    encoded, png = cv2.imencode(".png", image, _PNG_OPTIONS)
+    if not encoded:
+        raise ValueError(f"cannot encode an image of shape {image.shape} for {image_path}")
+    npy = io.BytesIO()
+    np.save(npy, np.ascontiguousarray(keypoints, np.float32), allow_pickle=False)
+    write_atomically(image_path, png.tobytes())
+    write_atomically(points_path, npy.getvalue())
+
+
+def read_sample(
+    root: Path, split: str, index: int, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Reads a sample as it is stored: uint8 (H, W) and float32 (N, 2), (x, y).
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is damaged, or is not an image of ``size`` (height, width) or not float32 (N, 2).
+    """
+    image_path, points_path = sample_paths(root, split, index)
+    image = read_png(image_path)
+    if image.dtype != np.uint8 or image.shape != size:
+        raise ValueError(f"{image_path}: expected a grey 8-bit image of shape {size}, got {image.shape} {image.dtype}")
+    keypoints = read_npy(points_path)
+    if keypoints.dtype != np.float32 or keypoints.ndim != 2 or keypoints.shape[1] != 2:
+        raise ValueError(f"{points_path}: expected float32 (N, 2), got {keypoints.dtype} {keypoints.shape}")
+    return image, keypoints
+
+
+def read_png(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
+    """Decodes a PNG file; raises ValueError where a byte of it is missing or wrong."""
+    data = path.read_bytes()
+    # Decoders differ in what they make of a damaged file: some return the part that they could read.
+    if not _png_intact(data):
+        raise ValueError(f"{path} is truncated, damaged or no PNG file")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise ValueError(f"{path} cannot be decoded")
+    return image
+
+
+def _png_intact(data: bytes) -> bool:
+    """Whether every chunk up to the end marker is complete and has the right checksum (PNG specification, 5.3)."""
+    if not data.startswith(_PNG_SIGNATURE):
+        return False
+    position = len(_PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        end = position + 8 + length
+        if data[end : end + 4] != zlib.crc32(data[position + 4 : end]).to_bytes(4, "big"):
+            return False
+        if data[position + 4 : position + 8] == b"IEND":
+            return True
+        position = end + 4
+    return False
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """Reads one array without pickles; raises ValueError where the file is damaged or no such array."""
+    try:
+        return np.lib.format.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{path} is truncated, damaged or no NumPy array: {error}") from error
+
+
+def inside_image(keypoints: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which (N, 2) keypoints, (x, y), have their nearest pixel in an image of ``size`` (height, width): bool (N,)."""
+    height, width = size
+    nearest = np.floor(keypoints + 0.5)
+    inside: NDArray[np.bool_] = ((nearest >= 0) & (nearest < (width, height))).all(1)
+    return inside
+
+
+def sample_digest(image: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> bytes:
+    """SHA-256 of height, width and N (little-endian int64), the pixels and the keypoints (little-endian float32)."""
+    shape = np.array((*image.shape, len(keypoints)), "<i8")
+    return hashlib.sha256(shape.tobytes() + image.tobytes() + keypoints.astype("<f4").tobytes()).digest()
+
+
+def dataset_digest(splits: Mapping[str, int], sample_digests: Iterable[bytes]) -> str:
+    """Hexadecimal SHA-256 of each split's name (UTF-8) followed by the digests of its samples, all in order.
+
+    It depends on what the samples show, not on how the PNG files are compressed.
+    """
+    digest, samples = hashlib.sha256(), iter(sample_digests)
+    for split, count in splits.items():
+        digest.update(split.encode())
+        for _ in range(count):
+            digest.update(next(samples))
+    return digest.hexdigest()
