@@ -92,9 +92,7 @@ def labels3Dto2D(target: Tensor, cell_size: int = CELL_SIZE) -> Tensor:
         ValueError: the number of channels fits neither form.
     """
     if target.ndim != 4 or target.shape[1] - cell_size**2 not in (0, 1):
-        raise ValueError(
-            f"target must be (B, {cell_size**2} or {cell_size**2 + 1}, Hc, Wc), got {tuple(target.shape)}"
-        )
+        raise ValueError(f"target must be (B, {cell_size**2} or {cell_size**2 + 1}, Hc, Wc), got {tuple(target.shape)}")
     return F.pixel_shuffle(target[:, : cell_size**2], cell_size)
 
 

@@ -36,10 +36,13 @@ def test_softmax_bce_in_float32_equals_float64_where_that_is_finite(scale):
     expected = textbook(logits, target)
     finite = expected.isfinite()
     assert finite.float().mean() > 0.9
-    got = torch.stack([
-        detector_loss(logits[:, :, r : r + 1, c : c + 1], target[:, :, r : r + 1, c : c + 1])
-        for r in range(8) for c in range(8)
-    ]).view(1, 8, 8)
+    got = torch.stack(
+        [
+            detector_loss(logits[:, :, r : r + 1, c : c + 1], target[:, :, r : r + 1, c : c + 1])
+            for r in range(8)
+            for c in range(8)
+        ]
+    ).view(1, 8, 8)
     torch.testing.assert_close(got[finite].double(), expected[finite], rtol=1e-6, atol=1e-6)
 
 
@@ -105,7 +108,9 @@ def test_bfloat16_logits_are_computed_in_float32(cells):
     logits, target = cells
     rounded = logits.bfloat16()
     assert detector_loss(rounded, target).dtype == torch.float32
-    assert detector_loss(rounded, target).item() == pytest.approx(textbook(rounded.float(), target).mean().item(), rel=1e-6)
+    assert detector_loss(rounded, target).item() == pytest.approx(
+        textbook(rounded.float(), target).mean().item(), rel=1e-6
+    )
 
 
 def test_wrong_arguments_are_named(cells):

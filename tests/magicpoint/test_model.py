@@ -17,7 +17,18 @@ def test_a_batch_of_64_gives_the_paper_s_shapes():
 def test_the_convolutions_are_the_paper_s():
     convolutions = [m for m in SuperPoint().modules() if isinstance(m, nn.Conv2d)]
     assert [(c.out_channels, c.kernel_size[0]) for c in convolutions] == [
-        (64, 3), (64, 3), (64, 3), (64, 3), (128, 3), (128, 3), (128, 3), (128, 3), (256, 3), (65, 1), (256, 3), (256, 1),
+        (64, 3),
+        (64, 3),
+        (64, 3),
+        (64, 3),
+        (128, 3),
+        (128, 3),
+        (128, 3),
+        (128, 3),
+        (256, 3),
+        (65, 1),
+        (256, 3),
+        (256, 1),
     ]
 
 

@@ -1,0 +1,144 @@
+"""The command line: parsing only. What a verb needs is imported when the verb is asked for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+Adder = Callable[[ArgumentParser], None]
+Runner = Callable[[Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns the exit status: 0 done, 1 failed with a message, 2 unusable arguments, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = ArgumentParser(prog="magicpoint", description="Learned keypoints: generate, train, evaluate, extract.")
+    parser.add_argument("--version", action="version", version=_version())
+    verbs = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    for name, (summary, add, _) in VERBS.items():
+        verb = ArgumentParser(prog=f"magicpoint {name}", description=summary)
+        if name == named:
+            add(verb)
+        verbs.add_subcommand(name, verb, help=summary)
+    parsed = parser.parse_args(_plain(arguments))
+    try:
+        VERBS[parsed.verb][2](parser.instantiate_classes(parsed)[parsed.verb])
+    except KeyboardInterrupt as error:
+        print(f"\nmagicpoint: {error or 'interrupted'}", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"magicpoint: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"magicpoint {version('magicpoint')}"
+
+
+def presets() -> list[str]:
+    """The names of the settings that ship with the package."""
+    folder = resources.files("magicpoint") / "configs"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _plain(arguments: list[str]) -> list[str]:
+    """Replaces the name of a preset behind --config by its path, and a size HxW behind an option by [H, W]."""
+    folder = resources.files("magicpoint") / "configs"
+    plain = list(arguments)
+    for place, (option, word) in enumerate(pairwise(arguments), 1):
+        if option == "--config" and word in presets():
+            plain[place] = str(folder / f"{word}.yaml")
+        elif option.endswith("size") and re.fullmatch(r"\d+x\d+", word):
+            plain[place] = f"[{word.replace('x', ', ')}]"
+    return plain
+
+
+def _add_generate(parser: ArgumentParser) -> None:
+    from synthetic_shapes import PRIMITIVES, DatasetSettings, ShapeSettings
+
+    parser.add_argument("out", type=Path, help="Folder to write; an unfinished one of the same settings is completed.")
+    parser.add_class_arguments(DatasetSettings, as_group=False, skip={"shapes"})
+    parser.add_argument("--size", type=tuple[int, int], default=ShapeSettings().size, help="Image size, HxW.")
+    parser.add_argument(
+        "--shapes", nargs="+", choices=tuple(PRIMITIVES), default=list(PRIMITIVES), help="Shapes to draw, in turn."
+    )
+    parser.add_argument("--workers", type=int | None, default=None, help="Processes; null: one per core.")
+
+
+def _generate(arguments: Namespace) -> None:
+    from synthetic_shapes import DatasetSettings, ShapeSettings, generate_dataset
+
+    settings = DatasetSettings(
+        count=arguments.count,
+        validation_count=arguments.validation_count,
+        test_count=arguments.test_count,
+        seed=arguments.seed,
+        shapes=ShapeSettings(arguments.size, tuple(arguments.shapes)),
+    )
+    print(generate_dataset(arguments.out, settings, workers=arguments.workers))
+
+
+def _add_convert(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "source", type=Path, help="Folder with draw_lines, draw_polygon, ... or their .tar.gz archives."
+    )
+    parser.add_argument("out", type=Path, help="Folder to write.")
+    parser.add_argument(
+        "--drawn_size",
+        type=tuple[int, int] | None,
+        default=None,
+        help="HxW at which the images were drawn before they were reduced (960x1280 by default in those trainers): "
+        "moves the labels to where the corners are, by up to half a pixel. null: as they are.",
+    )
+
+
+def _convert(arguments: Namespace) -> None:
+    from synthetic_shapes import convert_legacy_dataset
+
+    print(convert_legacy_dataset(arguments.source, arguments.out, drawn_at=arguments.drawn_size))
+
+
+def _add_train(parser: ArgumentParser) -> None:
+    from .config import TrainSettings
+
+    parser.add_argument("out", type=Path, help="Folder of the run: weights, state, settings, metrics.")
+    parser.add_argument(
+        "--resume", action="store_true", help="Go on from the run's last checkpoint, with its settings."
+    )
+    parser.add_argument("--config", action="config", help=f"YAML file, or one of: {', '.join(presets())}.")
+    parser.add_class_arguments(TrainSettings, as_group=False)
+    words = [word for word in sys.argv[2:] if not word.startswith("-")]
+    if "--resume" in sys.argv and words:
+        parser.default_config_files = [str(Path(words[0]) / "settings.yaml")]
+
+
+def _train(arguments: Namespace) -> None:
+    from .allocator import keep_freed_memory
+    from .config import TrainSettings
+    from .train import train
+
+    keep_freed_memory()
+    print(train(arguments.out, TrainSettings(**_fields(arguments, TrainSettings)), resume=arguments.resume))
+
+
+def _fields(arguments: Namespace, settings: type) -> dict[str, Any]:
+    """The arguments that are fields of a dataclass."""
+    return {name: arguments[name] for name in settings.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+VERBS: dict[str, tuple[str, Adder, Runner]] = {
+    "generate": ("Write a dataset of synthetic shapes with sub-pixel labels.", _add_generate, _generate),
+    "convert": ("Convert a dataset of the older trainers, whose labels are (row, column).", _add_convert, _convert),
+    "train": ("Train a detector, on shapes rendered as they are needed or on a dataset.", _add_train, _train),
+}

@@ -1,0 +1,204 @@
+"""Training batches as a function of seed and step: whatever the worker, the process or the resume point."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from homography import sample_homography, valid_mask, warp_image, warp_points
+from synthetic_shapes import ShapeSettings, render_sample
+from synthetic_shapes.sample import sample_generator
+
+from .config import AugmentationSettings
+from .photometric import augment_photometric
+
+Sample = tuple[NDArray[np.uint8], NDArray[np.float32]]
+"""A uint8 (H, W) image and its float32 (N, 2) keypoints, (x, y)."""
+
+
+class Source(Protocol):
+    """Where samples come from; spawn-safe, so picklable."""
+
+    @property
+    def digest(self) -> str:
+        """Tells one content from another."""
+
+    def sample(self, index: int) -> Sample:
+        """Sample number ``index`` of an endless sequence."""
+
+
+@dataclass(frozen=True)
+class RenderedSource:
+    """Shapes rendered as they are asked for: no image comes twice."""
+
+    seed: int
+    settings: ShapeSettings
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the first two samples of each shape: the images are endless."""
+        digest = hashlib.sha256()
+        for index in range(2 * len(self.settings.shapes)):
+            for array in self.sample(index):
+                digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    def sample(self, index: int) -> Sample:
+        return render_sample(self.seed, index, self.settings)
+
+
+class StoredDataset(Protocol):
+    """A sequence of samples, as ``synthetic_shapes.ShapesDataset`` is."""
+
+    @property
+    def digest(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class StoredSource:
+    """A stored dataset, over and over, each time in another order."""
+
+    def __init__(self, dataset: StoredDataset, seed: int) -> None:
+        if not len(dataset):
+            raise ValueError("the dataset has no samples")
+        self._dataset, self._seed = dataset, seed
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self.digest = dataset.digest
+
+    def sample(self, index: int) -> Sample:
+        epoch, place = divmod(index, len(self._dataset))
+        if epoch != self._epoch:
+            self._order = sample_generator(self._seed, "order", epoch).permutation(len(self._dataset))
+            self._epoch = epoch
+        return self._dataset[int(self._order[place])]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B augmented images with their labels.
+
+    ``image`` float32 (B, 1, H, W) in [0, 1]; ``keypoints`` B tensors (N, 2), (x, y); ``valid_mask`` bool (B, 1, H, W).
+    """
+
+    image: Tensor
+    keypoints: list[Tensor]
+    valid_mask: Tensor
+
+
+Collated = tuple[Tensor, Tensor, Tensor, Tensor]
+"""uint8 images (B, 1, H, W), all keypoints (sum N, 2), counts (B,), bool masks (B, 1, H, W): small to send."""
+
+
+class TrainingBatches(Dataset[Collated]):
+    """Item ``step`` is the batch of that step, for one process of several.
+
+    Of the ``batch_size`` samples of a step, process ``rank`` of ``world_size`` gets an equal, consecutive share.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        augmentation: AugmentationSettings,
+        seed: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size % world_size:
+            raise ValueError(f"batch_size {batch_size} is not a multiple of the {world_size} processes")
+        self._source, self._augmentation, self._seed = source, augmentation, seed
+        self._batch_size, self._share = batch_size, batch_size // world_size
+        self._rank = rank
+
+    def __getitem__(self, step: int) -> Collated:
+        first = step * self._batch_size + self._rank * self._share
+        samples = [self._augmented(index) for index in range(first, first + self._share)]
+        images, keypoints, masks = zip(*samples, strict=True)
+        sizes = {image.shape for image in images}
+        if len(sizes) > 1:
+            raise ValueError(f"the images of one batch must have one size, got {sorted(sizes)}")
+        return (
+            torch.from_numpy(np.stack(images)[:, None]),
+            torch.from_numpy(np.concatenate(keypoints)),
+            torch.tensor([len(k) for k in keypoints]),
+            torch.from_numpy(np.stack(masks)[:, None]),
+        )
+
+    def _augmented(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+        image, keypoints = self._source.sample(index)
+        return augment(image, keypoints, self._augmentation, sample_generator(self._seed, "augmentation", index))
+
+
+def augment(
+    image: NDArray[np.uint8],
+    keypoints: NDArray[np.float32],
+    settings: AugmentationSettings,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    """Warps an image with its keypoints at random, then changes its light; returns also the valid mask, (H, W).
+
+    Keypoints that leave the image, or come to lie where the mask is invalid, are dropped.
+    """
+    height, width = image.shape
+    mask = np.ones((height, width), np.bool_)
+    if rng.random() < settings.homographic_probability:
+        H_0to1 = sample_homography((width, height), rng, settings.homographic)
+        image = warp_image(image, H_0to1)
+        mask = valid_mask((width, height), H_0to1)
+        keypoints = warp_points(keypoints, H_0to1)
+        inside = ((keypoints >= 0) & (keypoints <= (width - 1, height - 1))).all(1)
+        keypoints = keypoints[inside]
+        nearest = np.rint(keypoints).astype(np.intp)
+        keypoints = keypoints[mask[nearest[:, 1], nearest[:, 0]]].astype(np.float32)
+    return augment_photometric(image, settings.photometric, rng), keypoints, mask
+
+
+def to_batch(collated: Collated, device: torch.device) -> Batch:
+    """Moves a collated batch to the device and unpacks it there."""
+    image, points, counts, mask = (part.to(device, non_blocking=True) for part in collated)
+    return Batch(image.float() / 255.0, list(torch.split(points, collated[2].tolist())), mask)
+
+
+class _Steps(Sampler[int]):
+    def __init__(self, start: int, stop: int) -> None:
+        self._steps = range(start, stop)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
+def load_batches(batches: TrainingBatches, start: int, stop: int, workers: int, pin: bool) -> DataLoader[Collated]:
+    """The batches of steps ``start`` to ``stop``, in order, prepared ahead by ``workers`` processes (0: this one)."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=_Steps(start, stop),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin,
+        worker_init_fn=_start_worker,
+        multiprocessing_context="spawn" if workers else None,
+    )
+
+
+def _start_worker(_: int) -> None:
+    """One thread each, since the network needs the cores; Ctrl-C is for the training process, which stops them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
