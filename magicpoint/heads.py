@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -9,6 +12,13 @@ from .encoder import conv_block, scaled
 from .labels import DUSTBIN
 
 HIDDEN_CHANNELS = 256
+
+EMPTY_SHARE = 0.95
+"""Share of the cells without a keypoint that an untrained detector expects.
+
+Starting from even odds, training spends its first hundreds of steps on learning that corners are rare (as with the
+prior of the focal loss, arXiv 1708.02002, section 4.1).
+"""
 
 
 def _head(inputs: int, outputs: int, width: float, hidden_norm: bool, output_norm: bool) -> nn.Sequential:
@@ -25,6 +35,11 @@ class DetectorHead(nn.Module):
     def __init__(self, inputs: int, width: float, hidden_norm: bool, output_norm: bool) -> None:
         super().__init__()
         self.layers = _head(inputs, DUSTBIN + 1, width, hidden_norm, output_norm)
+        bias = self.layers[-1].bias
+        assert isinstance(bias, Tensor)
+        with torch.no_grad():
+            bias.zero_()
+            bias[DUSTBIN] = math.log(DUSTBIN * EMPTY_SHARE / (1.0 - EMPTY_SHARE))
 
     def forward(self, features: Tensor) -> Tensor:
         logits: Tensor = self.layers(features)

@@ -30,6 +30,9 @@ LAST_WEIGHTS = "last.safetensors"
 BEST_WEIGHTS = "best.safetensors"
 SETTINGS_FILE = "settings.yaml"
 
+ALIVE_BY_STEP = 1000
+"""From this step on a detector that finds nothing is taken for dead; one that learns finds corners after some 200."""
+
 CHANGEABLE = frozenset({"steps", "workers", "log_every", "validate_every", "checkpoint_every", "tensorboard"})
 """Settings that a resumed run may change: they leave the samples and the arithmetic of a step as they were.
 
@@ -114,7 +117,7 @@ class TrainingRun:
         """Measures the detector and keeps its weights if it is the best so far."""
         scores = self._validator.measure(self.model, self.device)
         log.validation(self.step, scores)
-        if scores["keypoints_per_image"] == 0 and self.step > self.settings.warmup_steps:
+        if scores["keypoints_per_image"] == 0 and self.step >= ALIVE_BY_STEP:
             raise TrainingError(
                 f"the detector is dead: no keypoint in any validation image after step {self.step} of {self.out}"
             )

@@ -64,6 +64,13 @@ def test_a_shift_by_a_cell_shifts_the_output():
     torch.testing.assert_close(whole[..., 5:-5, 6:-5], part[..., 5:-5, 5:-5], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("layout", ["all", "hidden", "none"])
+def test_an_untrained_detector_expects_few_keypoints(layout):
+    torch.manual_seed(0)
+    probabilities = MagicPoint(0.25, layout).eval()(torch.rand(1, 1, 64, 64)).logits.softmax(1)
+    assert probabilities[:, 64].mean().item() == pytest.approx(0.95, abs=0.02)
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r"\(1, 1, 20, 24\)"):
         MagicPoint(0.125)(torch.zeros(1, 1, 20, 24))

@@ -148,6 +148,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path, monkeypatch):
 def test_a_dead_detector_stops_the_run(tiny, tmp_path, monkeypatch):
     scores = {"ap_clean": 0.0, "ap_noise": 0.0, "keypoints_per_image": 0.0}
     monkeypatch.setattr(NoValidation, "measure", lambda *_: scores)
+    monkeypatch.setattr(train_module, "ALIVE_BY_STEP", 12)
     with pytest.raises(TrainingError, match="detector is dead"):
         train(tmp_path, tiny, progress=False)
 
