@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -89,10 +90,9 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"{path} is damaged or no training state: {error}") from error
+    except (RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+        first_line = str(error).split("\n")[0]
+        raise ValueError(f"{path} is damaged or no training state: {first_line}") from error
     return state
 
 

@@ -8,25 +8,31 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-Adder = Callable[[ArgumentParser], None]
+if TYPE_CHECKING:
+    from .decode import DecodeSettings
+    from .extract import Extractor
+
+Adder = Callable[[ArgumentParser, Sequence[str]], None]
+"""Gives a verb's parser its arguments; sees the words of the command line."""
+
 Runner = Callable[[Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb; returns the exit status: 0 done, 1 failed with a message, 2 unusable arguments, 130 interrupted."""
+    """Runs one verb; returns the exit status: 0 done, 1 failed (it says why), 2 unusable arguments, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = ArgumentParser(prog="magicpoint", description="Learned keypoints: generate, train, evaluate, extract.")
+    parser = ArgumentParser(prog="magicpoint", description="Learned keypoints, the whole way.")
     parser.add_argument("--version", action="version", version=_version())
     verbs = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
     named = next((word for word in arguments if not word.startswith("-")), None)
     for name, (summary, add, _) in VERBS.items():
         verb = ArgumentParser(prog=f"magicpoint {name}", description=summary)
         if name == named:
-            add(verb)
+            add(verb, arguments)
         verbs.add_subcommand(name, verb, help=summary)
     parsed = parser.parse_args(_plain(arguments))
     try:
@@ -64,7 +70,7 @@ def _plain(arguments: list[str]) -> list[str]:
     return plain
 
 
-def _add_generate(parser: ArgumentParser) -> None:
+def _add_generate(parser: ArgumentParser, words: Sequence[str]) -> None:
     from synthetic_shapes import PRIMITIVES, DatasetSettings, ShapeSettings
 
     parser.add_argument("out", type=Path, help="Folder to write; an unfinished one of the same settings is completed.")
@@ -89,7 +95,7 @@ def _generate(arguments: Namespace) -> None:
     print(generate_dataset(arguments.out, settings, workers=arguments.workers))
 
 
-def _add_convert(parser: ArgumentParser) -> None:
+def _add_convert(parser: ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument(
         "source", type=Path, help="Folder with draw_lines, draw_polygon, ... or their .tar.gz archives."
     )
@@ -109,7 +115,7 @@ def _convert(arguments: Namespace) -> None:
     print(convert_legacy_dataset(arguments.source, arguments.out, drawn_at=arguments.drawn_size))
 
 
-def _add_train(parser: ArgumentParser) -> None:
+def _add_train(parser: ArgumentParser, words: Sequence[str]) -> None:
     from .config import TrainSettings
 
     parser.add_argument("out", type=Path, help="Folder of the run: weights, state, settings, metrics.")
@@ -118,9 +124,10 @@ def _add_train(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--config", action="config", help=f"YAML file, or one of: {', '.join(presets())}.")
     parser.add_class_arguments(TrainSettings, as_group=False)
-    words = [word for word in sys.argv[2:] if not word.startswith("-")]
-    if "--resume" in sys.argv and words:
-        parser.default_config_files = [str(Path(words[0]) / "settings.yaml")]
+    if "--resume" in words:
+        # The run's own settings, of whichever word is its folder: a pattern that finds nothing changes nothing.
+        folders = (Path(word) for word in words if not word.startswith("-"))
+        parser.default_config_files = [str(folder / "settings.yaml") for folder in folders if folder.is_dir()][:1]
 
 
 def _train(arguments: Namespace) -> None:
@@ -132,6 +139,66 @@ def _train(arguments: Namespace) -> None:
     print(train(arguments.out, TrainSettings(**_fields(arguments, TrainSettings)), resume=arguments.resume))
 
 
+def _add_evaluate(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from .classical import CLASSICAL
+    from .test_set import TEST_IMAGES_PER_SHAPE
+
+    parser.add_argument("--weights", type=str, default="magicpoint", help="Weights file, run folder, or shipped name.")
+    parser.add_argument("--dataset", choices=("synthetic",), default="synthetic", help="What to evaluate on.")
+    parser.add_argument("--out", type=Path, required=True, help="Folder for the table, the JSON file and the plots.")
+    parser.add_argument(
+        "--images_per_shape",
+        type=int,
+        default=TEST_IMAGES_PER_SHAPE,
+        help=f"Images of each shape, clean and with noise; the pinned test set has {TEST_IMAGES_PER_SHAPE}.",
+    )
+    parser.add_argument(
+        "--methods", nargs="*", choices=tuple(CLASSICAL), default=list(CLASSICAL), help="Detectors to compare with."
+    )
+
+
+def _evaluate(arguments: Namespace) -> None:
+    from .allocator import keep_freed_memory
+    from .evaluate import evaluate_synthetic
+
+    keep_freed_memory()
+    extractor = _open_extractor(arguments.weights)
+    print(evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, arguments.methods))
+
+
+def _add_extract(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from .decode import DecodeSettings
+
+    parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
+    parser.add_argument("--out", type=Path, required=True, help="HDF5 file to write, one group for each image.")
+    parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for pictures with the keypoints.")
+    parser.add_argument("--weights", type=str, default="magicpoint", help="Weights file, run folder, or shipped name.")
+    parser.add_class_arguments(DecodeSettings, as_group=False)
+
+
+def _extract(arguments: Namespace) -> None:
+    from .allocator import keep_freed_memory
+    from .decode import DecodeSettings
+    from .extract import extract_images
+    from .feature_files import read_features
+
+    keep_freed_memory()
+    extractor = _open_extractor(arguments.weights, DecodeSettings(**_fields(arguments, DecodeSettings)))
+    out = extract_images(arguments.images, arguments.out, extractor, arguments.overlay)
+    features = read_features(out)
+    counts = [len(features[key]) for key in features]
+    print(f"{out}: {sum(counts)} keypoints in {len(counts)} images, {len(features.skipped)} skipped")
+
+
+def _open_extractor(weights: str, settings: DecodeSettings | None = None) -> Extractor:
+    """The weights of a file or a run's folder where there is one of that name, else those that ship under it."""
+    from .extract import Extractor
+
+    if Path(weights).exists() or "/" in weights or weights.endswith(".safetensors"):
+        return Extractor.from_checkpoint(weights, settings)
+    return Extractor.from_pretrained(weights, settings)
+
+
 def _fields(arguments: Namespace, settings: type) -> dict[str, Any]:
     """The arguments that are fields of a dataclass."""
     return {name: arguments[name] for name in settings.__dataclass_fields__}  # type: ignore[attr-defined]
@@ -141,4 +208,6 @@ VERBS: dict[str, tuple[str, Adder, Runner]] = {
     "generate": ("Write a dataset of synthetic shapes with sub-pixel labels.", _add_generate, _generate),
     "convert": ("Convert a dataset of the older trainers, whose labels are (row, column).", _add_convert, _convert),
     "train": ("Train a detector, on shapes rendered as they are needed or on a dataset.", _add_train, _train),
+    "evaluate": ("Measure a detector beside classical ones, on shapes it has not seen.", _add_evaluate, _evaluate),
+    "extract": ("Find the keypoints of images; write them to an HDF5 file.", _add_extract, _extract),
 }

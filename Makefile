@@ -1,0 +1,34 @@
+# Two commands: `make demo` shows what the project does, `make test` runs its tests. Both make the environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+
+.PHONY: demo test lint types clean
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/magicpoint generate $(DEMO)/shapes --count 900 --seed 1
+	$(BIN)/magicpoint train $(DEMO)/detector --config demo --dataset $(DEMO)/shapes --resume
+	$(BIN)/magicpoint evaluate --weights $(DEMO)/detector --images_per_shape 10 --out $(DEMO)/evaluation
+	$(BIN)/magicpoint extract notebooks/images/cameraman.png --out $(DEMO)/features.h5 --overlay $(DEMO)/overlays
+	@echo
+	@echo "The picture: $(DEMO)/overlays/cameraman.png   (keypoints of the shipped weights on a photograph)"
+	@echo "The table:   $(DEMO)/evaluation/table.md      (the detector that was just trained, beside five others)"
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) runs

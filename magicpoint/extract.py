@@ -1,0 +1,217 @@
+"""Keypoints of images: the network and its decoding behind one call, and the stage that goes over files."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from .checkpoint import load_weights, versions, weights_hash
+from .decode import DecodeSettings, decode, logits_to_heatmap, sample_descriptors
+from .feature_files import UnfinishedFeatures, check_key
+from .images import Image, as_input, find_images, read_image, to_grey
+from .labels import CELL_SIZE
+from .model import PointNetwork
+from .overlay import overlay_path, write_overlay
+from .runtime import default_device
+from .types import Features
+
+_RUN_WEIGHTS = "best.safetensors"
+
+
+class Extractor:
+    """Finds the keypoints of images, and their descriptors if the network has that head.
+
+    The network sees one image at a time: in a batch a convolution may add in another order, which changes the last bits
+    of a result, and saves 3 % of the time on a CPU. So an image gives the same bits alone and among others.
+
+    An image whose sides are no multiples of 8 gets its last row and column repeated at the bottom and right. No
+    keypoint lies in what was added, but it is what the network sees beyond these two sides, as it sees zeros beyond
+    the others.
+
+    Args:
+        model: It is copied, and the copy never trained: what becomes of the original does not matter.
+        settings: None stands for `DecodeSettings()`.
+        device: None takes CUDA where there is one, else the CPU.
+        weights: The name of the weights, for the record.
+    """
+
+    def __init__(
+        self,
+        model: PointNetwork,
+        settings: DecodeSettings | None = None,
+        device: torch.device | str | None = None,
+        weights: str = "unnamed",
+    ) -> None:
+        self.settings = settings or DecodeSettings()
+        self.device = default_device() if device is None else torch.device(device)
+        copied = copy.deepcopy(model).eval().to(self.device)
+        self.model: PointNetwork = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.weights = weights
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str = "magicpoint",
+        settings: DecodeSettings | None = None,
+        device: torch.device | str | None = None,
+    ) -> Extractor:
+        """Take weights that ship with the package; nothing is downloaded.
+
+        Raises:
+            ValueError: There are none of that name; the message lists those that there are.
+        """
+        folder = resources.files("magicpoint") / "weights"
+        suffix = ".safetensors"
+        files = {entry.name.removesuffix(suffix): entry for entry in folder.iterdir() if entry.name.endswith(suffix)}
+        if name not in files:
+            raise ValueError(f"no pretrained weights {name!r}: choose from {', '.join(sorted(files)) or 'none'}")
+        with resources.as_file(files[name]) as path:
+            model, _ = load_weights(path)
+        return cls(model, settings, device, name)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | os.PathLike[str],
+        settings: DecodeSettings | None = None,
+        device: torch.device | str | None = None,
+    ) -> Extractor:
+        """Take a weights file, or the best weights of a training run's folder.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file is damaged or holds no weights; it is named.
+        """
+        path = Path(path)
+        path = path / _RUN_WEIGHTS if path.is_dir() else path
+        model, _ = load_weights(path)
+        return cls(model, settings, device, path.name)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a result depends on: the weights' name and hash, the decoding (JSON) and the versions (JSON)."""
+        return {
+            "weights": self.weights,
+            "weights_hash": weights_hash(self.model.state_dict()),
+            "decode": json.dumps(dataclasses.asdict(self.settings)),
+            "versions": json.dumps(versions()),
+        }
+
+    def extract(self, image: Image) -> Features:
+        """Find the keypoints of one image of any size.
+
+        Args:
+            image: The path of an image file (see `images.read_image`) or an array or tensor (see `images.to_grey`).
+
+        Returns:
+            Positions in pixels of that image, on the extractor's device.
+
+        Raises:
+            OSError: The file cannot be read.
+            TypeError: The image is neither path, array nor tensor, or holds numbers of a type that is not supported.
+            ValueError: The file is no intact image, or the array has another shape, no pixel, or values out of range.
+        """
+        grey = read_image(image) if isinstance(image, (str, os.PathLike)) else to_grey(image)
+        height, width = grey.shape
+        heatmap, dense = self._run(as_input(grey, CELL_SIZE))
+        [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)])
+        descriptors = None if dense is None else sample_descriptors(dense, [keypoints])[0]
+        return Features(keypoints, scores, descriptors, (width, height))
+
+    def extract_batch(self, images: Iterable[Image]) -> list[Features]:
+        """Find the keypoints of images of any sizes: for each, in their order, exactly what `extract` gives."""
+        return [self.extract(image) for image in images]
+
+    # Decoding stays outside of the inference mode, whose tensors cannot be changed in place by who receives them.
+    @torch.inference_mode()
+    def _run(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The heatmap (1, H, W) and the dense descriptors of an image (1, 1, H, W)."""
+        output = self.model(image.to(self.device).contiguous(memory_format=torch.channels_last))
+        return logits_to_heatmap(output.logits), output.descriptors
+
+
+def extract_images(
+    paths: Sequence[Path], out: Path, extractor: Extractor, overlay: Path | None = None, progress: bool = True
+) -> Path:
+    """Write the features of images and of all images in folders to one HDF5 file.
+
+    An image that cannot be read is reported on the standard error, listed in the file (`FeatureFile.skipped`) and left
+    out. A run that was stopped, even killed, goes on where it was when it is started again with the same arguments. An
+    older `out` stays until the new one is complete. An overlay folder inside a searched folder is not searched.
+
+    Args:
+        paths: Image files and folders; see `images.find_images` for the keys under which images are stored.
+        out: The file to write; see `feature_files.FORMAT`.
+        extractor: It finds the keypoints.
+        overlay: A folder for pictures of the keypoints, named as the keys, as PNG.
+        progress: Show a progress bar on the standard error.
+
+    Returns:
+        `out`.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+        KeyboardInterrupt: The message says how to go on.
+        OSError: A file cannot be written.
+        ValueError: There is no image, or not one that can be read; a picture would replace an image or another picture;
+            or an unfinished file of other weights or settings is there.
+    """
+    images = find_images(paths, skip=overlay)
+    if overlay is not None:
+        _check_pictures(images, overlay)
+    unfinished = UnfinishedFeatures(out, extractor.provenance)
+    skipped: dict[str, str] = {}
+    try:
+        for key, path in tqdm(images.items(), unit="image", disable=not progress):
+            try:
+                digest, grey = _read(key, path)
+            except (OSError, ValueError) as error:
+                skipped[key] = str(error)
+                tqdm.write(f"skipped {key}: {error}", file=sys.stderr)
+                continue
+            features = unfinished.get(key, digest)
+            if features is None:
+                features = extractor.extract(grey)
+                unfinished.add(key, features, digest)
+            if overlay is not None:
+                write_overlay(overlay_path(overlay, key), grey, features)
+    except KeyboardInterrupt:
+        unfinished.save()
+        raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
+    if len(skipped) == len(images):
+        raise ValueError(f"none of {len(images)} images could be read: {next(iter(skipped.values()))}")
+    if skipped:
+        print(f"{len(skipped)} of {len(images)} images skipped, as listed in {out}", file=sys.stderr)
+    return unfinished.finish([key for key in images if key not in skipped], skipped)
+
+
+def _read(key: str, path: Path) -> tuple[str, NDArray[np.float32]]:
+    """The SHA-256 of an image file and its grey values."""
+    if check_key(key) != key:
+        raise ValueError(f"{path} has a backslash in its name")
+    return hashlib.sha256(path.read_bytes()).hexdigest(), read_image(path)
+
+
+def _check_pictures(images: dict[str, Path], overlay: Path) -> None:
+    sources = set(images.values())
+    drawn: dict[Path, str] = {}
+    for key in images:
+        target = Path(os.path.abspath(overlay_path(overlay, key)))
+        if target in sources:
+            raise ValueError(f"the overlay of {key} would replace the image {target}: choose another overlay folder")
+        if target in drawn:
+            raise ValueError(f"the overlays of {drawn[target]} and {key} would be the same file {target}")
+        drawn[target] = key

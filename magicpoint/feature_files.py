@@ -1,0 +1,238 @@
+"""HDF5 files of features: one group per image, written in full or not at all, and what an unfinished one has so far."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from .checkpoint import write_atomically
+from .types import Features
+
+FORMAT = "magicpoint-features-1"
+"""The layout that this module writes; a reader refuses any other.
+
+The key of an image is the path of its group, so that a slash in it makes nested groups. A group holds the datasets
+keypoints, keypoint_scores and, if there are any, descriptors, as in `Features`, and the attributes image_size (W, H)
+and, where it is known, image_sha256, of the image file. Attributes of the file are format, skipped (JSON: key and
+reason of each image that could not be read) and whatever says where the features come from.
+"""
+
+_PART_LENGTH = 32
+
+
+def check_key(key: str) -> str:
+    """Return the key of an image with forward slashes.
+
+    Raises:
+        ValueError: It is empty or absolute, has an empty part, "." or "..", so that as a path it would leave the folder
+            that it is relative to, or is no text that UTF-8 can hold.
+    """
+    normal = key.replace("\\", "/")
+    leaves = re.match("[A-Za-z]:", normal) or any(part in ("", ".", "..") for part in normal.split("/"))
+    if leaves or "\0" in normal or normal != normal.encode("utf-8", "ignore").decode():
+        raise ValueError(f"unsafe image key {key!r}: it must be a relative path without '.' and '..'")
+    return normal
+
+
+def write_features(
+    path: Path,
+    features: Mapping[str, Features],
+    provenance: Mapping[str, str] | None = None,
+    digests: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the features of images under their keys.
+
+    Args:
+        path: The file; one that is there is replaced when the new one is complete.
+        features: By key.
+        provenance: Where they come from; attributes of the file.
+        digests: SHA-256 of the image files, by key.
+
+    Raises:
+        OSError: The file cannot be written.
+        ValueError: A key is unsafe (see `check_key`), two are the same, or one is a folder of another.
+    """
+    keys = [check_key(key) for key in features]
+    groups = set(keys)
+    for key in keys:
+        clash = next((folder for folder in _folders(key) if folder in groups), None)
+        if clash is not None or len(groups) < len(keys):
+            raise ValueError(f"image keys must differ and none be a folder of another, got {clash or keys!r}, {key!r}")
+    known = {check_key(key): digest for key, digest in (digests or {}).items()}
+
+    def write(temporary: Path) -> None:
+        with h5py.File(temporary, "w") as file:
+            file.attrs.update({"format": FORMAT, "skipped": "{}", **(provenance or {})})
+            for key, image in zip(keys, features.values(), strict=True):
+                _write_group(file.create_group(key), image)
+                if key in known:
+                    file[key].attrs["image_sha256"] = known[key]
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, write)
+    return path
+
+
+def _folders(key: str) -> list[str]:
+    parts = key.split("/")
+    return ["/".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def _write_group(group: Any, features: Features) -> None:
+    group.attrs["image_size"] = np.array(features.image_size, np.int64)
+    group["keypoints"] = features.keypoints.detach().cpu().numpy()
+    group["keypoint_scores"] = features.keypoint_scores.detach().cpu().numpy()
+    if features.descriptors is not None:
+        group["descriptors"] = features.descriptors.detach().cpu().numpy()
+
+
+def read_features(path: Path) -> FeatureFile:
+    """Open a file of `write_features` as a mapping from keys to features.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, of another layout, or holds an unsafe key; the message names it.
+    """
+    return FeatureFile(path)
+
+
+class FeatureFile(Mapping[str, Features]):
+    """The features of a file by key, each read, onto the CPU, when it is asked for.
+
+    The file is open only while it is read, so that processes can share this and nothing has to be closed. `provenance`
+    says where the features come from, `skipped` why which images have none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(f"no feature file {path}")
+        self.path = path
+        try:
+            with h5py.File(path, "r") as file:
+                attributes = {name: str(value) for name, value in file.attrs.items()}
+                if attributes.pop("format", None) != FORMAT:
+                    raise ValueError(f"it is not of format {FORMAT}")
+                self._keys = dict.fromkeys(_image_keys(file))
+            self.skipped: dict[str, str] = json.loads(attributes.pop("skipped"))
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise ValueError(f"{path} is damaged or no feature file: {error}") from error
+        self.provenance = attributes
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __getitem__(self, key: str) -> Features:
+        if key not in self._keys:
+            raise KeyError(key)
+        try:
+            with h5py.File(self.path, "r") as file:
+                group = file[key]
+                width, height = group.attrs["image_size"].tolist()
+                keypoints, scores = (torch.from_numpy(group[name][()]) for name in ("keypoints", "keypoint_scores"))
+                descriptors = torch.from_numpy(group["descriptors"][()]) if "descriptors" in group else None
+            return Features(keypoints, scores, descriptors, (width, height))
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.path}: {key} is damaged: {error}") from error
+
+    def digest(self, key: str) -> str | None:
+        """The SHA-256 of the image's file, if it was recorded."""
+        with h5py.File(self.path, "r") as file:
+            digest: str | None = file[key].attrs.get("image_sha256")
+        return digest
+
+
+def _image_keys(file: Any) -> list[str]:
+    # This visits only what the file holds itself: no links, which could lead to other files.
+    names: list[str] = []
+    file.visit(names.append)
+    folders = (name.removesuffix("/keypoints") for name in names if name.endswith("/keypoints"))
+    keys = [folder for folder in folders if "image_size" in file[folder].attrs]
+    for key in keys:
+        if check_key(key) != key:
+            raise ValueError(f"unsafe image key {key!r}")
+    return keys
+
+
+class UnfinishedFeatures:
+    """What a feature file will hold, kept in small files beside it until it is complete.
+
+    HDF5 files that are open when their process is killed are lost. So the features are written to files of their own,
+    a few images in each, in the folder `<name>.partial`, and joined at the end.
+
+    Args:
+        path: The feature file.
+        provenance: Where the features come from.
+
+    Raises:
+        IsADirectoryError: The path is a folder.
+        ValueError: Features of another provenance have been begun there.
+    """
+
+    def __init__(self, path: Path, provenance: Mapping[str, str]) -> None:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder, not a feature file")
+        self._path, self._provenance = path, dict(provenance)
+        self.folder = path.with_name(f"{path.name}.partial")
+        self._parts: dict[str, FeatureFile] = {}
+        self._pending: dict[str, Features] = {}
+        self._digests: dict[str, str] = {}
+        for part in sorted(self.folder.glob("*.h5")):
+            self._register(part)
+
+    def _register(self, path: Path) -> None:
+        part = FeatureFile(path)
+        if part.provenance != self._provenance:
+            raise ValueError(
+                f"{self.folder} was begun with other weights, settings or versions: remove it, or choose another output"
+            )
+        self._parts.update(dict.fromkeys(part, part))
+
+    def get(self, key: str, digest: str) -> Features | None:
+        """The features of an image that was added before and is still the same."""
+        part = self._parts.get(key)
+        return part[key] if part is not None and part.digest(key) == digest else None
+
+    def add(self, key: str, features: Features, digest: str) -> None:
+        """Keeps the features of an image; a killed process loses the last few."""
+        self._pending[key], self._digests[key] = features, digest
+        if len(self._pending) >= _PART_LENGTH:
+            self.save()
+
+    def save(self) -> None:
+        """Keeps what was added so far even if the process is killed."""
+        if self._pending:
+            number = 1 + max((int(part.stem) for part in self.folder.glob("*.h5")), default=-1)
+            path = self.folder / f"{number:06d}.h5"
+            self._register(write_features(path, self._pending, self._provenance, self._digests))
+            self._pending, self._digests = {}, {}
+
+    def finish(self, keys: Sequence[str], skipped: Mapping[str, str]) -> Path:
+        """Writes the feature file, of these keys and no others, and removes the folder beside it; returns its path."""
+        self.save()
+
+        def join(temporary: Path) -> None:
+            with h5py.File(temporary, "w") as file:
+                file.attrs.update({"format": FORMAT, "skipped": json.dumps(skipped), **self._provenance})
+                for path, group in itertools.groupby(keys, lambda key: self._parts[key].path):
+                    with h5py.File(path, "r") as part:
+                        for key in group:
+                            part.copy(key, file, name=key)
+
+        write_atomically(self._path, join)
+        shutil.rmtree(self.folder)
+        return self._path

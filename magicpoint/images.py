@@ -1,0 +1,183 @@
+"""Images from files and arrays: found, read, turned to grey."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Image = str | os.PathLike[str] | NDArray[Any] | Tensor
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+
+_RED, _BLUE = 0.299, 0.114  # ITU-R BT.601, section 2.5.1; green has the rest
+_WHITE = {"bool": 1, "uint8": 255, "uint16": 65535}
+_ROUNDING = 1e-4  # how far a float image may lie outside [0, 1]
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_SCAN = 0xDA
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+
+
+def to_grey(image: NDArray[Any] | Tensor) -> NDArray[np.float32]:
+    """Turn an image into grey values from 0 (black) to 1 (white).
+
+    Colours become 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601) of the values as they are stored. 255 of an 8-bit
+    image, 65535 of a 16-bit one and 1 of a float one are white: a 12-bit image in 16 bits is to be stretched before.
+
+    Args:
+        image: An array (H, W), (H, W, 1) or (H, W, 3), or a tensor (H, W), (1, H, W) or (3, H, W), red first; bool,
+            uint8, uint16, or floating in [0, 1].
+
+    Returns:
+        float32 (H, W), contiguous.
+
+    Raises:
+        TypeError: It is neither array nor tensor, or holds numbers of another type.
+        ValueError: Its shape is none of these, a side is 0, or a floating value is NaN or outside [0, 1].
+    """
+    if isinstance(image, Tensor):
+        image = image.detach().cpu()
+        image = (image.float() if image.is_floating_point() else image).numpy()
+        image = np.moveaxis(image, 0, -1) if image.ndim == 3 else image
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"image must be an array or a tensor, got {type(image).__name__}")
+    if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))):
+        raise ValueError(
+            "image must be an array (H, W), (H, W, 1) or (H, W, 3) or a tensor (H, W), (1, H, W) or (3, H, W), "
+            f"got channels-last shape {image.shape}"
+        )
+    if image.size == 0:
+        raise ValueError(f"image must have at least one pixel, got shape {image.shape}")
+    values = _scaled(image)
+    if values.ndim == 3:
+        red, green, blue = values[..., 0], values[..., values.shape[2] // 2], values[..., -1]
+        # Written with differences, so that equal channels give exactly their value.
+        values = green + np.float32(_RED) * (red - green) + np.float32(_BLUE) * (blue - green)
+    return np.ascontiguousarray(values.clip(0.0, 1.0))
+
+
+def _scaled(image: NDArray[Any]) -> NDArray[np.float32]:
+    """The values as float32 with white at 1."""
+    if image.dtype.name in _WHITE:
+        return image.astype(np.float32) / np.float32(_WHITE[image.dtype.name])
+    if image.dtype.kind != "f":
+        raise TypeError(f"image must be bool, uint8, uint16 or floating, got {image.dtype}")
+    lowest, highest = image.min(), image.max()
+    if not (lowest >= -_ROUNDING and highest <= 1.0 + _ROUNDING):
+        raise ValueError(f"a floating image must lie in [0, 1], got values from {lowest} to {highest}")
+    return image.astype(np.float32)
+
+
+def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+    """Read an image file as grey values, see `to_grey`, at its full depth and without its transparency.
+
+    The image is turned as its EXIF orientation says, as viewers do: keypoints are in pixels of the image as it is seen.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no image, or an unfinished or damaged one; the message names it. Damage inside the data of a
+            JPEG, which has no checksums, can pass unnoticed.
+    """
+    path = Path(path)
+    # OpenCV opens no path with letters beyond the system's code page on Windows, so it gets the content.
+    data = path.read_bytes()
+    if not _is_complete(data):
+        raise ValueError(f"{path} is truncated")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error as error:
+        raise ValueError(f"{path} cannot be decoded: {error}") from error
+    if image is None:
+        raise ValueError(f"{path} is damaged or no image of a known format")
+    try:
+        return to_grey(image[..., ::-1] if image.ndim == 3 else image)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _is_complete(data: bytes) -> bool:
+    """Whether the end of a JPEG or PNG file is there: OpenCV 4 fills the missing part of a JPEG with grey."""
+    if data.startswith(_PNG_START):
+        return _PNG_END in data
+    if not data.startswith(_JPEG_START):
+        return bool(data)
+    # A thumbnail in the header has an end of its own, so the search begins at the image's data: inside them a 0xFF is
+    # followed by 0 or a restart marker (ITU-T T.81, B.1.1.5). Bytes after the end are common and harmless.
+    position = len(_JPEG_START)
+    while position + 4 <= len(data):
+        if data[position] == 0xFF and data[position + 1] == 0xFF:  # padding before a marker
+            position += 1
+        elif data[position + 1] == _JPEG_SCAN:
+            return data.find(_JPEG_END, position) >= 0
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False
+
+
+def find_images(paths: Sequence[Path], skip: Path | None = None) -> dict[str, Path]:
+    """List images under the names by which they are stored, their keys.
+
+    A key is the path, with forward slashes, from the deepest folder that holds everything asked for: the folder itself
+    where one is given, the folder in common where there are several paths. So two images never share a key.
+
+    Args:
+        paths: Image files, taken whatever their suffix, and folders, searched with all folders in them for files with
+            `IMAGE_SUFFIXES`; names that begin with a dot are passed over.
+        skip: A folder inside those that is not searched.
+
+    Returns:
+        Keys and paths, in the order of the keys.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+        OSError: A folder cannot be read.
+        ValueError: There is no image, or the paths are on several drives.
+    """
+    # Not resolved: a link keeps its own name.
+    roots = [Path(os.path.abspath(path)) for path in paths]
+    for path, root in zip(paths, roots, strict=True):
+        if not root.exists():
+            raise FileNotFoundError(f"no file or folder {path}")
+    left_out = None if skip is None else Path(os.path.abspath(skip))
+    found = {image for root in roots for image in ([root] if root.is_file() else _search(root, left_out))}
+    if not found:
+        raise ValueError(f"no images in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+    try:
+        base = os.path.commonpath([root if root.is_dir() else root.parent for root in roots])
+    except ValueError as error:
+        raise ValueError(f"images on several drives have no folder in common: {error}") from error
+    images = {image.relative_to(base).as_posix(): image for image in found}
+    return dict(sorted(images.items()))
+
+
+def _search(root: Path, left_out: Path | None) -> list[Path]:
+    images = []
+    for folder, inner, names in os.walk(root, onerror=_refuse):
+        inner[:] = [name for name in inner if not name.startswith(".") and Path(folder, name) != left_out]
+        paths = (Path(folder, name) for name in names if not name.startswith("."))
+        images += [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    return images
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def as_input(grey: NDArray[np.float32], multiple: int) -> Tensor:
+    """A grey (H, W) as the network's input (1, 1, H', W'), its last row and column repeated up to the next multiple.
+
+    Repetition makes no edge that the image does not have.
+    """
+    height, width = grey.shape
+    padded = np.pad(grey, ((0, -height % multiple), (0, -width % multiple)), mode="edge")
+    return torch.from_numpy(padded)[None, None]
