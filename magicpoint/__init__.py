@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .losses import detector_loss
     from .model import MagicPoint, ModelSettings, SuperPoint
     from .photometric import PhotometricSettings
-    from .train import train
+    from .train import train_detector
     from .types import Features
 
 _HOMES = {
@@ -33,7 +33,7 @@ _HOMES = {
     "labels2Dto3D": "labels",
     "labels3Dto2D": "labels",
     "mask_to_cells": "labels",
-    "train": "train",
+    "train_detector": "train",
 }
 
 __all__ = [
@@ -52,7 +52,7 @@ __all__ = [
     "labels2Dto3D",
     "labels3Dto2D",
     "mask_to_cells",
-    "train",
+    "train_detector",
 ]
 
 

@@ -133,10 +133,10 @@ def _add_train(parser: ArgumentParser, words: Sequence[str]) -> None:
 def _train(arguments: Namespace) -> None:
     from .allocator import keep_freed_memory
     from .config import TrainSettings
-    from .train import train
+    from .train import train_detector
 
     keep_freed_memory()
-    print(train(arguments.out, TrainSettings(**_fields(arguments, TrainSettings)), resume=arguments.resume))
+    print(train_detector(arguments.out, TrainSettings(**_fields(arguments, TrainSettings)), resume=arguments.resume))
 
 
 def _add_evaluate(parser: ArgumentParser, words: Sequence[str]) -> None:

@@ -163,7 +163,7 @@ def _check_same_run(old: dict[str, Any], new: dict[str, Any], state_file: Path) 
             raise ValueError(f"{state_file} was made with {name} {old.get(name)}, not {new[name]}")
 
 
-def train(
+def train_detector(
     out: Path,
     settings: TrainSettings | None = None,
     resume: bool = False,

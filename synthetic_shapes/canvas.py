@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -12,7 +13,9 @@ SUPERSAMPLING = 2
 """Linear factor of the drawing surface over the final image."""
 
 _FRACTION_BITS = 8
-_FIXED_POINT = float(1 << _FRACTION_BITS)
+_SCALE = float(SUPERSAMPLING << _FRACTION_BITS)
+_SHIFT = (0.5 * SUPERSAMPLING - 0.5) * (1 << _FRACTION_BITS)
+"""Final pixels -> fixed-point pixels of the surface: p * _SCALE + _SHIFT; pixel centres are at integers in both."""
 
 OPENCV_SPREAD = 2.0 / 3.0 / SUPERSAMPLING
 """How far (final pixels) OpenCV's antialiased fills reach beyond the outline that they are given.
@@ -22,107 +25,113 @@ a pixel of the drawing surface along the whole outline: measured as (covered are
 ``tests/synthetic_shapes/test_canvas.py`` for the OpenCV that is installed. Outlines are moved inwards by as much.
 """
 
+_END_SPREAD = 0.5 / SUPERSAMPLING
+"""The same at the short ends of a stroke, where the outline's own line has ends too."""
+
+_FILL_INSET = 0.5 / SUPERSAMPLING
+_SHARPEST = 2.0 / 16.0
+
 
 class Canvas:
     """Filled shapes drawn over a background, without aliasing and without displacement.
 
-    Shapes are painted on a surface of twice the size, which ``image`` averages back in 2x2 blocks. Coordinates are
-    final pixels, (x, y), the centre of the top-left pixel being (0, 0).
+    Shapes are painted on a surface of twice the size, which ``image`` averages back in 2x2 blocks. Points are complex
+    numbers x + iy in final pixels, the centre of the top-left pixel being 0: so the vector arithmetic of outlines is
+    that of plain numbers.
     """
 
     def __init__(self, background: NDArray[np.uint8]) -> None:
-        """Starts from a uint8 (H, W) background, which is kept unchanged as ``background``."""
-        self.background = background
+        """Starts from a uint8 (H, W) background."""
         self.height, self.width = background.shape
-        self._surface = cv2.resize(
-            background,
-            (self.width * SUPERSAMPLING, self.height * SUPERSAMPLING),
-            interpolation=cv2.INTER_NEAREST,
-        )
+        low, high = cv2.minMaxLoc(background)[:2]
+        self.background_range = (low, high)
+        """The background's darkest and lightest grey."""
+        self._surface = _enlarged(background)
 
-    def polygon(self, corners: NDArray[np.floating], grey: float, inset: float = 0.0) -> None:
-        """Fills a simple polygon, (N, 2) corners in either orientation, moved inwards by ``inset`` pixels."""
-        outline = _fixed_point(inset_polygon(corners, OPENCV_SPREAD + inset))
-        cv2.fillPoly(self._surface, [outline], grey, cv2.LINE_AA, _FRACTION_BITS)
+    def polygon(self, corners: Sequence[complex], grey: float, inset: float = 0.0) -> None:
+        """Fills a simple polygon, corners in either orientation, moved inwards by ``inset`` pixels."""
+        inwards, inset = inward_steps(corners), inset + OPENCV_SPREAD
+        outline = _fixed_point([corner + inset * step for corner, step in zip(corners, inwards, strict=True)])
+        # fillPoly rounds the rows of the corners, which only shows beyond the outline: fill a little less, then stroke.
+        inset += _FILL_INSET
+        filling = _fixed_point([corner + inset * step for corner, step in zip(corners, inwards, strict=True)])
+        cv2.fillPoly(self._surface, [filling], grey, cv2.LINE_8, _FRACTION_BITS)
+        cv2.polylines(self._surface, [outline], True, grey, 1, cv2.LINE_AA, _FRACTION_BITS)
 
-    def quads(self, corners: NDArray[np.floating], greys: Sequence[float]) -> None:
-        """Fills K convex quadrilaterals of one orientation, (K, 4, 2), each in its own grey, in order."""
-        outlines = _fixed_point(inset_polygon(corners, OPENCV_SPREAD))
+    def quads(self, corners: NDArray[np.complex128], greys: Sequence[float]) -> None:
+        """Fills K convex quadrilaterals of one orientation, (K, 4), each in its own grey, in order."""
+        moved = inset_quads(corners, OPENCV_SPREAD) * _SCALE + complex(_SHIFT, _SHIFT)
+        outlines = np.rint(moved.view(np.float64)).astype(np.int32).reshape(-1, 4, 2)
         for outline, grey in zip(outlines, greys, strict=True):
             cv2.fillConvexPoly(self._surface, outline, grey, cv2.LINE_AA, _FRACTION_BITS)
 
-    def line(self, start: tuple[float, float], end: tuple[float, float], thickness: float, grey: float) -> None:
+    def line(self, start: complex, end: complex, thickness: float, grey: float) -> None:
         """Draws a straight stroke of at least 0.8 pixels with flat ends exactly at ``start`` and ``end``."""
-        (x0, y0), (x1, y1) = start, end
-        length = float(np.hypot(x1 - x0, y1 - y0))
-        along_x, along_y = (x1 - x0) / length, (y1 - y0) / length
-        cut_x, cut_y = along_x * OPENCV_SPREAD, along_y * OPENCV_SPREAD
-        half = thickness / 2 - OPENCV_SPREAD
-        across_x, across_y = -along_y * half, along_x * half
-        x0, y0, x1, y1 = x0 + cut_x, y0 + cut_y, x1 - cut_x, y1 - cut_y
-        outline = np.array(
-            (
-                (x0 + across_x, y0 + across_y),
-                (x1 + across_x, y1 + across_y),
-                (x1 - across_x, y1 - across_y),
-                (x0 - across_x, y0 - across_y),
-            )
-        )
-        cv2.fillConvexPoly(self._surface, _fixed_point(outline), grey, cv2.LINE_AA, _FRACTION_BITS)
+        along = (end - start) / abs(end - start)
+        across = 1j * along * (thickness / 2.0 - OPENCV_SPREAD)
+        start, end = start + along * _END_SPREAD, end - along * _END_SPREAD
+        outline = _fixed_point((start + across, end + across, end - across, start - across))
+        cv2.fillConvexPoly(self._surface, outline, grey, cv2.LINE_AA, _FRACTION_BITS)
 
-    def ellipse(self, centre: tuple[float, float], axes: tuple[float, float], degrees: float, grey: float) -> None:
-        """Fills an ellipse with half axes ``axes``, turned by ``degrees`` from x towards y."""
-        position = _fixed_point(np.array(centre))
-        scale = SUPERSAMPLING * _FIXED_POINT
-        half_axes = [round((axis - OPENCV_SPREAD) * scale) for axis in axes]
-        cv2.ellipse(
-            self._surface,
-            (int(position[0]), int(position[1])),
-            (half_axes[0], half_axes[1]),
-            degrees,
-            0,
-            360,
-            grey,
-            cv2.FILLED,
-            cv2.LINE_AA,
-            _FRACTION_BITS,
-        )
+    def ellipse(self, centre: complex, axes: tuple[float, float], degrees: float, grey: float) -> None:
+        """Fills an ellipse with half axes ``axes`` above 0.4 pixels, turned by ``degrees`` from x towards y."""
+        middle = round(centre.real * _SCALE + _SHIFT), round(centre.imag * _SCALE + _SHIFT)
+        half_axes = [round((axis - OPENCV_SPREAD) * _SCALE) for axis in axes]
+        cv2.ellipse(self._surface, middle, half_axes, degrees, 0, 360, grey, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
-    def replace(self, image: NDArray[np.float32]) -> None:
-        """Covers everything with a float (H, W) image in grey levels, clipped to [0, 255]."""
-        levels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-        self._surface = cv2.resize(levels, self._surface.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    def disc(self, centre: complex, radius: float, grey: float) -> None:
+        """Fills a circle of at least 0.5 pixels radius; OpenCV draws small ones up to 0.2 pixels smaller."""
+        middle = round(centre.real * _SCALE + _SHIFT), round(centre.imag * _SCALE + _SHIFT)
+        reach = round((radius - OPENCV_SPREAD) * _SCALE)
+        cv2.circle(self._surface, middle, reach, grey, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+
+    def replace(self, image: NDArray[np.uint8]) -> None:
+        """Covers everything with a uint8 (H, W) image."""
+        self._surface = _enlarged(image)
 
     def image(self) -> NDArray[np.uint8]:
         """The finished uint8 (H, W) image; where nothing was drawn it equals the background to the byte."""
         return cv2.resize(self._surface, (self.width, self.height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def inset_polygon(corners: NDArray[np.floating], distance: float) -> NDArray[np.float64]:
-    """Moves every edge of (..., N, 2) polygons inwards by ``distance``, keeping the corners sharp.
+def _enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every pixel of (H, W) as a block of the drawing surface; faster than ``cv2.resize`` with INTER_NEAREST."""
+    height, width = image.shape
+    widened: NDArray[np.uint8] = cv2.merge([image] * SUPERSAMPLING).reshape(height, width * SUPERSAMPLING)  # type: ignore[assignment]
+    return widened.repeat(SUPERSAMPLING, axis=0)
 
-    The orientation is read from the sign of the first polygon's area. Each corner moves to the meeting point of its
-    two moved edges; at a tip sharper than 29 degrees the move is bounded by four times ``distance``, so that the tip
-    stays inside the polygon.
+
+def inward_steps(corners: Sequence[complex]) -> list[complex]:
+    """Where each corner of a simple polygon goes, relative to where it is, when all edges move inwards by one pixel.
+
+    That is where the two moved edges meet; at a tip sharper than 29 degrees no farther than four pixels, so that a tip
+    that moves by a part of a pixel stays inside the polygon. For few corners plain numbers are faster than arrays.
     """
-    points = np.asarray(corners, np.float64)
-    following = np.concatenate((points[..., 1:, :], points[..., :1, :]), axis=-2)
-    edges = following - points
-    edges /= np.sqrt(edges[..., 0:1] ** 2 + edges[..., 1:2] ** 2)
-    first, second = points.reshape(-1, points.shape[-2], 2)[0], following.reshape(-1, points.shape[-2], 2)[0]
-    doubled_area = (first[:, 0] * second[:, 1] - second[:, 0] * first[:, 1]).sum()
-    inward = -distance if doubled_area < 0 else distance
-    before = np.concatenate((edges[..., -1:, :], edges[..., :-1, :]), axis=-2)
-    # The sum s of the two unit normals has length 2 cos(turn / 2), and the edges' meeting point lies at
-    # distance / cos(turn / 2) along it: that is s * distance / (1 + cos(turn)).
-    cosine = (before * edges).sum(-1, keepdims=True)
-    both = edges + before
-    normals = np.stack((-both[..., 1], both[..., 0]), -1)
-    moved: NDArray[np.float64] = points + normals * (inward / np.maximum(1.0 + cosine, 2.0 / 16.0))
-    return moved
+    units, doubled_area = [], 0.0
+    for k, corner in enumerate(corners):
+        edge = corners[k + 1 - len(corners)] - corner
+        units.append(edge / abs(edge))
+        doubled_area += (corner.conjugate() * edge).imag
+    inwards = complex(0.0, math.copysign(1.0, doubled_area))
+    steps = []
+    for k, unit in enumerate(units):
+        # The sum of the two edges' unit normals has length 2 cos(turn / 2), and the edges' meeting point lies at
+        # 1 / cos(turn / 2) along it: that is the sum over half its squared length.
+        both = units[k - 1] + unit
+        steps.append(inwards * both / max((both * both.conjugate()).real / 2.0, _SHARPEST))
+    return steps
 
 
-def _fixed_point(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Final pixel coordinates -> the drawing surface's fixed-point ones (pixel centres at integers in both)."""
-    scaled = ((points + 0.5) * SUPERSAMPLING - 0.5) * _FIXED_POINT
-    return np.rint(scaled).astype(np.int32)
+def inset_quads(corners: NDArray[np.complex128], distance: float) -> NDArray[np.complex128]:
+    """Moves the edges of K convex quadrilaterals of one orientation, (K, 4), inwards by ``distance`` pixels."""
+    edges = corners.take((1, 2, 3, 0), axis=1) - corners
+    edges /= np.abs(edges)
+    both = edges + edges.take((3, 0, 1, 2), axis=1)
+    first, second = edges[0, :2].tolist()
+    turn = (first.conjugate() * second).imag
+    return corners + complex(0.0, math.copysign(2.0 * distance, turn)) / both.conj()
+
+
+def _fixed_point(points: Sequence[complex]) -> NDArray[np.int32]:
+    """Final pixel coordinates -> the drawing surface's fixed-point ones."""
+    return np.array([(round(z.real * _SCALE + _SHIFT), round(z.imag * _SCALE + _SHIFT)) for z in points], np.int32)

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from .background import add_grain, draw_background
 from .canvas import Canvas
 from .primitives import PRIMITIVES
-from .visibility import visible
+from .seeding import sample_generator
+from .visibility import visible_corners
+
+__all__ = ["MIN_SIDE", "ShapeSettings", "render_sample", "render_shape", "sample_generator"]
 
 MIN_SIDE = 48
 """Smallest height or width (pixels) in which the shapes have room."""
@@ -36,11 +39,6 @@ class ShapeSettings:
             raise ValueError(f"unknown shapes {unknown}: choose from {', '.join(PRIMITIVES)}")
 
 
-def sample_generator(seed: int, stream: str, index: int) -> np.random.Generator:
-    """The generator of sample ``index`` in the named stream of a seed: independent of every other sample's."""
-    return np.random.default_rng([seed, index, *stream.encode()])
-
-
 def render_sample(
     seed: int, index: int, settings: ShapeSettings | None = None, stream: str = "training"
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -63,7 +61,7 @@ def render_shape(
     canvas = Canvas(draw_background(*size, rng))
     corners = PRIMITIVES[shape](canvas, rng)
     image = canvas.image()
-    keypoints = corners[visible(image, corners)] if len(corners) else corners
+    keypoints = visible_corners(image, corners)
     if rng.random() < 0.5:
         image = add_grain(image, rng)
-    return image, keypoints.astype(np.float32)
+    return image, keypoints

@@ -3,80 +3,72 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ..background import MIN_CONTRAST, greys_at
 from ..canvas import Canvas
-from ..placement import MIN_SPACING
+from ..greys import contrasting_grey
+from ..placement import MIN_TURN, as_points, keep_distance
 
-_MAX_FACE_COSINE = math.cos(math.radians(20.0))
+_MAX_FACE_COSINE = math.cos(MIN_TURN)
 _FACES = ((0, 2, 3, 1), (0, 4, 6, 2), (0, 1, 5, 4))
 """Corner k of the box lies on the far side along axis a where bit a of k is set: 0 is nearest, 7 is hidden."""
 _OUTLINE = (1, 3, 2, 6, 4, 5)
+_SIGNS = tuple(tuple(-1.0 if corner >> axis & 1 else 1.0 for axis in range(3)) for corner in range(7))
+_PLAIN_BOX = (0j, -1 - 0.5j, 1 - 0.5j, -1j, 1j, -1 + 0.5j, 1 + 0.5j)
+
+Vector = tuple[float, float, float]
 
 
 def draw_cube(canvas: Canvas, rng: Generator) -> NDArray[np.float64]:
     """Draws a box of random sides and pose, its faces in three greys."""
     scale = min(canvas.width, canvas.height)
-    offset = np.array((canvas.width * (0.3 + 0.4 * rng.random()), canvas.height * (0.3 + 0.4 * rng.random())))
-    corners = offset + _box_corners(scale, rng)
-    greys = _face_greys(greys_at(canvas.background, corners), rng)
+    centre = complex(canvas.width * (0.3 + 0.4 * rng.random()), canvas.height * (0.3 + 0.4 * rng.random()))
+    corners = [centre + corner for corner in _box_corners(scale, rng)]
+    taken = [canvas.background_range]
+    for _ in _FACES:
+        grey = contrasting_grey(taken, rng)
+        taken.append((grey, grey))
+    greys = [grey for grey, _ in taken[1:]]
     # As in a mosaic: the mean grey beneath the seams between the faces.
-    canvas.polygon(corners[list(_OUTLINE)], sum(greys) / 3.0, 0.75)
-    for face, grey in zip(_FACES, greys, strict=True):
-        canvas.polygon(corners[list(face)], grey)
-    return corners
+    canvas.polygon([corners[k] for k in _OUTLINE], sum(greys) / 3.0, 0.75)
+    canvas.quads(np.array([[corners[k] for k in face] for face in _FACES]), greys)
+    return as_points(corners)
 
 
-def _box_corners(scale: float, rng: Generator) -> NDArray[np.float64]:
-    """The seven visible corners (7, 2) about the box's centre, each face wide enough to be seen."""
+def _box_corners(scale: float, rng: Generator) -> list[complex]:
+    """The seven visible corners about the box's centre, each face wide enough to be seen."""
     for _ in range(20):
-        yaw, pitch, roll = (math.pi * rng.random(3)).tolist()
-        half = scale * (0.12 + 0.2 * rng.random(3))
-        axes = _rotation(2.0 * roll, pitch, yaw) * half
-        # The viewer looks along +z: of each axis, the end with the smaller z is near.
-        axes *= np.where(axes[2] > 0, -1.0, 1.0)
-        signs = np.array([[-1.0 if corner >> axis & 1 else 1.0 for axis in range(3)] for corner in range(7)])
-        points = signs @ axes.T
-        depth = 1.0 + 0.6 * points[:, 2:] / (4.0 * scale)
-        corners: NDArray[np.float64] = points[:, :2] / depth
-        if _faces_are_open(corners):
+        draws = rng.random(6).tolist()
+        axes = []
+        for draw, (x, y, z) in zip(draws[3:], _axes(*draws[:3]), strict=True):
+            # The viewer looks along +z: of each axis, the end with the smaller z is near.
+            half = math.copysign(0.12 + 0.2 * draw, -z)
+            axes.append((scale * half * complex(x, y), half * z))
+        (a, a_depth), (b, b_depth), (c, c_depth) = axes
+        corners = [
+            (i * a + j * b + k * c) / (1.0 + 0.15 * (i * a_depth + j * b_depth + k * c_depth)) for i, j, k in _SIGNS
+        ]
+        if _faces_are_open(corners) and keep_distance(corners):
             return corners
-    return 0.25 * scale * np.array(((0, 0), (-1, -0.5), (1, -0.5), (0, -1), (0, 1), (-1, 0.5), (1, 0.5)), np.float64)
+    return [0.25 * scale * corner for corner in _PLAIN_BOX]
 
 
-def _rotation(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
-    cr, sr, cp, sp, cy, sy = (f(a) for a in (roll, pitch, yaw) for f in (math.cos, math.sin))
-    about_z = np.array(((cr, -sr, 0), (sr, cr, 0), (0, 0, 1)))
-    about_x = np.array(((1, 0, 0), (0, cp, -sp), (0, sp, cp)))
-    about_y = np.array(((cy, 0, sy), (0, 1, 0), (-sy, 0, cy)))
-    rotation: NDArray[np.float64] = about_z @ about_x @ about_y
-    return rotation
+def _axes(roll: float, pitch: float, yaw: float) -> tuple[Vector, Vector, Vector]:
+    """The three axes turned about y, then x, then z by angles that are given as shares, in [0, 1], of their range."""
+    angles = (2.0 * math.pi * roll, math.pi * pitch, math.pi * yaw)
+    cr, sr, cp, sp, cy, sy = (f(angle) for angle in angles for f in (math.cos, math.sin))
+    return (
+        (cr * cy - sr * sp * sy, sr * cy + cr * sp * sy, -cp * sy),
+        (-sr * cp, cr * cp, sp),
+        (cr * sy + sr * sp * cy, sr * sy - cr * sp * cy, cp * cy),
+    )
 
 
-def _faces_are_open(corners: NDArray[np.float64]) -> bool:
-    """Whether the three edges at the near corner are long enough and well apart in direction."""
-    edges = corners[[1, 2, 4]] - corners[0]
-    lengths = np.sqrt((edges**2).sum(1))
-    if float(lengths.min()) < MIN_SPACING:
-        return False
-    unit = edges / lengths[:, None]
-    cosines = np.abs(unit @ unit.T)[[0, 0, 1], [1, 2, 2]]
-    return float(cosines.max()) < _MAX_FACE_COSINE
-
-
-def _face_greys(beneath: NDArray[np.uint8], rng: Generator) -> list[float]:
-    """Three greys that differ from each other and, where there is room, from the background."""
-    low, high = float(beneath.min()), float(beneath.max())
-    greys = [0.0, 127.0, 255.0]
-    for candidate in (255.0 * rng.random((30, 3))).tolist():
-        a, b, c = sorted(candidate)
-        apart = b - a >= MIN_CONTRAST and c - b >= MIN_CONTRAST
-        if apart and all(grey <= low - MIN_CONTRAST or grey >= high + MIN_CONTRAST for grey in candidate):
-            return list(candidate)
-        if apart:
-            greys = candidate
-    return list(greys)
+def _faces_are_open(corners: list[complex]) -> bool:
+    """Whether the three edges at the near corner, of any length, are well apart in direction."""
+    edges = [corners[k] - corners[0] for k in (1, 2, 4)]
+    return all(abs((a.conjugate() * b).real) < _MAX_FACE_COSINE * abs(a) * abs(b) for a, b in combinations(edges, 2))

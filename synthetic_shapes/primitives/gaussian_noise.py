@@ -8,11 +8,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ..canvas import Canvas
+from ..noise import NOISE_DEVIATION, NOISE_MEAN, noise_bytes
 
 
 def draw_gaussian_noise(canvas: Canvas, rng: Generator) -> NDArray[np.float64]:
     """Covers the background with Gaussian noise of up to 60 levels standard deviation; there are no keypoints."""
-    deviation = 5.0 + 55.0 * rng.random()
-    noise = rng.standard_normal((canvas.height, canvas.width), np.float32)
-    canvas.replace(cv2.scaleAdd(noise, deviation, canvas.background.astype(np.float32)))
+    scale = (5.0 + 55.0 * rng.random()) / NOISE_DEVIATION
+    noise = noise_bytes(canvas.height, canvas.width, rng)
+    canvas.replace(cv2.addWeighted(canvas.image(), 1.0, noise, scale, -scale * NOISE_MEAN))  # type: ignore[arg-type]
     return np.empty((0, 2))

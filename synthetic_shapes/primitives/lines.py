@@ -3,101 +3,107 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ..background import STROKE_CONTRAST, contrasting_grey, greys_at
 from ..canvas import Canvas
-from ..placement import MIN_SPACING, Point
+from ..greys import STROKE_CONTRAST, contrasting_grey
+from ..placement import MIN_SPACING, as_points, distance_to_segment, keep_distance, stroke_thickness
 
-_MIN_SINE = math.sin(math.radians(25.0))
+_MIN_SINE = math.sin(math.radians(35.0))
+_MIN_LENGTH = 3.0 * MIN_SPACING
+_MARGIN = 3.0
+
+
+class _Stroke(NamedTuple):
+    start: complex
+    end: complex
+    thickness: float
+    continues: bool
+    """Whether it starts at the end of another stroke."""
 
 
 def draw_lines(canvas: Canvas, rng: Generator) -> NDArray[np.float64]:
     """Draws one to seven strokes; some start at the end of another or on its middle."""
-    scale = min(canvas.width, canvas.height)
-    strokes, keypoints = _lay_out(canvas, 1 + int(7 * rng.random()), rng)
+    strokes, keypoints = _lay_out(canvas.width, canvas.height, 1 + int(7 * rng.random()), rng)
     shares_grey = rng.random() < 0.4
-    grey = -1.0
-    for start, end in strokes:
-        if grey < 0.0 or not shares_grey:
-            along = np.linspace(start, end, 5)
-            grey = contrasting_grey(greys_at(canvas.background, along), rng, STROKE_CONTRAST)
-        canvas.line(start, end, max(1.0, (1.0 + 2.5 * rng.random() ** 2) * scale / 120.0), grey)
-    return np.array(keypoints)
+    grey = contrasting_grey((canvas.background_range,), rng, STROKE_CONTRAST)
+    for start, end, thickness, continues in strokes:
+        if not shares_grey:
+            grey = contrasting_grey((canvas.background_range,), rng, STROKE_CONTRAST)
+        canvas.line(start, end, thickness, grey)
+        if continues:
+            # Two flat ends leave a notch between them.
+            canvas.disc(start, thickness / 2.0, grey)
+    return as_points(keypoints)
 
 
-def _lay_out(canvas: Canvas, wanted: int, rng: Generator) -> tuple[list[tuple[Point, Point]], list[Point]]:
+def _lay_out(width: int, height: int, wanted: int, rng: Generator) -> tuple[list[_Stroke], list[complex]]:
     """Strokes whose keypoints keep their distance, and all those keypoints."""
-    width, height = canvas.width, canvas.height
-    strokes: list[tuple[Point, Point]] = []
-    keypoints: list[Point] = []
-    margin = 3.0
-    for mode, pick, along, x, y, u, v in rng.random((3 * wanted, 7)).tolist():
-        start = (margin + x * (width - 1 - 2 * margin), margin + y * (height - 1 - 2 * margin))
-        host = -1
-        if strokes and mode < 0.5:
-            host = int(pick * len(strokes))
-            start = _on_stroke(strokes[host], 1.0 if mode < 0.3 else 0.2 + 0.6 * along)
-        end = (margin + u * (width - 1 - 2 * margin), margin + v * (height - 1 - 2 * margin))
-        met = _meet(start, end, host, strokes, keypoints)
-        if met is not None:
-            strokes.append((start, end))
-            keypoints += [point for point in met if point not in keypoints]
-            if len(strokes) == wanted:
-                break
+    strokes: list[_Stroke] = []
+    keypoints: list[complex] = []
+    room_x, room_y = width - 1 - 2 * _MARGIN, height - 1 - 2 * _MARGIN
+    for mode, pick, along, x, y, u, v in rng.random((3 * wanted + 5, 7)).tolist():
+        start, end = (
+            complex(_MARGIN + x * room_x, _MARGIN + y * room_y),
+            complex(_MARGIN + u * room_x, _MARGIN + v * room_y),
+        )
+        host = strokes[int(pick * len(strokes))] if strokes and mode < 0.5 else None
+        if host is not None:
+            start = host.end if mode < 0.3 else host.start + (0.2 + 0.6 * along) * (host.end - host.start)
+        brought = _meet(start, end, host, strokes, keypoints)
+        if brought is None:
+            continue
+        # At a junction both strokes are equally thick, so that no flat end sticks out behind the other.
+        thickness = stroke_thickness(rng) if host is None else host.thickness
+        strokes.append(_Stroke(start, end, thickness, host is not None and start == host.end))
+        keypoints += brought
+        if len(strokes) == wanted:
+            break
     return strokes, keypoints
 
 
-def _on_stroke(stroke: tuple[Point, Point], fraction: float) -> Point:
-    (x0, y0), (x1, y1) = stroke
-    return (x1, y1) if fraction == 1.0 else (x0 + fraction * (x1 - x0), y0 + fraction * (y1 - y0))
-
-
 def _meet(
-    start: Point, end: Point, host: int, strokes: list[tuple[Point, Point]], keypoints: list[Point]
-) -> list[Point] | None:
-    """The keypoints that a new stroke brings, or None where it would crowd those that are there.
-
-    The stroke starts on stroke number ``host``, or freely where that is -1.
-    """
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    length = math.hypot(dx, dy)
-    if length < 3.0 * MIN_SPACING:
+    start: complex, end: complex, host: _Stroke | None, strokes: list[_Stroke], keypoints: list[complex]
+) -> list[complex] | None:
+    """The keypoints that a new stroke brings, or None where it would crowd those that are there."""
+    along = end - start
+    length = abs(along)
+    brought = [end] if start in keypoints else [start, end]
+    if length < _MIN_LENGTH or not keep_distance(brought, keypoints):
         return None
-    brought = [start, end]
-    for number, (a, b) in enumerate(strokes):
-        ex, ey = b[0] - a[0], b[1] - a[1]
-        other_length = math.hypot(ex, ey)
-        cross = dx * ey - dy * ex
-        starts_here = number == host or start in (a, b)
-        if starts_here:
-            if abs(cross) < _MIN_SINE * length * other_length:
+    for other in strokes:
+        other_along = other.end - other.start
+        other_length = abs(other_along)
+        cross = (along.conjugate() * other_along).imag
+        is_steep = abs(cross) >= _MIN_SINE * length * other_length
+        if other is host or start == other.start or start == other.end:
+            if not is_steep:
                 return None
             continue
-        ax, ay = a[0] - start[0], a[1] - start[1]
-        t = (ax * ey - ay * ex) / cross if cross else math.inf
-        s = (ax * dy - ay * dx) / cross if cross else math.inf
-        if 0.0 < t < 1.0 and 0.0 < s < 1.0:
-            if abs(cross) < _MIN_SINE * length * other_length:
-                return None
-            brought.append((start[0] + t * dx, start[1] + t * dy))
+        # Cross products that, over a stroke's length, are the signed distances of the ends from the other's line.
+        between = (other.start - start).conjugate()
+        from_start, from_other = (between * other_along).imag, (between * along).imag
+        near = min(abs(from_start), abs(from_start - cross)) < MIN_SPACING * other_length
+        near = near or min(abs(from_other), abs(from_other - cross)) < MIN_SPACING * length
         # A near miss of an end and a stroke looks like a junction and is none.
-        ends = ((a, start, dx, dy, length), (b, start, dx, dy, length), (start, a, ex, ey, other_length),
-                (end, a, ex, ey, other_length))
-        if any(_distance(point, origin, ux, uy, reach) < MIN_SPACING for point, origin, ux, uy, reach in ends):
+        if near and _nearest_end(start, end, other) < MIN_SPACING:
             return None
-    for k, point in enumerate(brought):
-        others = brought[:k] + [known for known in keypoints if known != point]
-        if any(math.hypot(point[0] - x, point[1] - y) < MIN_SPACING for x, y in others):
-            return None
-    return brought
+        if from_start * (from_start - cross) < 0.0 and from_other * (from_other - cross) < 0.0:
+            if not is_steep:
+                return None
+            brought.append(start + from_start / cross * along)
+    return brought if keep_distance(brought, keypoints) else None
 
 
-def _distance(point: Point, origin: Point, dx: float, dy: float, length: float) -> float:
-    """From a point to the segment origin + [0, 1] * (dx, dy)."""
-    px, py = point[0] - origin[0], point[1] - origin[1]
-    t = min(1.0, max(0.0, (px * dx + py * dy) / (length * length)))
-    return math.hypot(px - t * dx, py - t * dy)
+def _nearest_end(start: complex, end: complex, other: _Stroke) -> float:
+    """The smallest distance from an end of one of two strokes to the other stroke."""
+    return min(
+        distance_to_segment(start, other.start, other.end),
+        distance_to_segment(end, other.start, other.end),
+        distance_to_segment(other.start, start, end),
+        distance_to_segment(other.end, start, end),
+    )

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ..background import contrasting_grey, greys_at
 from ..canvas import Canvas
-from ..placement import random_polygon
+from ..greys import contrasting_grey
+from ..placement import as_points, random_polygon
 
 
 def draw_polygon(canvas: Canvas, rng: Generator) -> NDArray[np.float64]:
     """Draws a polygon of three to seven corners, which may be concave or reach beyond the image."""
     scale = min(canvas.width, canvas.height)
-    centre = (canvas.width * (0.2 + 0.6 * rng.random()), canvas.height * (0.2 + 0.6 * rng.random()))
+    centre = complex(canvas.width * (0.2 + 0.6 * rng.random()), canvas.height * (0.2 + 0.6 * rng.random()))
     corners = random_polygon(centre, scale * (0.15 + 0.35 * rng.random()), 3 + int(5 * rng.random()), rng)
-    canvas.polygon(corners, contrasting_grey(greys_at(canvas.background, corners), rng))
-    return corners
+    canvas.polygon(corners, contrasting_grey((canvas.background_range,), rng))
+    return as_points(corners)

@@ -15,7 +15,7 @@ from magicpoint import train as train_module
 from magicpoint.checkpoint import load_state, load_weights
 from magicpoint.config import TrainSettings
 from magicpoint.model import ModelSettings
-from magicpoint.train import TrainingError, learning_rate, train
+from magicpoint.train import TrainingError, learning_rate, train_detector
 from synthetic_shapes import ShapeSettings
 
 TINY = TrainSettings(
@@ -52,7 +52,7 @@ def losses(folder):
 
 
 def test_a_run_leaves_weights_settings_and_metrics(tiny, tmp_path):
-    best = train(tmp_path / "run", tiny, progress=False)
+    best = train_detector(tmp_path / "run", tiny, progress=False)
     assert best == tmp_path / "run" / "best.safetensors"
     model, provenance = load_weights(best)
     assert not model.training
@@ -64,7 +64,7 @@ def test_a_run_leaves_weights_settings_and_metrics(tiny, tmp_path):
 
 
 def test_a_resumed_run_repeats_the_losses_bit_for_bit(tiny, tmp_path):
-    train(tmp_path / "whole", tiny, progress=False)
+    train_detector(tmp_path / "whole", tiny, progress=False)
     stopped = dataclasses.replace(tiny, checkpoint_every=5)
 
     class Stop:
@@ -80,9 +80,9 @@ def test_a_resumed_run_repeats_the_losses_bit_for_bit(tiny, tmp_path):
         patch.setattr(train_module, "train_step", stop_after_seven_steps)
         patch.setattr(train_module, "stop_requests", lambda: __import__("contextlib").nullcontext(Stop))
         with pytest.raises(KeyboardInterrupt, match="step 7"):
-            train(tmp_path / "parts", stopped, progress=False)
+            train_detector(tmp_path / "parts", stopped, progress=False)
     assert load_state(tmp_path / "parts" / "last.state")["step"] == 7
-    train(tmp_path / "parts", tiny, resume=True, progress=False)
+    train_detector(tmp_path / "parts", tiny, resume=True, progress=False)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     whole, parts = (load_weights(tmp_path / name / "last.safetensors")[0].state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
@@ -96,7 +96,7 @@ from test_train import TINY, NoValidation
 from magicpoint import train as t
 t.Validator = NoValidation
 import dataclasses
-t.train(Path(sys.argv[1]), dataclasses.replace(TINY, steps=100_000, checkpoint_every=2), progress=False)
+t.train_detector(Path(sys.argv[1]), dataclasses.replace(TINY, steps=100_000, checkpoint_every=2), progress=False)
 """
 
 
@@ -117,32 +117,32 @@ def test_a_killed_run_can_be_resumed(tmp_path, number):
     settings = dataclasses.replace(TINY, steps=step + 2, validate_every=10**6)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_module, "Validator", NoValidation)
-        train(out, settings, resume=True, progress=False)
+        train_detector(out, settings, resume=True, progress=False)
     assert load_state(out / "last.state")["step"] == step + 2
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tiny, tmp_path):
-    train(tmp_path, tiny, progress=False)
+    train_detector(tmp_path, tiny, progress=False)
     before = (tmp_path / "last.state").read_bytes()
     with pytest.raises(FileExistsError, match="holds a run already"):
-        train(tmp_path, tiny, progress=False)
+        train_detector(tmp_path, tiny, progress=False)
     with pytest.raises(ValueError, match=r"learning_rate 0\.004, not 0\.001"):
-        train(tmp_path, dataclasses.replace(tiny, learning_rate=1e-3), resume=True, progress=False)
+        train_detector(tmp_path, dataclasses.replace(tiny, learning_rate=1e-3), resume=True, progress=False)
     assert (tmp_path / "last.state").read_bytes() == before
 
 
 def test_a_damaged_state_is_named(tiny, tmp_path):
-    train(tmp_path, tiny, progress=False)
+    train_detector(tmp_path, tiny, progress=False)
     content = (tmp_path / "last.state").read_bytes()
     (tmp_path / "last.state").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"last\.state is damaged"):
-        train(tmp_path, tiny, resume=True, progress=False)
+        train_detector(tmp_path, tiny, resume=True, progress=False)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "train_step", lambda *_: (float("nan"), 1.0))
     with pytest.raises(TrainingError, match="loss nan"):
-        train(tmp_path, tiny, progress=False)
+        train_detector(tmp_path, tiny, progress=False)
 
 
 def test_a_dead_detector_stops_the_run(tiny, tmp_path, monkeypatch):
@@ -150,7 +150,7 @@ def test_a_dead_detector_stops_the_run(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(NoValidation, "measure", lambda *_: scores)
     monkeypatch.setattr(train_module, "ALIVE_BY_STEP", 12)
     with pytest.raises(TrainingError, match="detector is dead"):
-        train(tmp_path, tiny, progress=False)
+        train_detector(tmp_path, tiny, progress=False)
 
 
 def test_the_learning_rate_rises_stays_and_falls():
