@@ -168,7 +168,7 @@ def augment(
 
 def to_batch(collated: Collated, device: torch.device) -> Batch:
     """Moves a collated batch to the device and unpacks it there."""
-    image, points, counts, mask = (part.to(device, non_blocking=True) for part in collated)
+    image, points, mask = (collated[part].to(device, non_blocking=True) for part in (0, 1, 3))
     return Batch(image.float() / 255.0, list(torch.split(points, collated[2].tolist())), mask)
 
 
