@@ -62,7 +62,7 @@ class TrainSettings:
     """
 
     seed: int = 0
-    steps: int = 10_000
+    steps: int = 2400
     batch_size: int = 32
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
@@ -74,8 +74,8 @@ class TrainSettings:
     precision: Precision = "auto"
     workers: int = 1
     log_every: int = 20
-    validate_every: int = 1000
-    checkpoint_every: int = 500
+    validate_every: int = 200
+    checkpoint_every: int = 200
     tensorboard: bool = False
     dataset: Path | None = None
     model: ModelSettings = field(default_factory=ModelSettings)

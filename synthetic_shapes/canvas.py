@@ -134,4 +134,8 @@ def inset_quads(corners: NDArray[np.complex128], distance: float) -> NDArray[np.
 
 def _fixed_point(points: Sequence[complex]) -> NDArray[np.int32]:
     """Final pixel coordinates -> the drawing surface's fixed-point ones."""
-    return np.array([(round(z.real * _SCALE + _SHIFT), round(z.imag * _SCALE + _SHIFT)) for z in points], np.int32)
+    numbers = []
+    for z in points:
+        numbers.append(round(z.real * _SCALE + _SHIFT))
+        numbers.append(round(z.imag * _SCALE + _SHIFT))
+    return np.array(numbers, np.int32).reshape(-1, 2)

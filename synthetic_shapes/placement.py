@@ -94,7 +94,10 @@ def disjoint_circles(
     for u, v, w in rng.random((3 * wanted, 3)).tolist():
         radius = radii[0] + w * (radii[1] - radii[0])
         centre = complex(radius + u * (width - 1 - 2 * radius), radius + v * (height - 1 - 2 * radius))
-        if all(abs(centre - other) >= radius + reach + gap for other, reach in circles):
+        for other, reach in circles:
+            if abs(centre - other) < radius + reach + gap:
+                break
+        else:
             circles.append((centre, radius))
             if len(circles) == wanted:
                 break

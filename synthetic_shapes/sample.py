@@ -32,8 +32,8 @@ class ShapeSettings:
     shapes: tuple[str, ...] = tuple(PRIMITIVES)
 
     def __post_init__(self) -> None:
-        if min(self.size) < MIN_SIDE:
-            raise ValueError(f"size must be at least {MIN_SIDE}x{MIN_SIDE} pixels, got {self.size[0]}x{self.size[1]}")
+        if len(self.size) != 2 or min(self.size) < MIN_SIDE:
+            raise ValueError(f"size must be (height, width) of at least {MIN_SIDE} pixels each, got {self.size}")
         unknown = [name for name in self.shapes if name not in PRIMITIVES]
         if unknown or not self.shapes:
             raise ValueError(f"unknown shapes {unknown}: choose from {', '.join(PRIMITIVES)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +34,7 @@ def visible_corners(image: NDArray[np.uint8], corners: NDArray[np.float64]) -> N
             centres.append(row * width + column)
     if not inside:
         return np.empty((0, 2), np.float32)
-    patches = image.ravel().take(np.array(centres)[:, None] + (_ROWS * width + _COLUMNS)).astype(np.float32)
+    patches = image.ravel().take(np.array(centres)[:, None] + _window(width)).astype(np.float32)
     gradients = (patches @ _GRADIENTS).reshape(-1, 2, 25)
     tensors = (gradients @ gradients.swapaxes(1, 2)).reshape(-1, 4).tolist()
     # Both eigenvalues of ((a, b), (b, c)) reach t where both of ((a - t, b), (b, c - t)) reach 0.
@@ -41,6 +43,12 @@ def visible_corners(image: NDArray[np.uint8], corners: NDArray[np.float64]) -> N
         corner for corner, (a, b, _, c) in zip(inside, tensors, strict=True) if a >= t and (a - t) * (c - t) >= b * b
     ]
     return np.array(shown, np.float32).reshape(-1, 2)
+
+
+@lru_cache(maxsize=16)
+def _window(width: int) -> NDArray[np.intp]:
+    """Where, from a pixel of a flattened image of this width, the 7x7 pixels about it lie."""
+    return np.asarray(_ROWS * width + _COLUMNS, np.intp)
 
 
 def _gradient_matrix() -> NDArray[np.float32]:

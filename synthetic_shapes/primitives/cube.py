@@ -20,7 +20,7 @@ _OUTLINE = (1, 3, 2, 6, 4, 5)
 _SIGNS = tuple(tuple(-1.0 if corner >> axis & 1 else 1.0 for axis in range(3)) for corner in range(7))
 _PLAIN_BOX = (0j, -1 - 0.5j, 1 - 0.5j, -1j, 1j, -1 + 0.5j, 1 + 0.5j)
 
-Vector = tuple[float, float, float]
+_Vector = tuple[float, float, float]
 
 
 def draw_cube(canvas: Canvas, rng: Generator) -> NDArray[np.float64]:
@@ -57,7 +57,7 @@ def _box_corners(scale: float, rng: Generator) -> list[complex]:
     return [0.25 * scale * corner for corner in _PLAIN_BOX]
 
 
-def _axes(roll: float, pitch: float, yaw: float) -> tuple[Vector, Vector, Vector]:
+def _axes(roll: float, pitch: float, yaw: float) -> tuple[_Vector, _Vector, _Vector]:
     """The three axes turned about y, then x, then z by angles that are given as shares, in [0, 1], of their range."""
     angles = (2.0 * math.pi * roll, math.pi * pitch, math.pi * yaw)
     cr, sr, cp, sp, cy, sy = (f(angle) for angle in angles for f in (math.cos, math.sin))
