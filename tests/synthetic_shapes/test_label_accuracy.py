@@ -143,6 +143,8 @@ def stroke_errors(shape, seeds, room):
 
 def assert_true_labels(errors, least):
     errors = np.array(list(errors))
+    means = f"{errors.real.mean():+.3f} in x, {errors.imag.mean():+.3f} in y"
+    print(f"{len(errors)} corners: mean error {means}; median distance {np.median(np.abs(errors)):.3f} px")
     assert len(errors) >= least
     assert abs(errors.real.mean()) < 0.05
     assert abs(errors.imag.mean()) < 0.05
@@ -195,6 +197,7 @@ def test_strokes_end_at_the_labels(shape):
             ground, body = profile[along > 3].mean(), profile[along < -3].mean()
             # How far the stroke covers its line beyond the end: the integral of the share that is covered.
             lengths.append(((profile - ground) / (body - ground))[along > -3].sum() * STEP - 3.0)
+    print(f"{len(lengths)} ends: mean error {np.mean(lengths):+.3f} along, median {np.median(np.abs(lengths)):.3f} px")
     assert len(lengths) > 200
     assert abs(np.mean(lengths)) < 0.05
     assert np.median(np.abs(lengths)) < 0.15
