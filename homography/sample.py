@@ -25,26 +25,29 @@ class HomographySettings:
     A draw is a normal one with half the range as its standard deviation, truncated at the range (two standard
     deviations). The components are those of homographic adaptation (SuperPoint, arXiv 1712.07629, section 5.2).
 
-    Raises ``ValueError`` or ``TypeError`` naming the field and its value where a setting is out of range or no number.
+    Args:
+        translation: Largest shift of the patch along x and along y, as a share of the image's width and height, in
+            [0, 1].
+        scale: Largest relative change of the patch's size, in [0, 1); 0.2 gives a patch between 0.8 and 1.2 times as
+            large.
+        rotation: Largest in-plane rotation in radians, in [0, pi].
+        perspective: Largest move of the patch's corners along x and along y, as a share of the sides, in
+            [0, patch_ratio / 2).
+        patch_ratio: Size of the patch before the random changes, as a share of the image's sides, in (0, 1].
+        overflow: Whether the patch may reach outside the image; if not, it is shrunk and shifted just as far as it has
+            to be.
+
+    Raises:
+        TypeError: A setting is of another kind; it is named.
+        ValueError: A setting is out of range; it is named.
     """
 
     translation: float = 0.1
-    """Largest shift of the patch along x and along y, as a share of the image's width and height, in [0, 1]."""
-
     scale: float = 0.2
-    """Largest relative change of the patch's size, in [0, 1): 0.2 gives a patch between 0.8 and 1.2 times as large."""
-
     rotation: float = math.pi / 2
-    """Largest in-plane rotation in radians, in [0, pi]."""
-
     perspective: float = 0.2
-    """Largest move of the patch's corners along x and along y, as a share of the sides, in [0, patch_ratio / 2)."""
-
     patch_ratio: float = 0.85
-    """Size of the patch before the random changes, as a share of the image's sides, in (0, 1]."""
-
     overflow: bool = True
-    """Whether the patch may reach outside the image; if not, it is shrunk and shifted just as far as it has to be."""
 
     def __post_init__(self) -> None:
         for name in ("translation", "scale", "rotation", "perspective", "patch_ratio"):
