@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -16,19 +14,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from .checkpoint import load_weights, versions, weights_hash
 from .decode import DecodeSettings, decode, logits_to_heatmap, sample_descriptors
-from .feature_files import UnfinishedFeatures, check_key
+from .feature_files import UnfinishedFeatures
 from .images import Image, as_input, find_images, read_image, to_grey
 from .labels import CELL_SIZE
 from .model import PointNetwork
+from .over_images import process_images
 from .overlay import overlay_path, write_overlay
 from .runtime import default_device
 from .types import Features
 
 _RUN_WEIGHTS = "best.safetensors"
+
+
+_WEIGHTS = resources.files("magicpoint") / "weights"
+_SUFFIX = ".safetensors"
+
+
+def pretrained_names() -> list[str]:
+    """The names of the weights that ship with the package."""
+    return sorted(entry.name.removesuffix(_SUFFIX) for entry in _WEIGHTS.iterdir() if entry.name.endswith(_SUFFIX))
 
 
 class Extractor:
@@ -73,12 +80,9 @@ class Extractor:
         Raises:
             ValueError: There are none of that name; the message lists those that there are.
         """
-        folder = resources.files("magicpoint") / "weights"
-        suffix = ".safetensors"
-        files = {entry.name.removesuffix(suffix): entry for entry in folder.iterdir() if entry.name.endswith(suffix)}
-        if name not in files:
-            raise ValueError(f"no pretrained weights {name!r}: choose from {', '.join(sorted(files)) or 'none'}")
-        with resources.as_file(files[name]) as path:
+        if name not in pretrained_names():
+            raise ValueError(f"no pretrained weights {name!r}: choose from {', '.join(pretrained_names()) or 'none'}")
+        with resources.as_file(_WEIGHTS / f"{name}{_SUFFIX}") as path:
             model, _ = load_weights(path)
         return cls(model, settings, device, name)
 
@@ -172,37 +176,13 @@ def extract_images(
     images = find_images(paths, skip=overlay)
     if overlay is not None:
         _check_pictures(images, overlay)
+
+    def draw(key: str, grey: NDArray[np.float32], features: Features) -> None:
+        if overlay is not None:
+            write_overlay(overlay_path(overlay, key), grey, features)
+
     unfinished = UnfinishedFeatures(out, extractor.provenance)
-    skipped: dict[str, str] = {}
-    try:
-        for key, path in tqdm(images.items(), unit="image", disable=not progress):
-            try:
-                digest, grey = _read(key, path)
-            except (OSError, ValueError) as error:
-                skipped[key] = str(error)
-                tqdm.write(f"skipped {key}: {error}", file=sys.stderr)
-                continue
-            features = unfinished.get(key, digest)
-            if features is None:
-                features = extractor.extract(grey)
-                unfinished.add(key, features, digest)
-            if overlay is not None:
-                write_overlay(overlay_path(overlay, key), grey, features)
-    except KeyboardInterrupt:
-        unfinished.save()
-        raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
-    if len(skipped) == len(images):
-        raise ValueError(f"none of {len(images)} images could be read: {next(iter(skipped.values()))}")
-    if skipped:
-        print(f"{len(skipped)} of {len(images)} images skipped, as listed in {out}", file=sys.stderr)
-    return unfinished.finish([key for key in images if key not in skipped], skipped)
-
-
-def _read(key: str, path: Path) -> tuple[str, NDArray[np.float32]]:
-    """The SHA-256 of an image file and its grey values."""
-    if check_key(key) != key:
-        raise ValueError(f"{path} has a backslash in its name")
-    return hashlib.sha256(path.read_bytes()).hexdigest(), read_image(path)
+    return process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress)
 
 
 def _check_pictures(images: dict[str, Path], overlay: Path) -> None:

@@ -1,14 +1,19 @@
-"""HDF5 files of features: one group per image, written in full or not at all, and what an unfinished one has so far."""
+"""HDF5 files of features: one group per image, written in full or not at all, and what an unfinished one has so far.
+
+Files of other records of images, see `label_files`, differ in their `Layout` alone.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import h5py
 import numpy as np
@@ -27,6 +32,26 @@ reason of each image that could not be read) and whatever says where the feature
 """
 
 _PART_LENGTH = 32
+_PART_SECONDS = 60.0
+
+Record = TypeVar("Record")
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout(Generic[Record]):
+    """How the record of an image is a group of a file.
+
+    Args:
+        format: Name of the layout; a reader refuses any other.
+        name: What such a file is called in messages.
+        write: Fills an empty group; it holds a dataset `keypoints`, as every group of a record does.
+        read: Reads a group onto the CPU.
+    """
+
+    format: str
+    name: str
+    write: Callable[[Any, Record], None]
+    read: Callable[[Any], Record]
 
 
 def check_key(key: str) -> str:
@@ -49,11 +74,23 @@ def write_features(
     provenance: Mapping[str, str] | None = None,
     digests: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the features of images under their keys.
+    """Write the features of images under their keys; see `write_records`."""
+    return write_records(path, FEATURES, features, provenance, digests)
+
+
+def write_records(
+    path: Path,
+    layout: Layout[Record],
+    records: Mapping[str, Record],
+    provenance: Mapping[str, str] | None = None,
+    digests: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the records of images under their keys.
 
     Args:
         path: The file; one that is there is replaced when the new one is complete.
-        features: By key.
+        layout: How a record is written.
+        records: By key.
         provenance: Where they come from; attributes of the file.
         digests: SHA-256 of the image files, by key.
 
@@ -61,7 +98,7 @@ def write_features(
         OSError: The file cannot be written.
         ValueError: A key is unsafe (see `check_key`), two are the same, or one is a folder of another.
     """
-    keys = [check_key(key) for key in features]
+    keys = [check_key(key) for key in records]
     groups = set(keys)
     for key in keys:
         clash = next((folder for folder in _folders(key) if folder in groups), None)
@@ -71,9 +108,9 @@ def write_features(
 
     def write(temporary: Path) -> None:
         with h5py.File(temporary, "w") as file:
-            file.attrs.update({"format": FORMAT, "skipped": "{}", **(provenance or {})})
-            for key, image in zip(keys, features.values(), strict=True):
-                _write_group(file.create_group(key), image)
+            file.attrs.update({"format": layout.format, "skipped": "{}", **(provenance or {})})
+            for key, record in zip(keys, records.values(), strict=True):
+                layout.write(file.create_group(key), record)
                 if key in known:
                     file[key].attrs["image_sha256"] = known[key]
 
@@ -87,7 +124,8 @@ def _folders(key: str) -> list[str]:
     return ["/".join(parts[:length]) for length in range(1, len(parts))]
 
 
-def _write_group(group: Any, features: Features) -> None:
+def write_group(group: Any, features: Features) -> None:
+    """Fill the group of an image, see `FORMAT`."""
     group.attrs["image_size"] = np.array(features.image_size, np.int64)
     group["keypoints"] = features.keypoints.detach().cpu().numpy()
     group["keypoint_scores"] = features.keypoint_scores.detach().cpu().numpy()
@@ -95,36 +133,47 @@ def _write_group(group: Any, features: Features) -> None:
         group["descriptors"] = features.descriptors.detach().cpu().numpy()
 
 
-def read_features(path: Path) -> FeatureFile:
+def read_group(group: Any) -> Features:
+    """Read the group of an image; damage raises one of the errors of h5py, a `TypeError` or a `ValueError`."""
+    width, height = group.attrs["image_size"].tolist()
+    keypoints, scores = (torch.from_numpy(group[name][()]) for name in ("keypoints", "keypoint_scores"))
+    descriptors = torch.from_numpy(group["descriptors"][()]) if "descriptors" in group else None
+    return Features(keypoints, scores, descriptors, (width, height))
+
+
+FEATURES = Layout(FORMAT, "feature file", write_group, read_group)
+
+
+def read_features(path: Path) -> RecordFile[Features]:
     """Open a file of `write_features` as a mapping from keys to features.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, of another layout, or holds an unsafe key; the message names it.
     """
-    return FeatureFile(path)
+    return RecordFile(path, FEATURES)
 
 
-class FeatureFile(Mapping[str, Features]):
-    """The features of a file by key, each read, onto the CPU, when it is asked for.
+class RecordFile(Mapping[str, Record]):
+    """The records of a file by key, each read, onto the CPU, when it is asked for.
 
     The file is open only while it is read, so that processes can share this and nothing has to be closed. `provenance`
-    says where the features come from, `skipped` why which images have none.
+    says where the records come from, `skipped` why which images have none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, layout: Layout[Record]) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"no feature file {path}")
-        self.path = path
+            raise FileNotFoundError(f"no {layout.name} {path}")
+        self.path, self._layout = path, layout
         try:
             with h5py.File(path, "r") as file:
                 attributes = {name: str(value) for name, value in file.attrs.items()}
-                if attributes.pop("format", None) != FORMAT:
-                    raise ValueError(f"it is not of format {FORMAT}")
+                if attributes.pop("format", None) != layout.format:
+                    raise ValueError(f"it is not of format {layout.format}")
                 self._keys = dict.fromkeys(_image_keys(file))
             self.skipped: dict[str, str] = json.loads(attributes.pop("skipped"))
         except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} is damaged or no feature file: {error}") from error
+            raise ValueError(f"{path} is damaged or no {layout.name}: {error}") from error
         self.provenance = attributes
 
     def __len__(self) -> int:
@@ -136,16 +185,12 @@ class FeatureFile(Mapping[str, Features]):
     def __contains__(self, key: object) -> bool:
         return key in self._keys
 
-    def __getitem__(self, key: str) -> Features:
+    def __getitem__(self, key: str) -> Record:
         if key not in self._keys:
             raise KeyError(key)
         try:
             with h5py.File(self.path, "r") as file:
-                group = file[key]
-                width, height = group.attrs["image_size"].tolist()
-                keypoints, scores = (torch.from_numpy(group[name][()]) for name in ("keypoints", "keypoint_scores"))
-                descriptors = torch.from_numpy(group["descriptors"][()]) if "descriptors" in group else None
-            return Features(keypoints, scores, descriptors, (width, height))
+                return self._layout.read(file[key])
         except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.path}: {key} is damaged: {error}") from error
 
@@ -168,49 +213,51 @@ def _image_keys(file: Any) -> list[str]:
     return keys
 
 
-class UnfinishedFeatures:
-    """What a feature file will hold, kept in small files beside it until it is complete.
+class UnfinishedRecords(Generic[Record]):
+    """What a file of records will hold, kept in small files beside it until it is complete.
 
-    HDF5 files that are open when their process is killed are lost. So the features are written to files of their own,
+    HDF5 files that are open when their process is killed are lost. So the records are written to files of their own,
     a few images in each, in the folder `<name>.partial`, and joined at the end.
 
     Args:
-        path: The feature file.
-        provenance: Where the features come from.
+        path: The file.
+        layout: How a record is written.
+        provenance: Where the records come from.
 
     Raises:
         IsADirectoryError: The path is a folder.
-        ValueError: Features of another provenance have been begun there.
+        ValueError: Records of another provenance have been begun there.
     """
 
-    def __init__(self, path: Path, provenance: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, layout: Layout[Record], provenance: Mapping[str, str]) -> None:
         if path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder, not a feature file")
-        self._path, self._provenance = path, dict(provenance)
+            raise IsADirectoryError(f"{path} is a folder, not a {layout.name}")
+        self._path, self._layout, self._provenance = path, layout, dict(provenance)
         self.folder = path.with_name(f"{path.name}.partial")
-        self._parts: dict[str, FeatureFile] = {}
-        self._pending: dict[str, Features] = {}
+        self._parts: dict[str, RecordFile[Record]] = {}
+        self._pending: dict[str, Record] = {}
         self._digests: dict[str, str] = {}
+        self._saved = time.monotonic()
         for part in sorted(self.folder.glob("*.h5")):
             self._register(part)
 
     def _register(self, path: Path) -> None:
-        part = FeatureFile(path)
+        part = RecordFile(path, self._layout)
         if part.provenance != self._provenance:
             raise ValueError(
                 f"{self.folder} was begun with other weights, settings or versions: remove it, or choose another output"
             )
         self._parts.update(dict.fromkeys(part, part))
 
-    def get(self, key: str, digest: str) -> Features | None:
-        """The features of an image that was added before and is still the same."""
+    def get(self, key: str, digest: str) -> Record | None:
+        """The record of an image that was added before and is still the same."""
         part = self._parts.get(key)
         return part[key] if part is not None and part.digest(key) == digest else None
 
-    def add(self, key: str, features: Features, digest: str) -> None:
-        """Keeps the features of an image; a killed process loses the last few."""
-        self._pending[key], self._digests[key] = features, digest
-        if len(self._pending) >= _PART_LENGTH:
+    def add(self, key: str, record: Record, digest: str) -> None:
+        """Keeps the record of an image; a killed process loses the last few, or those of the last minute."""
+        self._pending[key], self._digests[key] = record, digest
+        if len(self._pending) >= _PART_LENGTH or time.monotonic() - self._saved >= _PART_SECONDS:
             self.save()
 
     def save(self) -> None:
@@ -218,16 +265,17 @@ class UnfinishedFeatures:
         if self._pending:
             number = 1 + max((int(part.stem) for part in self.folder.glob("*.h5")), default=-1)
             path = self.folder / f"{number:06d}.h5"
-            self._register(write_features(path, self._pending, self._provenance, self._digests))
+            self._register(write_records(path, self._layout, self._pending, self._provenance, self._digests))
             self._pending, self._digests = {}, {}
+        self._saved = time.monotonic()
 
     def finish(self, keys: Sequence[str], skipped: Mapping[str, str]) -> Path:
-        """Writes the feature file, of these keys and no others, and removes the folder beside it; returns its path."""
+        """Writes the file, of these keys and no others, and removes the folder beside it; returns its path."""
         self.save()
 
         def join(temporary: Path) -> None:
             with h5py.File(temporary, "w") as file:
-                file.attrs.update({"format": FORMAT, "skipped": json.dumps(skipped), **self._provenance})
+                file.attrs.update({"format": self._layout.format, "skipped": json.dumps(skipped), **self._provenance})
                 for path, group in itertools.groupby(keys, lambda key: self._parts[key].path):
                     with h5py.File(path, "r") as part:
                         for key in group:
@@ -236,3 +284,10 @@ class UnfinishedFeatures:
         write_atomically(self._path, join)
         shutil.rmtree(self.folder)
         return self._path
+
+
+class UnfinishedFeatures(UnfinishedRecords[Features]):
+    """`UnfinishedRecords` of features."""
+
+    def __init__(self, path: Path, provenance: Mapping[str, str]) -> None:
+        super().__init__(path, FEATURES, provenance)

@@ -20,7 +20,8 @@ def draw_keypoints(grey: NDArray[np.float32], features: Features) -> NDArray[np.
 
     Args:
         grey: (H, W) in [0, 1].
-        features: Their scores from 0 to 1 give the colours from violet over green to yellow; the best lie on top.
+        features: Their scores, from 0 to the largest, give the colours from red over yellow to green; the best lie on
+            top.
 
     Returns:
         uint8 (H, W, 3), red first.
@@ -33,12 +34,21 @@ def draw_keypoints(grey: NDArray[np.float32], features: Features) -> NDArray[np.
         raise ValueError(f"features of an image of {features.image_size} do not fit one of {(width, height)}")
     picture = cv2.cvtColor(np.rint(grey * 255).astype(np.uint8), cv2.COLOR_GRAY2BGR)
     order = features.keypoint_scores.argsort(stable=True).cpu()
-    levels = np.rint(features.keypoint_scores.cpu()[order].numpy()[:, None] * 255).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[:, 0].tolist() if len(levels) else []
+    colours = _colours(features.keypoint_scores.cpu()[order].numpy())
     centres = np.rint(features.keypoints.cpu()[order].numpy() * (1 << _FRACTION_BITS)).astype(int).tolist()
     for centre, colour in zip(centres, colours, strict=True):
         cv2.circle(picture, tuple(centre), _RADIUS << _FRACTION_BITS, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
     return np.ascontiguousarray(picture[..., ::-1], np.uint8)
+
+
+def _colours(scores: NDArray[np.float32]) -> list[list[int]]:
+    """Bright colours, blue first: a hue from red (0) to green (60 of OpenCV's 180) for scores from 0 to the largest."""
+    hsv = np.full((len(scores), 1, 3), 255, np.uint8)
+    if not len(scores):
+        return []
+    hsv[:, 0, 0] = np.rint(60.0 * scores / max(float(scores.max()), 1e-9))
+    colours: list[list[int]] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[:, 0].tolist()
+    return colours
 
 
 def overlay_path(folder: Path, key: str) -> Path:
@@ -53,9 +63,19 @@ def write_overlay(path: Path, grey: NDArray[np.float32], features: Features) -> 
         OSError: It cannot be written.
         ValueError: See `draw_keypoints`.
     """
-    encoded, content = cv2.imencode(".png", draw_keypoints(grey, features)[..., ::-1])
+    return write_png(path, draw_keypoints(grey, features))
+
+
+def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:
+    """Write a picture (H, W, 3), red first, as a PNG file, in full or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+        ValueError: It cannot be encoded.
+    """
+    encoded, content = cv2.imencode(".png", picture[..., ::-1])
     if not encoded:
-        raise ValueError(f"cannot encode an image of shape {grey.shape} for {path}")
+        raise ValueError(f"cannot encode a picture of shape {picture.shape} for {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda temporary: temporary.write_bytes(content.tobytes()))
     return path

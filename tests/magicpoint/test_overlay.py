@@ -29,13 +29,13 @@ def test_circles_touch_the_pixels_three_away():
     assert sorted(np.flatnonzero(picture[:, 15].sum(1) > 200)) == [7, 13]
 
 
-def test_the_best_keypoint_is_yellow_and_on_top_and_the_worst_is_violet():
-    both = draw_keypoints(np.ones((21, 31), np.float32), features([(15.0, 10.0)] * 2, [1.0, 0.0], (31, 21)))
+def test_the_best_keypoint_is_green_and_on_top_and_the_worst_is_red():
+    both = draw_keypoints(np.ones((21, 31), np.float32), features([(15.0, 10.0)] * 2, [0.4, 0.0], (31, 21)))
     red, green, blue = both[10, 12].astype(int)
-    assert min(red, green) > blue + 50
-    worst = draw_keypoints(np.ones((21, 31), np.float32), features([(15.0, 10.0)], [0.0], (31, 21)))
-    red, green, blue = worst[10, 12].astype(int)
-    assert blue > green + 50
+    assert green > max(red, blue) + 50
+    apart = draw_keypoints(np.ones((21, 31), np.float32), features([(8.0, 10.0), (22.0, 10.0)], [0.4, 0.0], (31, 21)))
+    red, green, blue = apart[10, 19].astype(int)
+    assert red > max(green, blue) + 50
 
 
 def test_zero_keypoints_leave_the_image():

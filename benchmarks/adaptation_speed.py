@@ -1,0 +1,107 @@
+"""Labels per hour of homographic adaptation, against one plain forward over all views of an image at once.
+
+    python benchmarks/adaptation_speed.py [--width 1.0] [--views 100] [--rounds 2] [--json FILE]
+
+The plain forward is what the known loops spend: the full network, descriptors included, float32 eager with its
+BatchNorm, on a batch of all views; no warp is counted. The other variants are whole adaptations, from the image to its
+labels, each with one thing more than the one before. Every variant runs in a process of its own, since the allocator's
+setting concerns the whole process, and the variants take turns, so that a change of the machine's speed meets all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PLAIN = "plain forward over all views"
+VARIANTS = {
+    PLAIN: ["plain"],
+    "adaptation": [],
+    "adaptation, memory kept": ["keep_memory"],
+    "adaptation, memory kept, bfloat16": ["keep_memory", "bfloat16"],
+}
+HEIGHT, WIDTH = 240, 320
+
+
+def measure(width: float, views: int, options: list[str]) -> float:
+    """Seconds of one image in this process, after a warm-up on a few views."""
+    if "keep_memory" in options:
+        from magicpoint.allocator import keep_freed_memory
+
+        keep_freed_memory()
+    import numpy as np
+    import torch
+
+    from magicpoint.extract import Extractor
+    from magicpoint.model import SuperPoint
+    from magicpoint.pseudo_label import AdaptationSettings, Labeller
+
+    torch.manual_seed(0)
+    model = SuperPoint(width).eval()
+    image = np.random.default_rng(0).random((HEIGHT, WIDTH), np.float32)
+    if "plain" in options:
+        batch = torch.from_numpy(image).expand(views, 1, HEIGHT, WIDTH).contiguous()
+        with torch.inference_mode():
+            model(batch[:4])
+            start = time.perf_counter()
+            model(batch)
+            return time.perf_counter() - start
+    precision = "bfloat16" if "bfloat16" in options else "float32"
+    extractor = Extractor(model, device="cpu")
+    Labeller(extractor, AdaptationSettings(count=8, precision=precision)).label(image, "warm-up")  # type: ignore[arg-type]
+    labeller = Labeller(extractor, AdaptationSettings(count=views, precision=precision))  # type: ignore[arg-type]
+    start = time.perf_counter()
+    labeller.label(image, "image")
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--views", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--variant", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.variant is not None:
+        print(measure(arguments.width, arguments.views, json.loads(arguments.variant)))
+        return
+
+    import torch
+
+    from magicpoint.runtime import resolve_precision
+
+    supported = resolve_precision("auto", torch.device("cpu")) == "bfloat16"
+    variants = {name: options for name, options in VARIANTS.items() if supported or "bfloat16" not in options}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(arguments.rounds):
+        for name, options in variants.items():
+            command = [sys.executable, __file__, "--width", str(arguments.width), "--views", str(arguments.views)]
+            command += ["--variant", json.dumps(options)]
+            seconds[name].append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    plain = statistics.median(seconds[PLAIN])
+    results = {
+        name: {"seconds": statistics.median(times), "ratio": plain / statistics.median(times)}
+        for name, times in seconds.items()
+    }
+    size = f"{HEIGHT}x{WIDTH}, {arguments.views} views, {torch.get_num_threads()} threads"
+    print(f"SuperPoint, width {arguments.width}, images of {size}")
+    for name, result in results.items():
+        rate = 1 / result["seconds"]
+        print(
+            f"{name:36s} {result['seconds']:7.2f} s an image {rate:7.3f} images/s {3600 * rate:7.0f} labels/hour "
+            f"{result['ratio']:6.2f}x"
+        )
+    if not supported:
+        print("bfloat16 is left out: this processor is not faster with it")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
