@@ -1,0 +1,117 @@
+"""Two images, the matches between them, and the picture of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .checkpoint import write_atomically
+from .extract import Extractor
+from .images import read_image
+from .match import Matches, MatchSettings, estimate_homography, match
+from .types import Features
+
+GAP = 8
+"""Pixels between the two images."""
+
+_INLIER, _OUTLIER = (40, 220, 40), (255, 60, 50)
+_RADIUS = 3
+_FRACTION_BITS = 4
+
+
+def match_images(
+    image0: Path,
+    image1: Path,
+    extractor: Extractor,
+    out: Path,
+    settings: MatchSettings | None = None,
+    threshold: float = 3.0,
+) -> Path:
+    """Match two image files, find their homography, print what was found and write the picture of `draw_matches`.
+
+    Args:
+        image0: See `images.read_image`.
+        image1: Likewise; of any other size.
+        extractor: With descriptors.
+        out: The PNG file to write; its folder is made.
+        settings: None stands for `MatchSettings()`.
+        threshold: Largest distance in image 1, in pixels, of a match that agrees with the homography.
+
+    Returns:
+        `out`.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ValueError: A file is no intact image, the extractor has no descriptors, or the threshold is not positive.
+    """
+    grey0, grey1 = read_image(image0), read_image(image1)
+    features0, features1 = extractor.extract(grey0).to("cpu"), extractor.extract(grey1).to("cpu")
+    matches = match(features0, features1, settings)
+    matched0, matched1 = (f.keypoints[matches.matches01[:, view]] for view, f in enumerate((features0, features1)))
+    estimate = estimate_homography(matched0, matched1, threshold)
+    inliers = np.zeros(len(matches), np.bool_) if estimate is None else estimate.inliers
+    print(f"{len(matches)} matches of {len(features0)} and {len(features1)} keypoints")
+    if estimate is None:
+        print("no homography: fewer than four matches agree on one")
+    else:
+        print(
+            f"homography from image 0 to image 1, {inliers.sum()} matches within {threshold:g} px:\n{estimate.H_0to1}"
+        )
+    picture = draw_matches(grey0, grey1, features0, features1, matches, inliers)
+    encoded, content = cv2.imencode(".png", picture[..., ::-1])
+    if not encoded:
+        raise ValueError(f"cannot encode a picture of shape {picture.shape} for {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, lambda temporary: temporary.write_bytes(content.tobytes()))
+    return out
+
+
+def draw_matches(
+    grey0: NDArray[np.float32],
+    grey1: NDArray[np.float32],
+    features0: Features,
+    features1: Features,
+    matches: Matches,
+    inliers: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """Draw two images side by side, image 0 on the left, and a line for each match.
+
+    Args:
+        grey0: (H0, W0) in [0, 1].
+        grey1: (H1, W1); what is missing below the lower image stays black.
+        features0: Of `grey0`.
+        features1: Of `grey1`.
+        matches: Of the two.
+        inliers: bool (K,) of the matches: these are green and on top, the others red.
+
+    Returns:
+        uint8 (max(H0, H1), W0 + 8 + W1, 3), red first.
+
+    Raises:
+        ValueError: The features are of images of other sizes, or the inliers do not fit the matches.
+    """
+    for grey, features in ((grey0, features0), (grey1, features1)):
+        if features.image_size != grey.shape[::-1]:
+            raise ValueError(f"features of an image of {features.image_size} do not fit one of {grey.shape[::-1]}")
+    if inliers.shape != (len(matches),):
+        raise ValueError(f"inliers of shape {inliers.shape} do not fit {len(matches)} matches")
+    right = grey0.shape[1] + GAP
+    sheet = np.zeros((max(grey0.shape[0], grey1.shape[0]), right + grey1.shape[1]), np.float32)
+    sheet[: grey0.shape[0], : grey0.shape[1]] = grey0
+    sheet[: grey1.shape[0], right:] = grey1
+    picture = cv2.cvtColor(np.rint(sheet * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+
+    index0, index1 = matches.matches01.cpu().numpy().T
+    ends0 = features0.keypoints.cpu().numpy()[index0]
+    ends1 = features1.keypoints.cpu().numpy()[index1] + np.array([right, 0], np.float32)
+    scale = 1 << _FRACTION_BITS
+    lines = np.rint(np.stack((ends0, ends1), axis=1) * scale).astype(int)
+    for chosen, colour in ((~inliers, _OUTLIER), (inliers, _INLIER)):
+        for start, end in lines[chosen].tolist():
+            cv2.line(picture, start, end, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
+            for centre in (start, end):
+                cv2.circle(picture, centre, _RADIUS * scale, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
+    return np.ascontiguousarray(picture, np.uint8)
