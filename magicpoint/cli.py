@@ -141,29 +141,73 @@ def _train(arguments: Namespace) -> None:
 
 def _add_evaluate(parser: ArgumentParser, words: Sequence[str]) -> None:
     from .classical import CLASSICAL
+    from .evaluate_homography import PROTOCOLS
+    from .pair_methods import METHODS
     from .test_set import TEST_IMAGES_PER_SHAPE
 
+    parser.add_argument("folder", nargs="?", type=Path | None, help="Image pairs in the HPatches layout (homography).")
     parser.add_argument("--weights", type=str, default="magicpoint", help="Weights file, run folder, or shipped name.")
-    parser.add_argument("--dataset", choices=("synthetic",), default="synthetic", help="What to evaluate on.")
-    parser.add_argument("--out", type=Path, required=True, help="Folder for the table, the JSON file and the plots.")
+    parser.add_argument(
+        "--dataset",
+        choices=("synthetic", "homography"),
+        default="synthetic",
+        help="Rendered shapes, or image pairs whose homography is known.",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="Folder for the tables, the JSON file and the plots.")
     parser.add_argument(
         "--images_per_shape",
         type=int,
         default=TEST_IMAGES_PER_SHAPE,
-        help=f"Images of each shape, clean and with noise; the pinned test set has {TEST_IMAGES_PER_SHAPE}.",
+        help=f"synthetic: images of each shape and condition; the pinned test set has {TEST_IMAGES_PER_SHAPE}.",
     )
     parser.add_argument(
-        "--methods", nargs="*", choices=tuple(CLASSICAL), default=list(CLASSICAL), help="Detectors to compare with."
+        "--protocols", nargs="+", choices=tuple(PROTOCOLS), default=list(PROTOCOLS), help="homography: which protocols."
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="*",
+        default=None,
+        help=f"What to compare with; null: all. synthetic: {', '.join(CLASSICAL)}; homography: {', '.join(METHODS)}.",
     )
 
 
 def _evaluate(arguments: Namespace) -> None:
     from .allocator import keep_freed_memory
     from .evaluate import evaluate_synthetic
+    from .evaluate_homography import evaluate_homography
 
     keep_freed_memory()
+    chosen = {} if arguments.methods is None else {"methods": arguments.methods}
     extractor = _open_extractor(arguments.weights)
-    print(evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, arguments.methods))
+    if arguments.dataset == "synthetic":
+        print(evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, **chosen))
+    elif arguments.folder is None:
+        raise ValueError("--dataset homography needs the folder of the image pairs")
+    else:
+        networks = {Path(arguments.weights).stem: extractor}
+        print(evaluate_homography(arguments.folder, arguments.out, networks, protocols=arguments.protocols, **chosen))
+
+
+def _add_adapt(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from .pseudo_label import AdaptationSettings
+
+    parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="HDF5 file of labels to write; a report goes beside it."
+    )
+    parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for sheets of labelled images.")
+    parser.add_argument("--weights", type=str, default="magicpoint", help="Weights file, run folder, or shipped name.")
+    parser.add_class_arguments(AdaptationSettings, as_group=False)
+
+
+def _adapt(arguments: Namespace) -> None:
+    from .allocator import keep_freed_memory
+    from .pseudo_label import AdaptationSettings, adapt_images
+
+    keep_freed_memory()
+    settings = AdaptationSettings(**_fields(arguments, AdaptationSettings))
+    extractor = _open_extractor(arguments.weights)
+    print(adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay))
 
 
 def _add_extract(parser: ArgumentParser, words: Sequence[str]) -> None:
@@ -191,12 +235,16 @@ def _extract(arguments: Namespace) -> None:
 
 
 def _open_extractor(weights: str, settings: DecodeSettings | None = None) -> Extractor:
-    """The weights of a file or a run's folder where there is one of that name, else those that ship under it."""
-    from .extract import Extractor
+    """The weights that ship under this name, else those of the file or the run's folder at this path."""
+    from .extract import Extractor, pretrained_names
 
-    if Path(weights).exists() or "/" in weights or weights.endswith(".safetensors"):
-        return Extractor.from_checkpoint(weights, settings)
-    return Extractor.from_pretrained(weights, settings)
+    if weights in pretrained_names():
+        return Extractor.from_pretrained(weights, settings)
+    if not Path(weights).exists():
+        raise ValueError(
+            f"no weights {weights}: neither a file, nor a folder, nor one of {', '.join(pretrained_names())}"
+        )
+    return Extractor.from_checkpoint(weights, settings)
 
 
 def _fields(arguments: Namespace, settings: type) -> dict[str, Any]:
@@ -208,6 +256,11 @@ VERBS: dict[str, tuple[str, Adder, Runner]] = {
     "generate": ("Write a dataset of synthetic shapes with sub-pixel labels.", _add_generate, _generate),
     "convert": ("Convert a dataset of the older trainers, whose labels are (row, column).", _add_convert, _convert),
     "train": ("Train a detector, on shapes rendered as they are needed or on a dataset.", _add_train, _train),
-    "evaluate": ("Measure a detector beside classical ones, on shapes it has not seen.", _add_evaluate, _evaluate),
+    "adapt": ("Label images with a detector by homographic adaptation.", _add_adapt, _adapt),
+    "evaluate": (
+        "Measure a network beside classical methods, on unseen shapes or on image pairs.",
+        _add_evaluate,
+        _evaluate,
+    ),
     "extract": ("Find the keypoints of images; write them to an HDF5 file.", _add_extract, _extract),
 }

@@ -56,11 +56,18 @@ def test_train_extract_and_resume(tmp_path, capsys):
     assert (tmp_path / "o" / "a.png").exists()
 
 
-def test_evaluate_names_the_missing_weights(tmp_path, capsys):
-    assert main(["evaluate", "--weights", str(tmp_path / "none.safetensors"), "--out", str(tmp_path)]) == 1
-    assert "none.safetensors" in capsys.readouterr().err
-    assert main(["evaluate", "--weights", "nothing", "--out", str(tmp_path)]) == 1
-    assert "no pretrained weights 'nothing'" in capsys.readouterr().err
+def test_missing_weights_are_named(tmp_path, capsys):
+    for name in (str(tmp_path / "none.safetensors"), "nothing"):
+        assert main(["evaluate", "--weights", name, "--out", str(tmp_path)]) == 1
+        assert f"no weights {name}: neither" in capsys.readouterr().err
+
+
+def test_a_shipped_name_is_not_taken_for_a_folder_of_that_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "magicpoint").mkdir()
+    cv2.imwrite("a.png", np.zeros((20, 30), np.uint8))
+    assert main(["extract", "a.png", "--out", "f.h5"]) == 0
+    assert "0 keypoints in 1 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
