@@ -83,7 +83,7 @@ PINNED_DIGESTS: dict[str, str | None] = {
     "clean": "8f23fd9f30971e8ad223fb6523463271c7e79765dfcf1cea88e773cd5d865cb6",
     "noise": "c38a12c0ca3e36f6e29a64f2ee938be027d8256e9cd5d8fc787d3ce875fcda3b",
 }
-"""The digests of the test set with 1000 images of each shape, as ``render_digests()`` gives them with the pinned versions."""
+"""What ``render_digests()`` gives with the versions of constraints.txt: 1000 images of each shape and condition."""
 
 
 class SampleDigest:
