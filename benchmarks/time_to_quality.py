@@ -4,7 +4,7 @@
 
 reads the metrics of a run's folder. To make one with validations close together:
 
-    magicpoint train RUN --config magicpoint --validate_every 50
+    magicpoint train RUN --config magicpoint --steps 400 --validate_every 40
 """
 
 from __future__ import annotations
