@@ -165,7 +165,7 @@ def test_weights_come_from_a_file_a_run_or_the_package(extractor, tmp_path, monk
         Extractor.from_checkpoint(tmp_path / "missing")
     (tmp_path / "weights").mkdir()
     path.rename(tmp_path / "weights" / "small.safetensors")
-    monkeypatch.setattr(extract.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(extract, "_WEIGHTS", tmp_path / "weights")
     shipped = Extractor.from_pretrained("small", DecodeSettings(border=0), "cpu")
     assert_same(shipped.extract(image), extractor.extract(image))
     for name in ("large", "../best", ""):
