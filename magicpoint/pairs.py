@@ -1,0 +1,210 @@
+"""Pairs of views of one image, with the homography between them, as a function of seed and step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from homography import HomographySettings, sample_homography, valid_mask, warp_image, warp_points
+from synthetic_shapes.sample import sample_generator
+
+from .data import Collated, to_batch
+from .labels import CELL_SIZE
+from .photometric import PhotometricSettings, augment_photometric
+
+LabelledSample = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
+"""A grey image (H, W), its keypoints (N, 2), (x, y), and where they were looked for, (H, W)."""
+
+View = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
+"""An image, the keypoints that are seen in it, and where it shows valid pixels."""
+
+CollatedPairs = tuple[Collated, Collated, Tensor]
+"""The views 0, the views 1, and float64 (B, 3, 3) from the ones to the others."""
+
+
+class LabelledSource(Protocol):
+    """Where images with keypoints come from; spawn-safe, so picklable. The images may differ in size."""
+
+    @property
+    def digest(self) -> str:
+        """Tells one content from another."""
+
+    def sample(self, index: int) -> LabelledSample:
+        """Sample number ``index`` of an endless sequence."""
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How two views are made of one image.
+
+    Args:
+        size: Height and width of the views, multiples of 8.
+        smallest_crop: Smallest side of the crop that view 0 shows, as a share of the largest crop that the image has
+            room for.
+        first_warp_probability: Chance of view 0 to be warped itself.
+        homographic: The homographies from view 0 to view 1, and those of view 0 where it is warped.
+        photometric: The changes of light, lens, sensor and file, drawn anew for each view.
+    """
+
+    size: tuple[int, int] = (120, 160)
+    smallest_crop: float = 0.5
+    first_warp_probability: float = 0.3
+    homographic: HomographySettings = field(default_factory=HomographySettings)
+    photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
+
+    def __post_init__(self) -> None:
+        height, width = self.size
+        if min(height, width) < CELL_SIZE or height % CELL_SIZE or width % CELL_SIZE:
+            raise ValueError(f"size must be positive multiples of {CELL_SIZE}, got {height}x{width}")
+        if not 0.0 < self.smallest_crop <= 1.0:
+            raise ValueError(f"smallest_crop must be in (0, 1], got {self.smallest_crop}")
+        if not 0.0 <= self.first_warp_probability <= 1.0:
+            raise ValueError(f"first_warp_probability must be in [0, 1], got {self.first_warp_probability}")
+
+
+@dataclass(frozen=True, eq=False)
+class PairBatch:
+    """B pairs of views with their labels, on one device.
+
+    ``image0`` and ``image1`` are float32 (B, 1, H, W) in [0, 1]; ``keypoints0`` and ``keypoints1`` B tensors (N, 2),
+    (x, y), what is labelled and seen in each view; ``valid_mask0`` and ``valid_mask1`` bool (B, 1, H, W); ``H_0to1``
+    float64 (B, 3, 3).
+    """
+
+    image0: Tensor
+    image1: Tensor
+    keypoints0: list[Tensor]
+    keypoints1: list[Tensor]
+    valid_mask0: Tensor
+    valid_mask1: Tensor
+    H_0to1: Tensor
+
+
+class PairBatches(Dataset[CollatedPairs]):
+    """Item ``step`` is the batch of pairs of that step, for one process of several.
+
+    Of the ``batch_size`` pairs of a step, process ``rank`` of ``world_size`` gets an equal, consecutive share.
+    """
+
+    def __init__(
+        self,
+        source: LabelledSource,
+        settings: PairSettings,
+        seed: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size % world_size:
+            raise ValueError(f"batch_size {batch_size} is not a multiple of the {world_size} processes")
+        self._source, self._settings, self._seed = source, settings, seed
+        self._batch_size, self._share = batch_size, batch_size // world_size
+        self._rank = rank
+
+    def __getitem__(self, step: int) -> CollatedPairs:
+        first = step * self._batch_size + self._rank * self._share
+        views0, views1, homographies = zip(*(self._pair(first + k) for k in range(self._share)), strict=True)
+        return _collate(views0), _collate(views1), torch.from_numpy(np.stack(homographies))
+
+    def _pair(self, index: int) -> tuple[View, View, NDArray[np.float64]]:
+        rng = sample_generator(self._seed, "pair", index)
+        return make_pair(self._source.sample(index), self._settings, rng)
+
+
+def make_pair(
+    sample: LabelledSample, settings: PairSettings, rng: np.random.Generator
+) -> tuple[View, View, NDArray[np.float64]]:
+    """Makes two views of one image and ``H_0to1``, float64 (3, 3), between them.
+
+    The image is resized; view 0 is a crop of it, or that crop warped, and view 1 is view 0 warped by ``H_0to1``. Both
+    are rendered from the resized image at once, so view 1 is no blurrier than view 0 and shows what lies beside it.
+    Keypoints that a view does not show, or shows where its mask is invalid, are dropped.
+
+    Raises:
+        ValueError: the sample's keypoints or mask do not fit its image.
+    """
+    height, width = settings.size
+    resized = _resize(sample, settings, rng)
+    room = (resized[0].shape[1] - width, resized[0].shape[0] - height)
+    left, top = (int(rng.integers(0, spare + 1)) for spare in room)
+    H_to0 = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
+    if rng.random() < settings.first_warp_probability:
+        H_to0 = sample_homography((width, height), rng, settings.homographic) @ H_to0
+    H_0to1 = sample_homography((width, height), rng, settings.homographic)
+    view0, view1 = (_render(resized, H, settings, rng) for H in (H_to0, H_0to1 @ H_to0))
+    return view0, view1, H_0to1
+
+
+def resize_keypoints(keypoints: NDArray[np.float32], scale: tuple[float, float]) -> NDArray[np.float32]:
+    """The places of keypoints (N, 2) in an image resized by ``scale``, (x, y): k becomes (k + 0.5) * scale - 0.5."""
+    return ((keypoints.astype(np.float64) + 0.5) * np.array(scale, np.float64) - 0.5).astype(np.float32)
+
+
+def _resize(sample: LabelledSample, settings: PairSettings, rng: np.random.Generator) -> LabelledSample:
+    """Resizes a sample at random so that a crop of the settings' size shows the share of it that is wanted."""
+    image, keypoints, mask = sample
+    if image.shape != mask.shape or image.ndim != 2 or keypoints.ndim != 2 or keypoints.shape[1] != 2:
+        raise ValueError(f"image {image.shape}, keypoints {keypoints.shape} and mask {mask.shape} do not fit together")
+    height, width = image.shape
+    smallest = max(settings.size[0] / height, settings.size[1] / width)
+    scale = smallest * settings.smallest_crop ** -rng.random()
+    new_height, new_width = max(settings.size[0], round(height * scale)), max(settings.size[1], round(width * scale))
+    # Averaging over areas keeps fine texture from aliasing; it is defined for shrinking only.
+    shrinks = new_height <= height and new_width <= width
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    new_size = (new_width, new_height)
+    resized = cv2.resize(image, new_size, interpolation=interpolation)
+    keypoints = resize_keypoints(keypoints, (new_width / width, new_height / height))
+    new_mask = cv2.resize(mask.astype(np.uint8) * 255, new_size, interpolation=interpolation) == 255
+    return resized, keypoints, new_mask  # type: ignore[return-value]
+
+
+def _render(sample: LabelledSample, H: NDArray[np.float64], settings: PairSettings, rng: np.random.Generator) -> View:
+    """The view of a sample under ``H``, from the sample to the view, in a new light."""
+    image, keypoints, mask = sample
+    height, width = settings.size
+    seen = valid_mask((image.shape[1], image.shape[0]), H, (width, height))
+    if not mask.all():
+        seen &= warp_image(mask.astype(np.uint8) * 255, H, (width, height)) == 255
+    view = augment_photometric(warp_image(image, H, (width, height)), settings.photometric, rng)
+    return view, _visible(warp_points(keypoints, H), seen), seen
+
+
+def _visible(keypoints: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Those keypoints (N, 2) that lie in the image and whose nearest pixel is valid."""
+    height, width = mask.shape
+    keypoints = keypoints[((keypoints >= 0) & (keypoints <= (width - 1, height - 1))).all(1)].astype(np.float32)
+    column, row = np.rint(keypoints).astype(np.intp).T
+    seen: NDArray[np.float32] = keypoints[mask[row, column]]
+    return seen
+
+
+def _collate(views: tuple[View, ...]) -> Collated:
+    images, keypoints, masks = zip(*views, strict=True)
+    return (
+        torch.from_numpy(np.stack(images)[:, None]),
+        torch.from_numpy(np.concatenate(keypoints)),
+        torch.tensor([len(k) for k in keypoints]),
+        torch.from_numpy(np.stack(masks)[:, None]),
+    )
+
+
+def to_pair_batch(collated: CollatedPairs, device: torch.device) -> PairBatch:
+    """Moves collated pairs to the device and unpacks them there."""
+    view0, view1 = (to_batch(view, device) for view in collated[:2])
+    return PairBatch(
+        image0=view0.image,
+        image1=view1.image,
+        keypoints0=view0.keypoints,
+        keypoints1=view1.keypoints,
+        valid_mask0=view0.valid_mask,
+        valid_mask1=view1.valid_mask,
+        H_0to1=collated[2].to(device, non_blocking=True),
+    )
