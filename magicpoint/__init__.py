@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .losses import detector_loss
     from .model import MagicPoint, ModelSettings, SuperPoint
     from .photometric import PhotometricSettings
-    from .train import train_detector
+    from .train import train_model
     from .types import Features
 
 _HOMES = {
@@ -33,7 +33,7 @@ _HOMES = {
     "labels2Dto3D": "labels",
     "labels3Dto2D": "labels",
     "mask_to_cells": "labels",
-    "train_detector": "train",
+    "train_model": "train",
 }
 
 __all__ = [
@@ -52,7 +52,7 @@ __all__ = [
     "labels2Dto3D",
     "labels3Dto2D",
     "mask_to_cells",
-    "train_detector",
+    "train_model",
 ]
 
 

@@ -123,7 +123,10 @@ def _add_train(parser: ArgumentParser, words: Sequence[str]) -> None:
         "--resume", action="store_true", help="Go on from the run's last checkpoint, with its settings."
     )
     parser.add_argument("--config", action="config", help=f"YAML file, or one of: {', '.join(presets())}.")
-    parser.add_class_arguments(TrainSettings, as_group=False)
+    parser.add_class_arguments(TrainSettings, as_group=False, skip={"images"})
+    parser.add_argument(
+        "--images", nargs="*", type=Path, default=[], help="Images, and folders to search for images (superpoint)."
+    )
     if "--resume" in words:
         # The run's own settings, of whichever word is its folder: a pattern that finds nothing changes nothing.
         folders = (Path(word) for word in words if not word.startswith("-"))
@@ -133,10 +136,11 @@ def _add_train(parser: ArgumentParser, words: Sequence[str]) -> None:
 def _train(arguments: Namespace) -> None:
     from .allocator import keep_freed_memory
     from .config import TrainSettings
-    from .train import train_detector
+    from .train import train_model
 
     keep_freed_memory()
-    print(train_detector(arguments.out, TrainSettings(**_fields(arguments, TrainSettings)), resume=arguments.resume))
+    settings = TrainSettings(**{**_fields(arguments, TrainSettings), "images": tuple(arguments.images)})
+    print(train_model(arguments.out, settings, resume=arguments.resume))
 
 
 def _add_evaluate(parser: ArgumentParser, words: Sequence[str]) -> None:
@@ -236,15 +240,12 @@ def _extract(arguments: Namespace) -> None:
 
 def _open_extractor(weights: str, settings: DecodeSettings | None = None) -> Extractor:
     """The weights that ship under this name, else those of the file or the run's folder at this path."""
-    from .extract import Extractor, pretrained_names
+    from .extract import Extractor
+    from .weight_files import find_weights, pretrained_names
 
     if weights in pretrained_names():
         return Extractor.from_pretrained(weights, settings)
-    if not Path(weights).exists():
-        raise ValueError(
-            f"no weights {weights}: neither a file, nor a folder, nor one of {', '.join(pretrained_names())}"
-        )
-    return Extractor.from_checkpoint(weights, settings)
+    return Extractor.from_checkpoint(find_weights(weights), settings)
 
 
 def _fields(arguments: Namespace, settings: type) -> dict[str, Any]:
@@ -255,7 +256,7 @@ def _fields(arguments: Namespace, settings: type) -> dict[str, Any]:
 VERBS: dict[str, tuple[str, Adder, Runner]] = {
     "generate": ("Write a dataset of synthetic shapes with sub-pixel labels.", _add_generate, _generate),
     "convert": ("Convert a dataset of the older trainers, whose labels are (row, column).", _add_convert, _convert),
-    "train": ("Train a detector, on shapes rendered as they are needed or on a dataset.", _add_train, _train),
+    "train": ("Train a detector on shapes, or a detector and descriptors on labelled images.", _add_train, _train),
     "adapt": ("Label images with a detector by homographic adaptation.", _add_adapt, _adapt),
     "evaluate": (
         "Measure a network beside classical methods, on unseen shapes or on image pairs.",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from homography import HomographySettings
 from synthetic_shapes import ShapeSettings
 
+from .labels import CELL_SIZE
 from .losses import DetectorLoss
-from .model import ModelSettings
+from .model import DESCRIPTOR_DIM, ModelSettings
 from .photometric import PhotometricSettings
 from .runtime import Precision
+
+Task = Literal["magicpoint", "superpoint"]
+
+DescriptorLoss = Literal["dual_softmax", "sparse", "dense_hinge"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +41,76 @@ class AugmentationSettings:
 
 
 @dataclass(frozen=True)
+class PairSettings:
+    """How two views are made of one image.
+
+    Args:
+        size: Height and width of the views, multiples of 8.
+        smallest_crop: Smallest side of the crop that view 0 shows, as a share of the largest crop that the image has
+            room for.
+        first_warp_probability: Chance of view 0 to be warped itself.
+        homographic: The homographies from view 0 to view 1, and those of view 0 where it is warped.
+        photometric: The changes of light, lens, sensor and file, drawn anew for each view.
+    """
+
+    size: tuple[int, int] = (120, 160)
+    smallest_crop: float = 0.5
+    first_warp_probability: float = 0.3
+    homographic: HomographySettings = field(default_factory=HomographySettings)
+    photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
+
+    def __post_init__(self) -> None:
+        height, width = self.size
+        if min(height, width) < CELL_SIZE or height % CELL_SIZE or width % CELL_SIZE:
+            raise ValueError(f"size must be positive multiples of {CELL_SIZE}, got {height}x{width}")
+        if not 0.0 < self.smallest_crop <= 1.0:
+            raise ValueError(f"smallest_crop must be in (0, 1], got {self.smallest_crop}")
+        if not 0.0 <= self.first_warp_probability <= 1.0:
+            raise ValueError(f"first_warp_probability must be in [0, 1], got {self.first_warp_probability}")
+
+
+@dataclass(frozen=True)
+class JointSettings:
+    """How detector and descriptors are trained together.
+
+    Args:
+        loss: The descriptor loss.
+        weight: Factor of the descriptor loss beside the detector loss.
+        points: Places of view 0 whose descriptors are compared, at most half of them keypoints (not dense_hinge).
+        shapes_share: Share of the pairs that are made of rendered shapes, whose labels are exact, and not of images.
+        pairs: The pairs.
+    """
+
+    loss: DescriptorLoss = "dual_softmax"
+    weight: float = 0.1
+    points: int = 256
+    shapes_share: float = 0.0
+    pairs: PairSettings = field(default_factory=PairSettings)
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("dual_softmax", "sparse", "dense_hinge"):
+            raise ValueError(f"loss must be dual_softmax, sparse or dense_hinge, got {self.loss!r}")
+        if not self.weight > 0.0:
+            raise ValueError(f"weight must be above 0, got {self.weight}")
+        if self.points < 2:
+            raise ValueError(f"points must be at least 2, got {self.points}")
+        if not 0.0 <= self.shapes_share < 1.0:
+            raise ValueError(f"shapes_share must be in [0, 1), got {self.shapes_share}")
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """One training run.
 
     Args:
+        task: magicpoint trains a detector on shapes, superpoint a detector and descriptors on pairs of views of
+            labelled images.
+        images: Images, and folders to search for images (superpoint).
+        labels: Their labels, as `magicpoint adapt` writes them for the same images (superpoint).
+        start: Weights to begin from, a file, a run's folder or a shipped name; a layer that they lack begins at random.
         seed: Decides the initial weights and every sample.
         steps: Optimiser steps in all.
-        batch_size: Images of one step, over all processes.
+        batch_size: Images of one step, over all processes; superpoint makes a pair of views of each.
         learning_rate: Highest learning rate (AdamW).
         weight_decay: Weight decay of AdamW.
         warmup_steps: Steps in which the learning rate rises linearly to its highest value.
@@ -56,11 +126,16 @@ class TrainSettings:
         checkpoint_every: Steps between two checkpoints.
         tensorboard: Write the metrics for TensorBoard, too (needs the extra of that name).
         dataset: A folder written by `magicpoint generate`; by default images are rendered as they are needed.
-        model: The network.
+        model: The network; for superpoint a descriptor_dim of 0 stands for the paper's 256.
         shapes: What is rendered (without dataset).
-        augmentation: What is done to each image.
+        augmentation: What is done to each image (magicpoint).
+        joint: What superpoint does with the labelled images.
     """
 
+    task: Task = "magicpoint"
+    images: tuple[Path, ...] = ()
+    labels: Path | None = None
+    start: str | None = None
     seed: int = 0
     steps: int = 2400
     batch_size: int = 32
@@ -81,8 +156,10 @@ class TrainSettings:
     model: ModelSettings = field(default_factory=ModelSettings)
     shapes: ShapeSettings = field(default_factory=ShapeSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    joint: JointSettings = field(default_factory=JointSettings)
 
     def __post_init__(self) -> None:
+        self._check_task()
         for name in ("steps", "batch_size", "log_every", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -91,3 +168,17 @@ class TrainSettings:
         height, width = self.shapes.size
         if height % 8 or width % 8:
             raise ValueError(f"shapes.size must be multiples of 8 for training, got {height}x{width}")
+
+    def _check_task(self) -> None:
+        if self.task not in ("magicpoint", "superpoint"):
+            raise ValueError(f"task must be magicpoint or superpoint, got {self.task!r}")
+        labelled = bool(self.images), self.labels is not None
+        if self.task == "superpoint" and not all(labelled):
+            raise ValueError("superpoint learns from labelled images: both images and labels are needed")
+        if self.task == "magicpoint" and any(labelled):
+            raise ValueError("magicpoint learns from shapes: images and labels are for superpoint")
+        if self.task == "magicpoint" and self.model.descriptor_dim:
+            raise ValueError(f"magicpoint has no descriptors, but model.descriptor_dim is {self.model.descriptor_dim}")
+        if self.task == "superpoint" and not self.model.descriptor_dim:
+            with_descriptors = dataclasses.replace(self.model, descriptor_dim=DESCRIPTOR_DIM)
+            object.__setattr__(self, "model", with_descriptors)

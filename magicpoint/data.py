@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +24,10 @@ from .photometric import augment_photometric
 
 Sample = tuple[NDArray[np.uint8], NDArray[np.float32]]
 """A uint8 (H, W) image and its float32 (N, 2) keypoints, (x, y)."""
+
+
+View = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
+"""An image (H, W), the keypoints that are seen in it, and where it shows valid pixels, (H, W)."""
 
 
 class Source(Protocol):
@@ -125,19 +129,9 @@ class TrainingBatches(Dataset[Collated]):
 
     def __getitem__(self, step: int) -> Collated:
         first = step * self._batch_size + self._rank * self._share
-        samples = [self._augmented(index) for index in range(first, first + self._share)]
-        images, keypoints, masks = zip(*samples, strict=True)
-        sizes = {image.shape for image in images}
-        if len(sizes) > 1:
-            raise ValueError(f"the images of one batch must have one size, got {sorted(sizes)}")
-        return (
-            torch.from_numpy(np.stack(images)[:, None]),
-            torch.from_numpy(np.concatenate(keypoints)),
-            torch.tensor([len(k) for k in keypoints]),
-            torch.from_numpy(np.stack(masks)[:, None]),
-        )
+        return collate([self._augmented(index) for index in range(first, first + self._share)])
 
-    def _augmented(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    def _augmented(self, index: int) -> View:
         image, keypoints = self._source.sample(index)
         return augment(image, keypoints, self._augmentation, sample_generator(self._seed, "augmentation", index))
 
@@ -147,7 +141,7 @@ def augment(
     keypoints: NDArray[np.float32],
     settings: AugmentationSettings,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+) -> View:
     """Warps an image with its keypoints at random, then changes its light; returns also the valid mask, (H, W).
 
     Keypoints that leave the image, or come to lie where the mask is invalid, are dropped.
@@ -158,18 +152,44 @@ def augment(
         H_0to1 = sample_homography((width, height), rng, settings.homographic)
         image = warp_image(image, H_0to1)
         mask = valid_mask((width, height), H_0to1)
-        keypoints = warp_points(keypoints, H_0to1)
-        inside = ((keypoints >= 0) & (keypoints <= (width - 1, height - 1))).all(1)
-        keypoints = keypoints[inside]
-        nearest = np.rint(keypoints).astype(np.intp)
-        keypoints = keypoints[mask[nearest[:, 1], nearest[:, 0]]].astype(np.float32)
+        keypoints = keep_visible(warp_points(keypoints, H_0to1), mask)
     return augment_photometric(image, settings.photometric, rng), keypoints, mask
+
+
+def keep_visible(keypoints: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Those keypoints (N, 2), (x, y), that lie in the image and whose nearest pixel is valid in its mask (H, W)."""
+    height, width = mask.shape
+    inside = keypoints[((keypoints >= 0) & (keypoints <= (width - 1, height - 1))).all(1)].astype(np.float32)
+    column, row = np.rint(inside).astype(np.intp).T
+    visible: NDArray[np.float32] = inside[mask[row, column]]
+    return visible
+
+
+def collate(views: Sequence[View]) -> Collated:
+    """Packs views for the way to the training process.
+
+    Raises:
+        ValueError: the views differ in size.
+    """
+    images, keypoints, masks = zip(*views, strict=True)
+    sizes = {image.shape for image in images}
+    if len(sizes) > 1:
+        raise ValueError(f"the images of one batch must have one size, got {sorted(sizes)}")
+    return (
+        torch.from_numpy(np.stack(images)[:, None]),
+        torch.from_numpy(np.concatenate(keypoints)),
+        torch.tensor([len(k) for k in keypoints]),
+        torch.from_numpy(np.stack(masks)[:, None]),
+    )
 
 
 def to_batch(collated: Collated, device: torch.device) -> Batch:
     """Moves a collated batch to the device and unpacks it there."""
     image, points, mask = (collated[part].to(device, non_blocking=True) for part in (0, 1, 3))
     return Batch(image.float() / 255.0, list(torch.split(points, collated[2].tolist())), mask)
+
+
+Item = TypeVar("Item")
 
 
 class _Steps(Sampler[int]):
@@ -183,7 +203,7 @@ class _Steps(Sampler[int]):
         return len(self._steps)
 
 
-def load_batches(batches: TrainingBatches, start: int, stop: int, workers: int, pin: bool) -> DataLoader[Collated]:
+def load_batches(batches: Dataset[Item], start: int, stop: int, workers: int, pin: bool) -> DataLoader[Item]:
     """The batches of steps ``start`` to ``stop``, in order, prepared ahead by ``workers`` processes (0: this one)."""
     return DataLoader(
         batches,

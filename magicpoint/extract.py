@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +24,7 @@ from .over_images import process_images
 from .overlay import overlay_path, write_overlay
 from .runtime import default_device
 from .types import Features
-
-_RUN_WEIGHTS = "best.safetensors"
-
-
-_WEIGHTS = resources.files("magicpoint") / "weights"
-_SUFFIX = ".safetensors"
-
-
-def pretrained_names() -> list[str]:
-    """The names of the weights that ship with the package."""
-    return sorted(entry.name.removesuffix(_SUFFIX) for entry in _WEIGHTS.iterdir() if entry.name.endswith(_SUFFIX))
+from .weight_files import pretrained_weights, weights_at
 
 
 class Extractor:
@@ -80,10 +69,7 @@ class Extractor:
         Raises:
             ValueError: There are none of that name; the message lists those that there are.
         """
-        if name not in pretrained_names():
-            raise ValueError(f"no pretrained weights {name!r}: choose from {', '.join(pretrained_names()) or 'none'}")
-        with resources.as_file(_WEIGHTS / f"{name}{_SUFFIX}") as path:
-            model, _ = load_weights(path)
+        model, _ = load_weights(pretrained_weights(name))
         return cls(model, settings, device, name)
 
     @classmethod
@@ -99,10 +85,9 @@ class Extractor:
             FileNotFoundError: There is no such file.
             ValueError: The file is damaged or holds no weights; it is named.
         """
-        path = Path(path)
-        path = path / _RUN_WEIGHTS if path.is_dir() else path
-        model, _ = load_weights(path)
-        return cls(model, settings, device, path.name)
+        file = weights_at(path)
+        model, _ = load_weights(file)
+        return cls(model, settings, device, file.name)
 
     @property
     def provenance(self) -> dict[str, str]:

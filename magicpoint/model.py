@@ -13,6 +13,9 @@ from .labels import CELL_SIZE
 
 BatchNormLayout = Literal["all", "hidden", "none"]
 
+DESCRIPTOR_DIM = 256
+"""Length of the descriptors of the paper (SuperPoint, section 3.3)."""
+
 
 @dataclass(frozen=True)
 class ModelSettings:
@@ -76,6 +79,8 @@ def MagicPoint(width: float = 1.0, batch_norm: BatchNormLayout = "hidden") -> Po
     return PointNetwork(ModelSettings(width, batch_norm))
 
 
-def SuperPoint(width: float = 1.0, batch_norm: BatchNormLayout = "hidden", descriptor_dim: int = 256) -> PointNetwork:
+def SuperPoint(
+    width: float = 1.0, batch_norm: BatchNormLayout = "hidden", descriptor_dim: int = DESCRIPTOR_DIM
+) -> PointNetwork:
     """Detector and descriptors on one encoder (SuperPoint, arXiv 1712.07629, section 3)."""
     return PointNetwork(ModelSettings(width, batch_norm, descriptor_dim))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -12,18 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from homography import HomographySettings, sample_homography, valid_mask, warp_image, warp_points
+from homography import sample_homography, valid_mask, warp_image, warp_points
 from synthetic_shapes.sample import sample_generator
 
-from .data import Collated, to_batch
-from .labels import CELL_SIZE
-from .photometric import PhotometricSettings, augment_photometric
+from .config import PairSettings
+from .data import Collated, View, collate, keep_visible, to_batch
+from .photometric import augment_photometric
 
 LabelledSample = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
 """A grey image (H, W), its keypoints (N, 2), (x, y), and where they were looked for, (H, W)."""
-
-View = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
-"""An image, the keypoints that are seen in it, and where it shows valid pixels."""
 
 CollatedPairs = tuple[Collated, Collated, Tensor]
 """The views 0, the views 1, and float64 (B, 3, 3) from the ones to the others."""
@@ -32,41 +29,8 @@ CollatedPairs = tuple[Collated, Collated, Tensor]
 class LabelledSource(Protocol):
     """Where images with keypoints come from; spawn-safe, so picklable. The images may differ in size."""
 
-    @property
-    def digest(self) -> str:
-        """Tells one content from another."""
-
     def sample(self, index: int) -> LabelledSample:
         """Sample number ``index`` of an endless sequence."""
-
-
-@dataclass(frozen=True)
-class PairSettings:
-    """How two views are made of one image.
-
-    Args:
-        size: Height and width of the views, multiples of 8.
-        smallest_crop: Smallest side of the crop that view 0 shows, as a share of the largest crop that the image has
-            room for.
-        first_warp_probability: Chance of view 0 to be warped itself.
-        homographic: The homographies from view 0 to view 1, and those of view 0 where it is warped.
-        photometric: The changes of light, lens, sensor and file, drawn anew for each view.
-    """
-
-    size: tuple[int, int] = (120, 160)
-    smallest_crop: float = 0.5
-    first_warp_probability: float = 0.3
-    homographic: HomographySettings = field(default_factory=HomographySettings)
-    photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
-
-    def __post_init__(self) -> None:
-        height, width = self.size
-        if min(height, width) < CELL_SIZE or height % CELL_SIZE or width % CELL_SIZE:
-            raise ValueError(f"size must be positive multiples of {CELL_SIZE}, got {height}x{width}")
-        if not 0.0 < self.smallest_crop <= 1.0:
-            raise ValueError(f"smallest_crop must be in (0, 1], got {self.smallest_crop}")
-        if not 0.0 <= self.first_warp_probability <= 1.0:
-            raise ValueError(f"first_warp_probability must be in [0, 1], got {self.first_warp_probability}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +75,7 @@ class PairBatches(Dataset[CollatedPairs]):
     def __getitem__(self, step: int) -> CollatedPairs:
         first = step * self._batch_size + self._rank * self._share
         views0, views1, homographies = zip(*(self._pair(first + k) for k in range(self._share)), strict=True)
-        return _collate(views0), _collate(views1), torch.from_numpy(np.stack(homographies))
+        return collate(views0), collate(views1), torch.from_numpy(np.stack(homographies))
 
     def _pair(self, index: int) -> tuple[View, View, NDArray[np.float64]]:
         rng = sample_generator(self._seed, "pair", index)
@@ -174,26 +138,7 @@ def _render(sample: LabelledSample, H: NDArray[np.float64], settings: PairSettin
     if not mask.all():
         seen &= warp_image(mask.astype(np.uint8) * 255, H, (width, height)) == 255
     view = augment_photometric(warp_image(image, H, (width, height)), settings.photometric, rng)
-    return view, _visible(warp_points(keypoints, H), seen), seen
-
-
-def _visible(keypoints: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Those keypoints (N, 2) that lie in the image and whose nearest pixel is valid."""
-    height, width = mask.shape
-    keypoints = keypoints[((keypoints >= 0) & (keypoints <= (width - 1, height - 1))).all(1)].astype(np.float32)
-    column, row = np.rint(keypoints).astype(np.intp).T
-    seen: NDArray[np.float32] = keypoints[mask[row, column]]
-    return seen
-
-
-def _collate(views: tuple[View, ...]) -> Collated:
-    images, keypoints, masks = zip(*views, strict=True)
-    return (
-        torch.from_numpy(np.stack(images)[:, None]),
-        torch.from_numpy(np.concatenate(keypoints)),
-        torch.tensor([len(k) for k in keypoints]),
-        torch.from_numpy(np.stack(masks)[:, None]),
-    )
+    return view, keep_visible(warp_points(keypoints, H), seen), seen
 
 
 def to_pair_batch(collated: CollatedPairs, device: torch.device) -> PairBatch:

@@ -13,35 +13,32 @@ import yaml
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from synthetic_shapes import ShapesDataset
-
-from .checkpoint import load_state, save_state, save_weights, versions, write_atomically
+from .checkpoint import (
+    load_state,
+    load_weights,
+    save_state,
+    save_weights,
+    versions,
+    weights_hash,
+    write_atomically,
+)
 from .config import TrainSettings
-from .data import Batch, RenderedSource, Source, StoredSource, TrainingBatches, load_batches, to_batch
-from .labels import draw_keypoint_map, labels2Dto3D, mask_to_cells
-from .losses import detector_loss
+from .data import load_batches
 from .model import PointNetwork
 from .run_log import RunLog
 from .runtime import default_device, resolve_precision, stop_requests
-from .validation import Validator
+from .tasks import ALIVE_BY_STEP, Task, TrainingError, open_task
+from .weight_files import BEST_WEIGHTS, find_weights
 
 STATE_FILE = "last.state"
 LAST_WEIGHTS = "last.safetensors"
-BEST_WEIGHTS = "best.safetensors"
 SETTINGS_FILE = "settings.yaml"
-
-ALIVE_BY_STEP = 1000
-"""From this step on a detector that finds nothing is taken for dead; one that learns finds corners after some 200."""
 
 CHANGEABLE = frozenset({"steps", "workers", "log_every", "validate_every", "checkpoint_every", "tensorboard"})
 """Settings that a resumed run may change: they leave the samples and the arithmetic of a step as they were.
 
 Other ``steps`` move the fall of the learning rate, so a run on its plateau can be ended early or prolonged.
 """
-
-
-class TrainingError(RuntimeError):
-    """The run cannot go on: the loss is not a number, or the detector is dead."""
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -52,39 +49,34 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
 
 def train_step(
-    model: nn.Module, optimizer: Optimizer, batch: Batch, settings: TrainSettings, step: int
-) -> tuple[float, float]:
-    """Optimiser step number ``step``; returns the loss and the norm of its gradient before clipping."""
-    device = batch.image.device
-    height, width = batch.image.shape[-2:]
+    task: Task, model: PointNetwork, optimizer: Optimizer, collated: Any, settings: TrainSettings, step: int
+) -> dict[str, float]:
+    """Optimiser step number ``step``; returns the task's losses and the norm of the gradient before clipping."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, settings)
-    target = labels2Dto3D(draw_keypoint_map(batch.keypoints, (height, width), settings.label_sigma))
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        logits = model(batch.image.contiguous(memory_format=torch.channels_last)).logits
-    loss = detector_loss(logits, target, mask_to_cells(batch.valid_mask), settings.loss)
+    losses = task.losses(model, collated, next(model.parameters()).device, step)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
     optimizer.step()
-    return loss.item(), norm.item()
+    return {**{name: value.item() for name, value in losses.items()}, "gradient_norm": norm.item()}
 
 
 class TrainingRun:
     """A network, its optimiser and how far they have come, kept in a folder."""
 
-    def __init__(self, settings: TrainSettings, device: torch.device, out: Path, data_digest: str) -> None:
+    def __init__(self, settings: TrainSettings, device: torch.device, out: Path, task: Task) -> None:
         # A generator of its own would not reach the layers' initialisation; the caller's global one is left as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             model = PointNetwork(settings.model)
-        self.settings, self.device, self.out, self.data_digest = settings, device, out, data_digest
+        self.settings, self.device, self.out, self.task = settings, device, out, task
         self.model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = AdamW(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.step = 0
         self.best_score = -math.inf
-        self.recent_losses: list[float] = []
-        self._validator = Validator(settings.shapes.size)
+        self.recent_losses: list[dict[str, float]] = []
+        self.start_hash: str | None = None
 
     def open(self, resume: bool) -> None:
         """Starts the folder, or goes on from what it holds."""
@@ -97,34 +89,39 @@ class TrainingRun:
             _check_same_run(json.loads(state["settings"]), _as_json(self.settings), state_file)
             self.step, self.best_score = state["step"], state["best_score"]
             self.recent_losses = list(state["recent_losses"])
+            self.start_hash = state["start_hash"]
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+        elif self.settings.start is not None:
+            self.start_hash = start_from(self.model, self.settings.start)
         text = yaml.safe_dump(_as_json(self.settings), sort_keys=False)
         write_atomically(self.out / SETTINGS_FILE, lambda temporary: temporary.write_text(text))
 
-    def advance(self, loss: float, norm: float, log: RunLog) -> None:
+    def advance(self, losses: dict[str, float], log: RunLog) -> None:
         """Counts a step that was taken and writes its metrics when their turn has come."""
         self.step += 1
-        self.recent_losses.append(loss)
+        self.recent_losses.append(losses)
         log.advance()
         if self.step % self.settings.log_every == 0 or self.step == self.settings.steps:
+            count = len(self.recent_losses)
+            means = {name: math.fsum(taken[name] for taken in self.recent_losses) / count for name in losses}
             rate = learning_rate(self.step - 1, self.settings)
-            mean = math.fsum(self.recent_losses) / len(self.recent_losses)
-            log.training(self.step, {"loss": mean, "gradient_norm": norm, "learning_rate": rate})
+            log.training(self.step, {**means, "learning_rate": rate})
             self.recent_losses.clear()
+            self.task.check(means, self.step)
 
     def validate(self, log: RunLog) -> None:
-        """Measures the detector and keeps its weights if it is the best so far."""
-        scores = self._validator.measure(self.model, self.device)
-        log.validation(self.step, scores)
-        if scores["keypoints_per_image"] == 0 and self.step >= ALIVE_BY_STEP:
+        """Measures the network and keeps its weights if it is the best so far."""
+        measures = self.task.measure(self.model, self.device)
+        log.validation(self.step, measures)
+        if measures["keypoints_per_image"] == 0 and self.step >= ALIVE_BY_STEP:
             raise TrainingError(
                 f"the detector is dead: no keypoint in any validation image after step {self.step} of {self.out}"
             )
-        score = 0.5 * (scores["ap_clean"] + scores["ap_noise"])
-        if score > self.best_score:
+        score = self.task.score(measures)
+        if score > self.best_score or not (self.out / BEST_WEIGHTS).exists():
             self.best_score = score
-            save_weights(self.out / BEST_WEIGHTS, self.model, self._provenance(scores))
+            save_weights(self.out / BEST_WEIGHTS, self.model, self._provenance(measures))
 
     def save(self) -> None:
         """Writes a checkpoint."""
@@ -134,6 +131,7 @@ class TrainingRun:
             "step": self.step,
             "best_score": self.best_score,
             "recent_losses": self.recent_losses,
+            "start_hash": self.start_hash,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
@@ -143,7 +141,8 @@ class TrainingRun:
         """What a weights file says of its making."""
         return {
             "settings": _as_json(self.settings),
-            "data_digest": self.data_digest,
+            "data_digest": self.task.digest,
+            "start_hash": self.start_hash,
             "steps": self.step,
             "images_seen": self.step * self.settings.batch_size,
             "validation": validation,
@@ -163,14 +162,14 @@ def _check_same_run(old: dict[str, Any], new: dict[str, Any], state_file: Path) 
             raise ValueError(f"{state_file} was made with {name} {old.get(name)}, not {new[name]}")
 
 
-def train_detector(
+def train_model(
     out: Path,
     settings: TrainSettings | None = None,
     resume: bool = False,
     device: torch.device | None = None,
     progress: bool = True,
 ) -> Path:
-    """Trains a detector and writes weights, state and metrics into the folder ``out``.
+    """Trains a network and writes weights, state and metrics into the folder ``out``.
 
     Args:
         out: Holds afterwards ``best.safetensors`` (by validation), ``last.safetensors``, ``last.state`` (to resume
@@ -186,25 +185,25 @@ def train_detector(
 
     Raises:
         FileExistsError: ``out`` holds a run already and ``resume`` is False.
-        ValueError: the run that is resumed had other settings.
-        TrainingError: the loss is not a number, or the detector is dead.
+        ValueError: the run that is resumed had other settings, or the labels or the weights to start from are unusable.
+        TrainingError: the loss is not a number, the detector is dead, or the descriptors have collapsed.
         KeyboardInterrupt: after Ctrl-C; a checkpoint is written first.
     """
     device = device or default_device()
     settings = settings or TrainSettings()
     settings = dataclasses.replace(settings, precision=resolve_precision(settings.precision, device))
-    source = open_source(settings)
-    run = TrainingRun(settings, device, out, source.digest)
+    task = open_task(settings)
+    run = TrainingRun(settings, device, out, task)
     run.open(resume)
-    batches = TrainingBatches(source, settings.augmentation, settings.seed, settings.batch_size, *rank_and_world_size())
+    batches = task.batches(*rank_and_world_size())
     loader = load_batches(batches, run.step, settings.steps, settings.workers, pin=device.type == "cuda")
     log = RunLog(out, run.step, settings.steps, settings.batch_size, progress, settings.tensorboard)
     with log, stop_requests() as stop:
         for collated in loader:
-            loss, norm = train_step(run.model.train(), run.optimizer, to_batch(collated, device), settings, run.step)
-            if not math.isfinite(loss + norm):
-                raise TrainingError(f"loss {loss}, gradient norm {norm} at step {run.step} of {out}: try a lower rate")
-            run.advance(loss, norm, log)
+            losses = train_step(task, run.model.train(), run.optimizer, collated, settings, run.step)
+            if not all(math.isfinite(value) for value in losses.values()):
+                raise TrainingError(f"not a number at step {run.step} of {out}: {losses}; try a lower learning rate")
+            run.advance(losses, log)
             done = run.step == settings.steps
             if run.step % settings.validate_every == 0 or done:
                 run.validate(log)
@@ -215,11 +214,24 @@ def train_detector(
     return out / BEST_WEIGHTS
 
 
-def open_source(settings: TrainSettings) -> Source:
-    """Where the samples come from."""
-    if settings.dataset is None:
-        return RenderedSource(settings.seed, settings.shapes)
-    return StoredSource(ShapesDataset(settings.dataset, "training"), settings.seed)
+def start_from(model: PointNetwork, weights: str) -> str:
+    """Copies weights, a file, a run's folder or a shipped name, into a network; returns their hash.
+
+    Layers that the weights lack keep their values, and layers that the network lacks are passed over.
+
+    Raises:
+        ValueError: There are no such weights, or a layer has another shape.
+    """
+    source = find_weights(weights)
+    tensors, own = load_weights(source)[0].state_dict(), model.state_dict()
+    unfit = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    if unfit:
+        raise ValueError(
+            f"cannot start from {weights}: {unfit[0]} is {tuple(tensors[unfit[0]].shape)} there and "
+            f"{tuple(own[unfit[0]].shape)} in a network of {model.settings}"
+        )
+    model.load_state_dict({name: tensors.get(name, own[name]) for name in own})
+    return weights_hash(tensors)
 
 
 def rank_and_world_size() -> tuple[int, int]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from magicpoint import extract, feature_files
+from magicpoint import feature_files, weight_files
 from magicpoint.checkpoint import save_weights
 from magicpoint.decode import DecodeSettings
 from magicpoint.extract import Extractor, extract_images
@@ -165,7 +165,7 @@ def test_weights_come_from_a_file_a_run_or_the_package(extractor, tmp_path, monk
         Extractor.from_checkpoint(tmp_path / "missing")
     (tmp_path / "weights").mkdir()
     path.rename(tmp_path / "weights" / "small.safetensors")
-    monkeypatch.setattr(extract, "_WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path / "weights")
     shipped = Extractor.from_pretrained("small", DecodeSettings(border=0), "cpu")
     assert_same(shipped.extract(image), extractor.extract(image))
     for name in ("large", "../best", ""):

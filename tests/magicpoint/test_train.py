@@ -11,11 +11,12 @@ import time
 import pytest
 import torch
 
+from magicpoint import tasks as tasks_module
 from magicpoint import train as train_module
 from magicpoint.checkpoint import load_state, load_weights
 from magicpoint.config import TrainSettings
 from magicpoint.model import ModelSettings
-from magicpoint.train import TrainingError, learning_rate, train_detector
+from magicpoint.train import TrainingError, learning_rate, train_model
 from synthetic_shapes import ShapeSettings
 
 TINY = TrainSettings(
@@ -42,7 +43,7 @@ class NoValidation:
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(train_module, "Validator", NoValidation)
+    monkeypatch.setattr(tasks_module, "Validator", NoValidation)
     return TINY
 
 
@@ -52,7 +53,7 @@ def losses(folder):
 
 
 def test_a_run_leaves_weights_settings_and_metrics(tiny, tmp_path):
-    best = train_detector(tmp_path / "run", tiny, progress=False)
+    best = train_model(tmp_path / "run", tiny, progress=False)
     assert best == tmp_path / "run" / "best.safetensors"
     model, provenance = load_weights(best)
     assert not model.training
@@ -64,7 +65,7 @@ def test_a_run_leaves_weights_settings_and_metrics(tiny, tmp_path):
 
 
 def test_a_resumed_run_repeats_the_losses_bit_for_bit(tiny, tmp_path):
-    train_detector(tmp_path / "whole", tiny, progress=False)
+    train_model(tmp_path / "whole", tiny, progress=False)
     stopped = dataclasses.replace(tiny, checkpoint_every=5)
 
     class Stop:
@@ -80,9 +81,9 @@ def test_a_resumed_run_repeats_the_losses_bit_for_bit(tiny, tmp_path):
         patch.setattr(train_module, "train_step", stop_after_seven_steps)
         patch.setattr(train_module, "stop_requests", lambda: __import__("contextlib").nullcontext(Stop))
         with pytest.raises(KeyboardInterrupt, match="step 7"):
-            train_detector(tmp_path / "parts", stopped, progress=False)
+            train_model(tmp_path / "parts", stopped, progress=False)
     assert load_state(tmp_path / "parts" / "last.state")["step"] == 7
-    train_detector(tmp_path / "parts", tiny, resume=True, progress=False)
+    train_model(tmp_path / "parts", tiny, resume=True, progress=False)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     whole, parts = (load_weights(tmp_path / name / "last.safetensors")[0].state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
@@ -93,10 +94,10 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{folder!r}]
 from test_train import TINY, NoValidation
-from magicpoint import train as t
-t.Validator = NoValidation
+from magicpoint import tasks, train as t
+tasks.Validator = NoValidation
 import dataclasses
-t.train_detector(Path(sys.argv[1]), dataclasses.replace(TINY, steps=100_000, checkpoint_every=2), progress=False)
+t.train_model(Path(sys.argv[1]), dataclasses.replace(TINY, steps=100_000, checkpoint_every=2), progress=False)
 """
 
 
@@ -116,33 +117,33 @@ def test_a_killed_run_can_be_resumed(tmp_path, number):
     assert not [name for name in os.listdir(out) if name.endswith(".tmp")] or number == signal.SIGKILL
     settings = dataclasses.replace(TINY, steps=step + 2, validate_every=10**6)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "Validator", NoValidation)
-        train_detector(out, settings, resume=True, progress=False)
+        patch.setattr(tasks_module, "Validator", NoValidation)
+        train_model(out, settings, resume=True, progress=False)
     assert load_state(out / "last.state")["step"] == step + 2
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tiny, tmp_path):
-    train_detector(tmp_path, tiny, progress=False)
+    train_model(tmp_path, tiny, progress=False)
     before = (tmp_path / "last.state").read_bytes()
     with pytest.raises(FileExistsError, match="holds a run already"):
-        train_detector(tmp_path, tiny, progress=False)
+        train_model(tmp_path, tiny, progress=False)
     with pytest.raises(ValueError, match=r"learning_rate 0\.004, not 0\.001"):
-        train_detector(tmp_path, dataclasses.replace(tiny, learning_rate=1e-3), resume=True, progress=False)
+        train_model(tmp_path, dataclasses.replace(tiny, learning_rate=1e-3), resume=True, progress=False)
     assert (tmp_path / "last.state").read_bytes() == before
 
 
 def test_a_damaged_state_is_named(tiny, tmp_path):
-    train_detector(tmp_path, tiny, progress=False)
+    train_model(tmp_path, tiny, progress=False)
     content = (tmp_path / "last.state").read_bytes()
     (tmp_path / "last.state").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"last\.state is damaged"):
-        train_detector(tmp_path, tiny, resume=True, progress=False)
+        train_model(tmp_path, tiny, resume=True, progress=False)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_module, "train_step", lambda *_: (float("nan"), 1.0))
-    with pytest.raises(TrainingError, match="loss nan"):
-        train_detector(tmp_path, tiny, progress=False)
+    monkeypatch.setattr(train_module, "train_step", lambda *_: {"loss": float("nan")})
+    with pytest.raises(TrainingError, match="not a number at step 0"):
+        train_model(tmp_path, tiny, progress=False)
 
 
 def test_a_dead_detector_stops_the_run(tiny, tmp_path, monkeypatch):
@@ -150,7 +151,7 @@ def test_a_dead_detector_stops_the_run(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(NoValidation, "measure", lambda *_: scores)
     monkeypatch.setattr(train_module, "ALIVE_BY_STEP", 12)
     with pytest.raises(TrainingError, match="detector is dead"):
-        train_detector(tmp_path, tiny, progress=False)
+        train_model(tmp_path, tiny, progress=False)
 
 
 def test_the_learning_rate_rises_stays_and_falls():
