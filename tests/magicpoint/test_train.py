@@ -13,10 +13,10 @@ import torch
 
 from magicpoint import tasks as tasks_module
 from magicpoint import train as train_module
-from magicpoint.checkpoint import load_state, load_weights
+from magicpoint.checkpoint import load_state, load_weights, save_weights, weights_hash
 from magicpoint.config import TrainSettings
-from magicpoint.model import ModelSettings
-from magicpoint.train import TrainingError, learning_rate, train_model
+from magicpoint.model import ModelSettings, PointNetwork
+from magicpoint.train import TrainingError, learning_rate, start_from, train_model
 from synthetic_shapes import ShapeSettings
 
 TINY = TrainSettings(
@@ -168,3 +168,37 @@ def test_unusable_settings_are_named():
         TrainSettings(steps=0)
     with pytest.raises(ValueError, match="multiples of 8 for training, got 50x64"):
         TrainSettings(shapes=ShapeSettings(size=(50, 64)))
+
+
+def test_a_run_starts_from_the_layers_that_weights_have(tmp_path):
+    torch.manual_seed(1)
+    detector = PointNetwork(ModelSettings(width=0.125))
+    path = save_weights(tmp_path / "detector.safetensors", detector, {})
+    model = PointNetwork(ModelSettings(width=0.125, descriptor_dim=16))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert start_from(model, str(path)) == weights_hash(detector.state_dict())
+    for name, value in model.state_dict().items():
+        wanted = before[name] if name.startswith("descriptor") else detector.state_dict()[name]
+        assert torch.equal(value, wanted)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    path = save_weights(tmp_path / "other.safetensors", PointNetwork(ModelSettings(width=0.25)), {})
+    model = PointNetwork(ModelSettings(width=0.125))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"cannot start from .*other\.safetensors: .* is \(16, 1, 3, 3\) there and"):
+        start_from(model, str(path))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match="no weights missing"):
+        start_from(model, "missing")
+
+
+def test_superpoint_needs_images_with_labels(tmp_path):
+    with pytest.raises(ValueError, match="both images and labels are needed"):
+        TrainSettings(task="superpoint", labels=tmp_path / "labels.h5")
+    with pytest.raises(ValueError, match="images and labels are for superpoint"):
+        TrainSettings(images=(tmp_path,))
+    with pytest.raises(ValueError, match="descriptor_dim is 64"):
+        TrainSettings(model=ModelSettings(descriptor_dim=64))
+    settings = TrainSettings(task="superpoint", images=(tmp_path,), labels=tmp_path / "labels.h5")
+    assert settings.model.descriptor_dim == 256

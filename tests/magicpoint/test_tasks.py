@@ -1,0 +1,137 @@
+"""What joint training minimises, on networks whose answers are known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from magicpoint import tasks
+from magicpoint.config import JointSettings, PairSettings, TrainSettings
+from magicpoint.data import collate
+from magicpoint.descriptor_losses import dual_softmax_loss
+from magicpoint.labels import labels2Dto3D
+from magicpoint.model import ModelSettings, Output, PointNetwork
+from magicpoint.tasks import JointTask, TrainingError
+
+HEIGHT, WIDTH = 48, 64
+KEYPOINT = (20.0, 11.0)
+
+
+class NoImages:
+    digest = "none"
+
+    def __init__(self, images, labels):
+        pass
+
+    def split(self):
+        return [0], [0]
+
+
+@pytest.fixture
+def settings(monkeypatch, tmp_path):
+    monkeypatch.setattr(tasks, "LabelledImages", NoImages)
+    joint = JointSettings(pairs=PairSettings(size=(HEIGHT, WIDTH)), weight=0.5, points=40)
+    return TrainSettings(
+        task="superpoint", images=(tmp_path,), labels=tmp_path / "labels.h5", label_sigma=0.0, joint=joint
+    )
+
+
+class Fixed(nn.Module):
+    """Logits that find exactly the keypoint, and descriptors that tell every cell from every other."""
+
+    def __init__(self, certainty):
+        super().__init__()
+        keypoint_map = torch.zeros(1, 1, HEIGHT, WIDTH)
+        keypoint_map[0, 0, int(KEYPOINT[1]), int(KEYPOINT[0])] = 1.0
+        self.logits = nn.Parameter(certainty * (labels2Dto3D(keypoint_map) - 0.5))
+        cells = HEIGHT * WIDTH // 64
+        self.descriptors = torch.eye(cells).view(1, cells, HEIGHT // 8, WIDTH // 8)
+
+    def forward(self, image):
+        count = len(image)
+        return Output(self.logits.expand(count, -1, -1, -1), self.descriptors.expand(count, -1, -1, -1))
+
+
+def still_pair(mask1=None, keypoints1=(KEYPOINT,)):
+    """Two equal views."""
+    full = np.ones((HEIGHT, WIDTH), np.bool_)
+    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    view0 = image, np.array([KEYPOINT], np.float32), full
+    view1 = image, np.array(keypoints1, np.float32).reshape(-1, 2), full if mask1 is None else mask1
+    return collate([view0]), collate([view1]), torch.eye(3, dtype=torch.float64)[None]
+
+
+def losses(settings, pair, certainty=60.0, step=0):
+    return JointTask(settings).losses(Fixed(certainty), pair, torch.device("cpu"), step)
+
+
+def test_both_views_count_for_the_detector(settings):
+    assert losses(settings, still_pair())["detector_loss"] < 1e-6
+    # The keypoint that view 1 lacks costs the whole distance of 30 from the dustbin in one cell of 48, one view of two.
+    missing = losses(settings, still_pair(keypoints1=()))["detector_loss"]
+    assert missing > 0.1
+    nowhere = np.zeros((HEIGHT, WIDTH), np.bool_)
+    assert losses(settings, still_pair(nowhere, ()))["detector_loss"] < 1e-6
+
+
+def test_the_loss_is_detector_and_weighted_descriptor_loss(settings):
+    found = losses(settings, still_pair(keypoints1=()))
+    expected = found["detector_loss"] + 0.5 * found["descriptor_loss"]
+    torch.testing.assert_close(found["loss"].detach(), expected)
+    assert found["positive_similarity"] == pytest.approx(1.0)
+    assert -0.1 < found["negative_similarity"] < 0.5
+
+
+def test_the_places_depend_on_seed_and_step_alone(settings):
+    first = losses(settings, still_pair(), step=3)["descriptor_loss"]
+    assert first == losses(settings, still_pair(), step=3)["descriptor_loss"]
+    assert first != losses(settings, still_pair(), step=4)["descriptor_loss"]
+
+
+def test_without_a_valid_cell_in_common_there_is_no_descriptor_loss(settings):
+    nowhere = np.zeros((HEIGHT, WIDTH), np.bool_)
+    assert losses(settings, still_pair(nowhere, ()))["descriptor_loss"] == 0.0
+
+
+@pytest.mark.parametrize("loss", ["dual_softmax", "sparse", "dense_hinge"])
+def test_every_descriptor_loss_trains_the_network(settings, loss):
+    joint = JointSettings(loss=loss, pairs=settings.joint.pairs)
+    settings = TrainSettings(
+        task="superpoint", images=settings.images, labels=settings.labels, joint=joint, model=ModelSettings(0.125)
+    )
+    torch.manual_seed(0)
+    model = PointNetwork(settings.model)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (HEIGHT, WIDTH), np.uint8)
+    view = image, np.array([KEYPOINT], np.float32), np.ones((HEIGHT, WIDTH), np.bool_)
+    pair = collate([view]), collate([view]), torch.eye(3, dtype=torch.float64)[None]
+    JointTask(settings).losses(model, pair, torch.device("cpu"), 0)["loss"].backward()
+    assert model.descriptor is not None
+    for part in (model.encoder, model.detector, model.descriptor):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
+
+
+def test_collapsed_descriptors_stop_the_run(settings):
+    task = JointTask(settings)
+    collapsed = {"positive_similarity": 0.99, "negative_similarity": 0.97}
+    task.check(collapsed, 499)  # too early to tell
+    task.check({"positive_similarity": 0.99, "negative_similarity": 0.5}, 500)
+    with pytest.raises(TrainingError, match=r"collapsed: at step 500 .* 0\.990.* 0\.970"):
+        task.check(collapsed, 500)
+
+
+def test_the_best_weights_repeat_and_match(settings):
+    task = JointTask(settings)
+    assert task.score({"repeatability": 0.6, "matching_score": 0.4}) == pytest.approx(0.5)
+    assert task.score({"repeatability": math.nan, "matching_score": 0.4}) == -math.inf
+
+
+def test_equal_descriptors_cost_the_logarithm_of_their_number():
+    # What the log shows before anything is learnt: each of N equal candidates has the chance 1 / N, from both sides.
+    points = torch.tensor([[4.0, 4.0], [20.0, 4.0], [36.0, 4.0]])
+    equal = torch.ones(1, 2, 2, 8) / math.sqrt(2)
+    loss, similarity = dual_softmax_loss(equal, equal, [points], [points])
+    assert loss == pytest.approx(2 * math.log(3), rel=1e-5)
+    assert similarity.collapsed()
