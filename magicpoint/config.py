@@ -77,6 +77,8 @@ class JointSettings:
         loss: The descriptor loss.
         weight: Factor of the descriptor loss beside the detector loss.
         points: Places of view 0 whose descriptors are compared, at most half of them keypoints (not dense_hinge).
+        certain_score: Score from which a label counts fully. A weaker one counts by its share of it, so that the
+            detector learns which keypoints are better; 0 counts all fully.
         shapes_share: Share of the pairs that are made of rendered shapes, whose labels are exact, and not of images.
         pairs: The pairs.
     """
@@ -84,6 +86,7 @@ class JointSettings:
     loss: DescriptorLoss = "dual_softmax"
     weight: float = 0.1
     points: int = 256
+    certain_score: float = 0.2
     shapes_share: float = 0.0
     pairs: PairSettings = field(default_factory=PairSettings)
 
@@ -94,6 +97,8 @@ class JointSettings:
             raise ValueError(f"weight must be above 0, got {self.weight}")
         if self.points < 2:
             raise ValueError(f"points must be at least 2, got {self.points}")
+        if not 0.0 <= self.certain_score <= 1.0:
+            raise ValueError(f"certain_score must be in [0, 1], got {self.certain_score}")
         if not 0.0 <= self.shapes_share < 1.0:
             raise ValueError(f"shapes_share must be in [0, 1), got {self.shapes_share}")
 

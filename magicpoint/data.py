@@ -27,7 +27,10 @@ Sample = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 View = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
-"""An image (H, W), the keypoints that are seen in it, and where it shows valid pixels, (H, W)."""
+"""An image (H, W), the keypoints seen in it, (N, C), and where it shows valid pixels, (H, W).
+
+The columns are x, y and, in pairs of views, the certainty.
+"""
 
 
 class Source(Protocol):
@@ -94,7 +97,8 @@ class StoredSource:
 class Batch:
     """B augmented images with their labels.
 
-    ``image`` float32 (B, 1, H, W) in [0, 1]; ``keypoints`` B tensors (N, 2), (x, y); ``valid_mask`` bool (B, 1, H, W).
+    ``image`` float32 (B, 1, H, W) in [0, 1]; ``keypoints`` B tensors (N, C), see `View`; ``valid_mask`` bool
+    (B, 1, H, W).
     """
 
     image: Tensor
@@ -103,7 +107,7 @@ class Batch:
 
 
 Collated = tuple[Tensor, Tensor, Tensor, Tensor]
-"""uint8 images (B, 1, H, W), all keypoints (sum N, 2), counts (B,), bool masks (B, 1, H, W): small to send."""
+"""uint8 images (B, 1, H, W), all keypoints (sum N, C), counts (B,), bool masks (B, 1, H, W): small to send."""
 
 
 class TrainingBatches(Dataset[Collated]):
@@ -157,10 +161,11 @@ def augment(
 
 
 def keep_visible(keypoints: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Those keypoints (N, 2), (x, y), that lie in the image and whose nearest pixel is valid in its mask (H, W)."""
+    """Those keypoints (N, C), the first columns x and y, that lie in the image on a valid pixel of its mask (H, W)."""
     height, width = mask.shape
-    inside = keypoints[((keypoints >= 0) & (keypoints <= (width - 1, height - 1))).all(1)].astype(np.float32)
-    column, row = np.rint(inside).astype(np.intp).T
+    places = keypoints[:, :2]
+    inside = keypoints[((places >= 0) & (places <= (width - 1, height - 1))).all(1)].astype(np.float32)
+    column, row = np.rint(inside[:, :2]).astype(np.intp).T
     visible: NDArray[np.float32] = inside[mask[row, column]]
     return visible
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthetic_shapes import ShapeSettings, render_sample
 from synthetic_shapes.sample import sample_generator
 
 from .images import find_images, read_image
-from .label_files import read_labels
+from .label_files import Labels, read_labels
 from .pairs import LabelledSample
 
 HELD_OUT_SHARE = 0.05
@@ -27,13 +28,15 @@ class LabelledImages:
     Args:
         images: Image files and folders, as they were given to `magicpoint adapt`.
         labels: The file that it wrote. An image without labels is left out.
+        certain_score: The certainty of a keypoint is its score over this, at most 1; 0 gives all the certainty 1.
 
     Raises:
         FileNotFoundError: A path or the label file does not exist.
         ValueError: The file is damaged, or none or not all of its images are found.
     """
 
-    def __init__(self, images: Sequence[Path], labels: Path) -> None:
+    def __init__(self, images: Sequence[Path], labels: Path, certain_score: float = 0.0) -> None:
+        self._certain_score = certain_score
         self._labels = read_labels(labels)
         found = find_images(images)
         missing = [key for key in self._labels if key not in found]
@@ -59,15 +62,23 @@ class LabelledImages:
                 f"{path} is {grey.shape[1]}x{grey.shape[0]}, but was labelled as "
                 f"{labels.image_size[0]}x{labels.image_size[1]} in {self._labels.path}"
             )
-        return np.rint(grey * 255).astype(np.uint8), labels.keypoints.numpy(), labels.valid_mask.numpy()
+        return np.rint(grey * 255).astype(np.uint8), self._points(labels), labels.valid_mask.numpy()
+
+    def _points(self, labels: Labels) -> NDArray[np.float32]:
+        """(N, 3): x, y, certainty."""
+        scores = labels.keypoint_scores.numpy()
+        certain = self._certain_score
+        certainties = np.minimum(scores / certain, 1.0) if certain > 0 else np.ones_like(scores)
+        return np.column_stack((labels.keypoints.numpy(), certainties)).astype(np.float32)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the keys and the labels."""
+        """SHA-256 over the keys and the labels with their scores."""
         digest = hashlib.sha256()
         for key in self._keys:
             labels = self._labels[key]
             digest.update(key.encode() + b"\0" + labels.keypoints.numpy().tobytes())
+            digest.update(labels.keypoint_scores.numpy().tobytes())
             digest.update(np.packbits(labels.valid_mask.numpy()).tobytes())
         return digest.hexdigest()
 
@@ -104,7 +115,8 @@ class LabelledSource:
     def sample(self, index: int) -> LabelledSample:
         if sample_generator(self._seed, "shape or image", index).random() < self._shapes_share:
             image, keypoints = render_sample(self._seed, index, self._shapes)
-            return image, keypoints, np.ones(image.shape, np.bool_)
+            points = np.column_stack((keypoints, np.ones(len(keypoints)))).astype(np.float32)
+            return image, points, np.ones(image.shape, np.bool_)
         epoch, place = divmod(index, len(self._indices))
         if epoch != self._epoch:
             self._order = sample_generator(self._seed, "order", epoch).permutation(self._indices)

@@ -14,7 +14,12 @@ DUSTBIN = CELL_SIZE * CELL_SIZE
 """Index of the channel that stands for 'no keypoint in this cell'."""
 
 
-def draw_keypoint_map(keypoints: Sequence[Tensor], size: tuple[int, int], sigma: float = 0.0) -> Tensor:
+def draw_keypoint_map(
+    keypoints: Sequence[Tensor],
+    size: tuple[int, int],
+    sigma: float = 0.0,
+    certainties: Sequence[Tensor] | None = None,
+) -> Tensor:
     """Draws the keypoints of B images on 2-D maps.
 
     Args:
@@ -23,6 +28,7 @@ def draw_keypoint_map(keypoints: Sequence[Tensor], size: tuple[int, int], sigma:
         sigma: 0 sets the pixel nearest to a keypoint to 1. A positive value (pixels) draws instead a Gaussian, sampled
             at the pixel centres around the true sub-pixel position, whose values add up to 1 (to 1 % from
             ``sigma`` 0.5 on): a detector that learns it tells the position between the pixels.
+        certainties: B tensors (N,) in [0, 1] by which what is drawn is multiplied; None: 1.
 
     Returns:
         float32 (B, 1, H, W) in [0, 1] on the keypoints' device.
@@ -33,12 +39,13 @@ def draw_keypoint_map(keypoints: Sequence[Tensor], size: tuple[int, int], sigma:
     points = torch.cat([*keypoints, torch.zeros(0, 2, device=device)]).float()
     counts = torch.tensor([len(k) for k in keypoints], device=device)
     image = torch.repeat_interleave(torch.arange(len(keypoints), device=device), counts)
+    weights = torch.cat([*(certainties or [torch.ones(len(k), device=device) for k in keypoints]), points.new_zeros(0)])
     nearest = torch.floor(points + 0.5)
     inside = (nearest >= 0).all(1) & (nearest[:, 0] < width) & (nearest[:, 1] < height)
-    points, image, nearest = points[inside], image[inside], nearest[inside]
+    points, image, nearest, weights = points[inside], image[inside], nearest[inside], weights[inside]
     if sigma <= 0.0:
         flat = (image * height + nearest[:, 1].long()) * width + nearest[:, 0].long()
-        maps[flat] = 1.0
+        maps.scatter_reduce_(0, flat, weights, "amax")
         return maps.view(-1, 1, height, width)
     reach = math.ceil(4.0 * sigma)
     span = torch.arange(-reach, reach + 1, device=device)
@@ -47,7 +54,7 @@ def draw_keypoint_map(keypoints: Sequence[Tensor], size: tuple[int, int], sigma:
         torch.exp(-((centres - points[:, axis, None]) ** 2) / (2.0 * sigma**2))
         for axis, centres in ((0, columns), (1, rows))
     )
-    values = along_y[:, :, None] * along_x[:, None, :] / (2.0 * math.pi * sigma**2)
+    values = (weights[:, None] * along_y)[:, :, None] * along_x[:, None, :] / (2.0 * math.pi * sigma**2)
     within = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     flat = (image[:, None, None] * height + rows.long()[:, :, None]) * width + columns.long()[:, None, :]
     maps.index_add_(0, flat[within], values[within])

@@ -20,7 +20,7 @@ from .data import Collated, View, collate, keep_visible, to_batch
 from .photometric import augment_photometric
 
 LabelledSample = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
-"""A grey image (H, W), its keypoints (N, 2), (x, y), and where they were looked for, (H, W)."""
+"""A grey image (H, W), its keypoints (N, 3), x, y and certainty in [0, 1], and where they were looked for, (H, W)."""
 
 CollatedPairs = tuple[Collated, Collated, Tensor]
 """The views 0, the views 1, and float64 (B, 3, 3) from the ones to the others."""
@@ -38,14 +38,16 @@ class PairBatch:
     """B pairs of views with their labels, on one device.
 
     ``image0`` and ``image1`` are float32 (B, 1, H, W) in [0, 1]; ``keypoints0`` and ``keypoints1`` B tensors (N, 2),
-    (x, y), what is labelled and seen in each view; ``valid_mask0`` and ``valid_mask1`` bool (B, 1, H, W); ``H_0to1``
-    float64 (B, 3, 3).
+    (x, y), what is labelled and seen in each view, and ``certainties0`` and ``certainties1`` B tensors (N,);
+    ``valid_mask0`` and ``valid_mask1`` bool (B, 1, H, W); ``H_0to1`` float64 (B, 3, 3).
     """
 
     image0: Tensor
     image1: Tensor
     keypoints0: list[Tensor]
     keypoints1: list[Tensor]
+    certainties0: list[Tensor]
+    certainties1: list[Tensor]
     valid_mask0: Tensor
     valid_mask1: Tensor
     H_0to1: Tensor
@@ -114,7 +116,7 @@ def resize_keypoints(keypoints: NDArray[np.float32], scale: tuple[float, float])
 def _resize(sample: LabelledSample, settings: PairSettings, rng: np.random.Generator) -> LabelledSample:
     """Resizes a sample at random so that a crop of the settings' size shows the share of it that is wanted."""
     image, keypoints, mask = sample
-    if image.shape != mask.shape or image.ndim != 2 or keypoints.ndim != 2 or keypoints.shape[1] != 2:
+    if image.shape != mask.shape or image.ndim != 2 or keypoints.ndim != 2 or keypoints.shape[1] != 3:
         raise ValueError(f"image {image.shape}, keypoints {keypoints.shape} and mask {mask.shape} do not fit together")
     height, width = image.shape
     smallest = max(settings.size[0] / height, settings.size[1] / width)
@@ -125,7 +127,8 @@ def _resize(sample: LabelledSample, settings: PairSettings, rng: np.random.Gener
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     new_size = (new_width, new_height)
     resized = cv2.resize(image, new_size, interpolation=interpolation)
-    keypoints = resize_keypoints(keypoints, (new_width / width, new_height / height))
+    places = resize_keypoints(keypoints[:, :2], (new_width / width, new_height / height))
+    keypoints = np.concatenate((places, keypoints[:, 2:]), 1)
     new_mask = cv2.resize(mask.astype(np.uint8) * 255, new_size, interpolation=interpolation) == 255
     return resized, keypoints, new_mask  # type: ignore[return-value]
 
@@ -138,7 +141,8 @@ def _render(sample: LabelledSample, H: NDArray[np.float64], settings: PairSettin
     if not mask.all():
         seen &= warp_image(mask.astype(np.uint8) * 255, H, (width, height)) == 255
     view = augment_photometric(warp_image(image, H, (width, height)), settings.photometric, rng)
-    return view, keep_visible(warp_points(keypoints, H), seen), seen
+    placed = np.concatenate((warp_points(keypoints[:, :2], H), keypoints[:, 2:]), 1)
+    return view, keep_visible(placed, seen), seen
 
 
 def to_pair_batch(collated: CollatedPairs, device: torch.device) -> PairBatch:
@@ -147,8 +151,10 @@ def to_pair_batch(collated: CollatedPairs, device: torch.device) -> PairBatch:
     return PairBatch(
         image0=view0.image,
         image1=view1.image,
-        keypoints0=view0.keypoints,
-        keypoints1=view1.keypoints,
+        keypoints0=[k[:, :2] for k in view0.keypoints],
+        keypoints1=[k[:, :2] for k in view1.keypoints],
+        certainties0=[k[:, 2] for k in view0.keypoints],
+        certainties1=[k[:, 2] for k in view1.keypoints],
         valid_mask0=view0.valid_mask,
         valid_mask1=view1.valid_mask,
         H_0to1=collated[2].to(device, non_blocking=True),

@@ -103,7 +103,7 @@ class JointTask:
     def __init__(self, settings: TrainSettings) -> None:
         assert settings.labels is not None  # TrainSettings has checked it
         self._settings = settings
-        dataset = LabelledImages(settings.images, settings.labels)
+        dataset = LabelledImages(settings.images, settings.labels, settings.joint.certain_score)
         training, held_out = dataset.split()
         joint = settings.joint
         self._source = LabelledSource(dataset, training, settings.seed, joint.shapes_share, settings.shapes)
@@ -119,7 +119,8 @@ class JointTask:
         settings, batch = self._settings, to_pair_batch(collated, device)
         output = _forward(model, torch.cat((batch.image0, batch.image1)), settings)
         keypoints, masks = batch.keypoints0 + batch.keypoints1, torch.cat((batch.valid_mask0, batch.valid_mask1))
-        detection = _detection(output, keypoints, masks, settings)
+        certainties = batch.certainties0 + batch.certainties1
+        detection = _detection(output, keypoints, masks, settings, certainties)
         seed = int(sample_generator(settings.seed, "points", step).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
         description, similarity = _description(output, batch, settings.joint, generator)
@@ -158,9 +159,15 @@ def _forward(model: PointNetwork, image: Tensor, settings: TrainSettings) -> Out
     return output
 
 
-def _detection(output: Output, keypoints: list[Tensor], valid_mask: Tensor, settings: TrainSettings) -> Tensor:
+def _detection(
+    output: Output,
+    keypoints: list[Tensor],
+    valid_mask: Tensor,
+    settings: TrainSettings,
+    certainties: list[Tensor] | None = None,
+) -> Tensor:
     height, width = valid_mask.shape[-2:]
-    target = labels2Dto3D(draw_keypoint_map(keypoints, (height, width), settings.label_sigma))
+    target = labels2Dto3D(draw_keypoint_map(keypoints, (height, width), settings.label_sigma, certainties))
     return detector_loss(output.logits, target, mask_to_cells(valid_mask), settings.loss)
 
 

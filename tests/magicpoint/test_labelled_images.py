@@ -52,11 +52,17 @@ def test_images_come_with_their_own_labels(folder):
         image, keypoints, mask = dataset[number]
         assert image.dtype == np.uint8
         assert (image == 10 * number).all()
-        assert keypoints.tolist() == [[number, 2 * number]]
+        assert keypoints.tolist() == [[number, 2 * number, 1.0]]
         assert image.shape == mask.shape == (30 + number, 40)
         assert not mask[0].any()
         assert mask[1:].all()
-    assert pickle.loads(pickle.dumps(dataset))[2][1].tolist() == [[2, 4]]
+    assert pickle.loads(pickle.dumps(dataset))[2][1].tolist() == [[2, 4, 1]]
+
+
+@pytest.mark.parametrize(("certain_score", "certainty"), [(0.0, 1.0), (1.0, 0.5), (0.625, 0.8), (0.5, 1.0), (0.1, 1.0)])
+def test_a_score_becomes_a_certainty(folder, certain_score, certainty):
+    dataset = LabelledImages([folder / "images"], folder / "labels.h5", certain_score)
+    assert dataset[1][1][0, 2] == pytest.approx(certainty)  # all labels have the score 0.5
 
 
 def test_what_does_not_fit_is_named(folder):
@@ -107,5 +113,6 @@ def test_a_share_of_the_samples_are_shapes(folder):
     image, keypoints, mask = source.sample(shapes[0])
     wanted_image, wanted_keypoints = render_sample(1, shapes[0], SHAPES)
     assert (image == wanted_image).all()
-    assert (keypoints == wanted_keypoints).all()
+    assert (keypoints[:, :2] == wanted_keypoints).all()
+    assert (keypoints[:, 2] == 1).all()
     assert mask.all()

@@ -92,3 +92,18 @@ def test_a_cell_is_valid_where_all_its_64_pixels_are():
     assert mask_to_cells(mask).tolist() == [[[True, True], [True, False]]]
     product = labels2Dto3D(mask.float(), add_dustbin=False).prod(1).bool()
     assert torch.equal(mask_to_cells(mask), product)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.6])
+def test_certainties_scale_what_is_drawn(sigma):
+    keypoints = [points((11, 5), (20, 13)), points((3, 2))]
+    whole = draw_keypoint_map(keypoints, (16, 24), sigma)
+    drawn = draw_keypoint_map(keypoints, (16, 24), sigma, [torch.tensor([0.25, 1.0]), torch.tensor([0.0])])
+    torch.testing.assert_close(drawn[0, 0, :9], 0.25 * whole[0, 0, :9])
+    torch.testing.assert_close(drawn[0, 0, 9:], whole[0, 0, 9:])
+    assert (drawn[1] == 0).all()
+
+
+def test_the_more_certain_of_two_keypoints_on_a_pixel_counts():
+    drawn = draw_keypoint_map([points((3, 2), (3, 2))], (8, 8), 0.0, [torch.tensor([0.5, 0.25])])
+    assert drawn.sum() == 0.5

@@ -25,7 +25,7 @@ class Dots:
     def __getitem__(self, index):
         image = np.zeros((48, 64), np.uint8)
         image[11::13, 9::17] = 255
-        return image, np.zeros((0, 2), np.float32), np.ones((48, 64), np.bool_)
+        return image, np.zeros((0, 3), np.float32), np.ones((48, 64), np.bool_)
 
 
 class SeesDots(nn.Module):
@@ -67,7 +67,7 @@ def test_a_network_that_sees_nothing_has_nothing_to_repeat():
 def test_the_edge_of_the_image_in_a_view_is_no_keypoint():
     class White:
         def __getitem__(self, index):
-            return np.full((48, 64), 255, np.uint8), np.zeros((0, 2), np.float32), np.ones((48, 64), np.bool_)
+            return np.full((48, 64), 255, np.uint8), np.zeros((0, 3), np.float32), np.ones((48, 64), np.bool_)
 
     class SeesEdges(SeesDots):
         """A keypoint wherever brightness changes between neighbours."""

@@ -22,7 +22,7 @@ KEYPOINT = (20.0, 11.0)
 class NoImages:
     digest = "none"
 
-    def __init__(self, images, labels):
+    def __init__(self, images, labels, certain_score):
         pass
 
     def split(self):
@@ -54,12 +54,13 @@ class Fixed(nn.Module):
         return Output(self.logits.expand(count, -1, -1, -1), self.descriptors.expand(count, -1, -1, -1))
 
 
-def still_pair(mask1=None, keypoints1=(KEYPOINT,)):
+def still_pair(mask1=None, keypoints1=(KEYPOINT,), certainty=1.0):
     """Two equal views."""
     full = np.ones((HEIGHT, WIDTH), np.bool_)
     image = np.zeros((HEIGHT, WIDTH), np.uint8)
-    view0 = image, np.array([KEYPOINT], np.float32), full
-    view1 = image, np.array(keypoints1, np.float32).reshape(-1, 2), full if mask1 is None else mask1
+    points = [np.array([(*point, certainty) for point in view], np.float32) for view in ([KEYPOINT], keypoints1)]
+    view0 = image, points[0], full
+    view1 = image, points[1].reshape(-1, 3), full if mask1 is None else mask1
     return collate([view0]), collate([view1]), torch.eye(3, dtype=torch.float64)[None]
 
 
@@ -74,6 +75,26 @@ def test_both_views_count_for_the_detector(settings):
     assert missing > 0.1
     nowhere = np.zeros((HEIGHT, WIDTH), np.bool_)
     assert losses(settings, still_pair(nowhere, ()))["detector_loss"] < 1e-6
+
+
+def test_a_certainty_is_the_probability_that_costs_least(settings):
+    class Two(Fixed):
+        """Only the keypoint's cell can be unsure, and only between the keypoint's pixel and the dustbin."""
+
+        def __init__(self, log_odds):
+            super().__init__(60.0)
+            self.logits.data[:, :64] -= 60.0
+            row, column = int(KEYPOINT[1]), int(KEYPOINT[0])
+            cell = self.logits.data[0, :, row // 8, column // 8]
+            cell[64] = 0.0
+            cell[8 * (row % 8) + column % 8] = log_odds
+
+    def detector_loss(p):
+        model, pair = Two(math.log(p / (1 - p))), still_pair(certainty=0.3)
+        pair = pair[0], pair[0], pair[2]
+        return JointTask(settings).losses(model, pair, torch.device("cpu"), 0)["detector_loss"].item()
+
+    assert detector_loss(0.3) < min(detector_loss(p) for p in (0.1, 0.2, 0.25, 0.35, 0.4, 0.6, 0.9))
 
 
 def test_the_loss_is_detector_and_weighted_descriptor_loss(settings):
@@ -105,7 +126,7 @@ def test_every_descriptor_loss_trains_the_network(settings, loss):
     model = PointNetwork(settings.model)
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (HEIGHT, WIDTH), np.uint8)
-    view = image, np.array([KEYPOINT], np.float32), np.ones((HEIGHT, WIDTH), np.bool_)
+    view = image, np.array([(*KEYPOINT, 1.0)], np.float32), np.ones((HEIGHT, WIDTH), np.bool_)
     pair = collate([view]), collate([view]), torch.eye(3, dtype=torch.float64)[None]
     JointTask(settings).losses(model, pair, torch.device("cpu"), 0)["loss"].backward()
     assert model.descriptor is not None
