@@ -1,4 +1,4 @@
-"""Learned keypoints, the whole way: synthetic shapes, training, evaluation, extraction."""
+"""Learned keypoints, the whole way: synthetic shapes, training, homographic adaptation, evaluation, matching."""
 
 from __future__ import annotations
 
@@ -6,52 +6,97 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import AugmentationSettings, TrainSettings
+    from .config import AugmentationSettings, JointSettings, PairSettings, TrainSettings
     from .decode import DecodeSettings
     from .evaluate import evaluate_synthetic
-    from .extract import Extractor
+    from .evaluate_homography import evaluate_pairs
+    from .extract import Extractor, extract_images
+    from .feature_files import read_features
+    from .finetune import FinetuneSettings, finetune_images
+    from .images import read_image
+    from .label_files import Labels, read_labels
     from .labels import draw_keypoint_map, labels2Dto3D, labels3Dto2D, mask_to_cells
     from .losses import detector_loss
+    from .match import Matches, MatchSettings, estimate_homography, match_features
+    from .match_overlay import draw_matches, match_images
     from .model import MagicPoint, ModelSettings, SuperPoint
     from .photometric import PhotometricSettings
+    from .pseudo_label import AdaptationSettings, adapt_images
     from .train import train_model
     from .types import Features
 
+# None has the name of a module: importing that would put the module in its place.
 _HOMES = {
+    "AdaptationSettings": "pseudo_label",
     "AugmentationSettings": "config",
     "DecodeSettings": "decode",
     "Extractor": "extract",
     "Features": "types",
+    "FinetuneSettings": "finetune",
+    "JointSettings": "config",
+    "Labels": "label_files",
     "MagicPoint": "model",
+    "MatchSettings": "match",
+    "Matches": "match",
     "ModelSettings": "model",
+    "PairSettings": "config",
     "PhotometricSettings": "photometric",
     "SuperPoint": "model",
     "TrainSettings": "config",
+    "adapt_images": "pseudo_label",
     "detector_loss": "losses",
     "draw_keypoint_map": "labels",
+    "draw_matches": "match_overlay",
+    "estimate_homography": "match",
+    "evaluate_pairs": "evaluate_homography",
     "evaluate_synthetic": "evaluate",
+    "extract_images": "extract",
+    "finetune_images": "finetune",
     "labels2Dto3D": "labels",
     "labels3Dto2D": "labels",
     "mask_to_cells": "labels",
+    "match_features": "match",
+    "match_images": "match_overlay",
+    "read_features": "feature_files",
+    "read_image": "images",
+    "read_labels": "label_files",
     "train_model": "train",
 }
 
 __all__ = [
+    "AdaptationSettings",
     "AugmentationSettings",
     "DecodeSettings",
     "Extractor",
     "Features",
+    "FinetuneSettings",
+    "JointSettings",
+    "Labels",
     "MagicPoint",
+    "MatchSettings",
+    "Matches",
     "ModelSettings",
+    "PairSettings",
     "PhotometricSettings",
     "SuperPoint",
     "TrainSettings",
+    "adapt_images",
     "detector_loss",
     "draw_keypoint_map",
+    "draw_matches",
+    "estimate_homography",
+    "evaluate_pairs",
     "evaluate_synthetic",
+    "extract_images",
+    "finetune_images",
     "labels2Dto3D",
     "labels3Dto2D",
     "mask_to_cells",
+    "match_features",
+    "match_images",
+    "read_features",
+    "read_image",
+    "read_labels",
     "train_model",
 ]
 

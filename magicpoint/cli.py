@@ -178,7 +178,7 @@ def _add_evaluate(parser: ArgumentParser, words: Sequence[str]) -> None:
 def _evaluate(arguments: Namespace) -> None:
     from .allocator import keep_freed_memory
     from .evaluate import evaluate_synthetic
-    from .evaluate_homography import evaluate_homography
+    from .evaluate_homography import evaluate_pairs
 
     keep_freed_memory()
     chosen = {} if arguments.methods is None else {"methods": arguments.methods}
@@ -189,7 +189,7 @@ def _evaluate(arguments: Namespace) -> None:
         raise ValueError("--dataset homography needs the folder of the image pairs")
     else:
         networks = {Path(arguments.weights).stem: extractor}
-        print(evaluate_homography(arguments.folder, arguments.out, networks, protocols=arguments.protocols, **chosen))
+        print(evaluate_pairs(arguments.folder, arguments.out, networks, protocols=arguments.protocols, **chosen))
 
 
 def _add_adapt(parser: ArgumentParser, words: Sequence[str]) -> None:
@@ -238,6 +238,56 @@ def _extract(arguments: Namespace) -> None:
     print(f"{out}: {sum(counts)} keypoints in {len(counts)} images, {len(features.skipped)} skipped")
 
 
+def _add_match(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from .decode import DecodeSettings
+    from .match import MatchSettings
+
+    parser.add_argument("image0", type=Path, help="An image.")
+    parser.add_argument("image1", type=Path, help="Another, of any other size.")
+    parser.add_argument("--out", type=Path, default=Path("matches.png"), help="Picture of the matches to write, PNG.")
+    parser.add_argument("--weights", type=str, default="superpoint", help="Weights file, run folder, or shipped name.")
+    parser.add_argument(
+        "--homography_threshold",
+        type=float,
+        default=3.0,
+        help="Largest distance in image 1, in pixels, of a match that agrees with the homography.",
+    )
+    parser.add_class_arguments(MatchSettings, as_group=False)
+    parser.add_class_arguments(DecodeSettings, as_group=False)
+
+
+def _match(arguments: Namespace) -> None:
+    from .decode import DecodeSettings
+    from .match import MatchSettings
+    from .match_overlay import match_images
+
+    extractor = _open_extractor(arguments.weights, DecodeSettings(**_fields(arguments, DecodeSettings)))
+    settings = MatchSettings(**_fields(arguments, MatchSettings))
+    print(
+        match_images(
+            arguments.image0, arguments.image1, extractor, arguments.out, settings, arguments.homography_threshold
+        )
+    )
+
+
+def _add_finetune(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from .finetune import FinetuneSettings
+
+    parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="Folder to write; the same command goes on with what is there."
+    )
+    parser.add_class_arguments(FinetuneSettings, as_group=False)
+
+
+def _finetune(arguments: Namespace) -> None:
+    from .allocator import keep_freed_memory
+    from .finetune import FinetuneSettings, finetune_images
+
+    keep_freed_memory()
+    finetune_images(arguments.images, arguments.out, FinetuneSettings(**_fields(arguments, FinetuneSettings)))
+
+
 def _open_extractor(weights: str, settings: DecodeSettings | None = None) -> Extractor:
     """The weights that ship under this name, else those of the file or the run's folder at this path."""
     from .extract import Extractor
@@ -264,4 +314,6 @@ VERBS: dict[str, tuple[str, Adder, Runner]] = {
         _evaluate,
     ),
     "extract": ("Find the keypoints of images; write them to an HDF5 file.", _add_extract, _extract),
+    "match": ("Match two images, find the homography between them, draw both.", _add_match, _match),
+    "finetune": ("Train a SuperPoint on a folder of images, label to report, in one go.", _add_finetune, _finetune),
 }

@@ -74,7 +74,7 @@ class _Run:
     matching: bool
 
 
-def evaluate_homography(
+def evaluate_pairs(
     folder: Path,
     out: Path,
     networks: Mapping[str, Extractor] | None = None,

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from homography import warp_points
 
-from .match import Matches, MatchSettings, match
+from .match import Matches, MatchSettings, match_features
 from .metrics import average_precision, bootstrap_interval
 from .types import Features
 
@@ -113,7 +113,7 @@ def _claims_ap(source: Features, target: Features, near: NDArray[np.bool_], show
     truth_count = int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum()) if graph.nnz else 0
     if truth_count == 0:
         return float("nan")
-    nearest = match(source, target, MatchSettings(mutual=False))
+    nearest = match_features(source, target, MatchSettings(mutual=False))
     claimant, claimed = nearest.matches01.cpu().numpy().T
     kept = shown[claimant]
     claimant, claimed, scores = claimant[kept], claimed[kept], nearest.scores.cpu().numpy()[kept]

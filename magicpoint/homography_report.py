@@ -32,7 +32,7 @@ def write_homography_report(evaluation: Mapping[str, Any], out: Path) -> Path:
 
     Args:
         evaluation: With at least one protocol and one method.
-        out: See `evaluate_homography.evaluate_homography` for the files.
+        out: See `evaluate_homography.evaluate_pairs` for the files.
 
     Returns:
         The path of the JSON file.

@@ -78,7 +78,7 @@ class HomographyEstimate:
     inliers: NDArray[np.bool_]
 
 
-def match(features0: Features, features1: Features, settings: MatchSettings | None = None) -> Matches:
+def match_features(features0: Features, features1: Features, settings: MatchSettings | None = None) -> Matches:
     """Match keypoints by the nearest descriptor.
 
     Nearness is the cosine s of the descriptors; the distance of the ratio test is sqrt(2 - 2 s), which is the Euclidean

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .checkpoint import write_atomically
 from .extract import Extractor
 from .images import read_image
-from .match import Matches, MatchSettings, estimate_homography, match
+from .match import Matches, MatchSettings, estimate_homography, match_features
 from .types import Features
 
 GAP = 8
@@ -49,7 +49,7 @@ def match_images(
     """
     grey0, grey1 = read_image(image0), read_image(image1)
     features0, features1 = extractor.extract(grey0).to("cpu"), extractor.extract(grey1).to("cpu")
-    matches = match(features0, features1, settings)
+    matches = match_features(features0, features1, settings)
     matched0, matched1 = (f.keypoints[matches.matches01[:, view]] for view, f in enumerate((features0, features1)))
     estimate = estimate_homography(matched0, matched1, threshold)
     inliers = np.zeros(len(matches), np.bool_) if estimate is None else estimate.inliers

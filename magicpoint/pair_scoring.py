@@ -17,7 +17,7 @@ from .homography_metrics import (
     matching_score,
     nearest_neighbour_ap,
 )
-from .match import estimate_homography, match
+from .match import estimate_homography, match_features
 from .metrics import bootstrap_interval, repeatability
 from .types import Features
 
@@ -61,7 +61,7 @@ def measure_pair(
     }
     if not matching:
         return measures
-    matches = match(features0, features1)
+    matches = match_features(features0, features1)
     accuracy = matching_accuracy(match_errors(features0, features1, matches, H_0to1), MATCHING_THRESHOLDS)
     index0, index1 = matches.matches01.T
     estimate = estimate_homography(features0.keypoints[index0], features1.keypoints[index1], INLIER_THRESHOLD)

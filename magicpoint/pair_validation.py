@@ -19,7 +19,7 @@ from .data import View
 from .decode import DecodeSettings, decode, logits_to_heatmap, sample_descriptors
 from .homography_metrics import match_errors, matching_accuracy, matching_score
 from .labelled_images import LabelledImages
-from .match import match
+from .match import match_features
 from .metrics import repeatability
 from .model import PointNetwork
 from .pairs import make_pair
@@ -73,7 +73,7 @@ class PairValidator:
         features0, features1 = (_extract(model, device, view) for view in (view0, view1))
         sizes = features0.image_size, features1.image_size
         repeated = repeatability(features0.keypoints, features1.keypoints, H_0to1, *sizes, TOLERANCE)
-        matches = match(features0, features1)
+        matches = match_features(features0, features1)
         errors = match_errors(features0, features1, matches, H_0to1)
         return {
             "repeatability": repeated.one_to_one,

@@ -11,8 +11,8 @@ from homography import warp_image, warp_points
 from magicpoint.decode import DecodeSettings
 from magicpoint.evaluate_homography import (
     HomographyProtocol,
-    evaluate_homography,
     evaluate_methods,
+    evaluate_pairs,
     resize_homography,
     resize_image,
 )
@@ -92,8 +92,9 @@ def test_a_known_warp_is_measured_as_known(dataset):
         assert sift["homography_auc_5"] > 0.9
         assert sift["matching_accuracy_3"] > 0.8
         assert sift["nn_map"] > 0.8
-        assert result["harris"][split]["repeatability"]["mean"] > 0.7
-        assert result["random"][split]["repeatability"]["mean"] < 0.4
+        harris, chance = (result[name][split]["repeatability"]["mean"] for name in ("harris", "random"))
+        assert chance < 0.4
+        assert harris > chance + 0.25
         assert "matching_score" not in result["harris"][split]
     assert result["orb"]["viewpoint"]["homography_accuracy_5"]["mean"] == 1
 
@@ -126,7 +127,7 @@ def test_results_are_the_same_again(dataset):
 
 def test_report_is_complete(dataset, tmp_path, capsys):
     kept = {"methods": ["orb", "fast"], "protocols": ["full"], "progress": False}
-    path = evaluate_homography(dataset, tmp_path / "a", networks(), **kept)
+    path = evaluate_pairs(dataset, tmp_path / "a", networks(), **kept)
     assert path == tmp_path / "a" / "homography.json"
     names = ["homography.json", "homography.txt", "homography_full.png"]
     assert sorted(file.name for file in path.parent.iterdir()) == names
@@ -173,13 +174,13 @@ def test_a_kind_of_change_without_pairs_has_no_table_and_no_plots(dataset):
 )
 def test_what_cannot_be_asked_for_is_refused(dataset, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
-        evaluate_homography(dataset, tmp_path / "out", **arguments)
+        evaluate_pairs(dataset, tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_network_cannot_pass_for_another_method(dataset, tmp_path):
     with pytest.raises(ValueError, match="sift"):
-        evaluate_homography(dataset, tmp_path, {"sift": networks()["detector"]})
+        evaluate_pairs(dataset, tmp_path, {"sift": networks()["detector"]})
 
 
 def test_a_damaged_image_is_named(dataset, tmp_path):
@@ -190,7 +191,7 @@ def test_a_damaged_image_is_named(dataset, tmp_path):
         )
     (tmp_path / "v_x" / "H_1_2").write_text("1 0 0\n0 1 0\n0 0 1")
     with pytest.raises(ValueError, match=r"v_x.2\.png"):
-        evaluate_homography(tmp_path, tmp_path / "out", methods=["fast"], protocols=["full"], progress=False)
+        evaluate_pairs(tmp_path, tmp_path / "out", methods=["fast"], protocols=["full"], progress=False)
 
 
 @pytest.mark.skipif(not PAIRS.is_dir(), reason="needs the shared image pairs")

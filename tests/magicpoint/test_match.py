@@ -12,7 +12,7 @@ from magicpoint.decode import DecodeSettings
 from magicpoint.extract import Extractor
 from magicpoint.keypoint_selection import binary_as_unit
 from magicpoint.labels import labels2Dto3D
-from magicpoint.match import Matches, MatchSettings, estimate_homography, match
+from magicpoint.match import Matches, MatchSettings, estimate_homography, match_features
 from magicpoint.match_overlay import GAP, draw_matches, match_images
 from magicpoint.model import MagicPoint, Output
 from magicpoint.types import Features
@@ -42,7 +42,7 @@ def pairs(matches):
 @pytest.mark.parametrize("device", DEVICES)
 def test_mutual_nearest_neighbours(device):
     # 1 at 30 degrees is nearer to 0 at 20 than to 0 at 0, which has no partner then.
-    found = match(at_angles(0, 20, 90).to(device), at_angles(95, 30).to(device))
+    found = match_features(at_angles(0, 20, 90).to(device), at_angles(95, 30).to(device))
     assert pairs(found) == [(1, 1), (2, 0)]
     np.testing.assert_allclose(found.scores.cpu(), np.cos(np.deg2rad([10, 5])), atol=1e-6)
     assert found.matches01.dtype == torch.int64
@@ -50,40 +50,40 @@ def test_mutual_nearest_neighbours(device):
 
 
 def test_without_mutuality_each_keypoint_has_its_nearest():
-    found = match(at_angles(0, 20, 90), at_angles(95, 30), MatchSettings(mutual=False))
+    found = match_features(at_angles(0, 20, 90), at_angles(95, 30), MatchSettings(mutual=False))
     assert pairs(found) == [(0, 1), (1, 1), (2, 0)]
 
 
 def test_least_similarity_is_a_cosine_and_counts_itself():
-    found = match(at_angles(0, 90), at_angles(0, 150), MatchSettings(min_similarity=0.5 - 1e-6))
+    found = match_features(at_angles(0, 90), at_angles(0, 150), MatchSettings(min_similarity=0.5 - 1e-6))
     assert pairs(found) == [(0, 0), (1, 1)]  # cosines 1 and cos 60
-    assert pairs(match(at_angles(0, 90), at_angles(0, 150), MatchSettings(min_similarity=0.51))) == [(0, 0)]
+    assert pairs(match_features(at_angles(0, 90), at_angles(0, 150), MatchSettings(min_similarity=0.51))) == [(0, 0)]
 
 
 def test_ratio_is_that_of_the_distances():
     # Chords of 60 and 90 degrees: 1 and sqrt 2, ratio 0.7071.
     view0, view1 = at_angles(0), at_angles(60, -90)
-    assert pairs(match(view0, view1, MatchSettings(ratio=0.71))) == [(0, 0)]
-    assert pairs(match(view0, view1, MatchSettings(ratio=0.70))) == []
+    assert pairs(match_features(view0, view1, MatchSettings(ratio=0.71))) == [(0, 0)]
+    assert pairs(match_features(view0, view1, MatchSettings(ratio=0.70))) == []
 
 
 def test_one_keypoint_passes_the_ratio_test():
-    assert pairs(match(at_angles(0), at_angles(60), MatchSettings(ratio=0.5))) == [(0, 0)]
+    assert pairs(match_features(at_angles(0), at_angles(60), MatchSettings(ratio=0.5))) == [(0, 0)]
 
 
 @pytest.mark.parametrize("how", [MatchSettings(), MatchSettings(mutual=False, ratio=0.9)])
 @pytest.mark.parametrize(("count0", "count1"), [(0, 0), (0, 3), (3, 0)])
 def test_no_keypoints_give_no_matches(count0, count1, how):
-    found = match(at_angles(*range(count0)), at_angles(*range(count1)), how)
+    found = match_features(at_angles(*range(count0)), at_angles(*range(count1)), how)
     assert found.matches01.shape == (0, 2)
     assert found.scores.shape == (0,)
 
 
 def test_among_equals_the_first_keypoint_is_the_nearest():
-    found = match(at_angles(0, 0, 0), at_angles(0, 0))
+    found = match_features(at_angles(0, 0, 0), at_angles(0, 0))
     assert pairs(found) == [(0, 0)]
-    assert pairs(match(at_angles(0, 0), at_angles(0, 0), MatchSettings(mutual=False))) == [(0, 0), (1, 0)]
-    assert len(match(at_angles(0), at_angles(0, 0), MatchSettings(ratio=0.9))) == 0
+    assert pairs(match_features(at_angles(0, 0), at_angles(0, 0), MatchSettings(mutual=False))) == [(0, 0), (1, 0)]
+    assert len(match_features(at_angles(0), at_angles(0, 0), MatchSettings(ratio=0.9))) == 0
 
 
 @settings(max_examples=30)
@@ -95,7 +95,7 @@ def test_matching_equals_its_definition_in_any_blocks(seed, count0, count1, rows
     view0, view1 = (described(sides[generator.integers(0, 4, count)]) for count in (count0, count1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(match_module, "ROWS", rows)
-        found = pairs(match(view0, view1))
+        found = pairs(match_features(view0, view1))
     similarity = (view0.descriptors @ view1.descriptors.T).numpy()
     expected = [
         (i, int(similarity[i].argmax()))
@@ -108,7 +108,7 @@ def test_matching_equals_its_definition_in_any_blocks(seed, count0, count1, rows
 def test_exchanging_the_views_exchanges_the_matches():
     generator = torch.Generator().manual_seed(0)
     view0, view1 = (described(torch.randn(count, 8, generator=generator), 8) for count in (50, 60))
-    forward, backward = match(view0, view1), match(view1, view0)
+    forward, backward = match_features(view0, view1), match_features(view1, view0)
     assert len(forward) > 10
     assert sorted(pairs(forward)) == sorted((i, j) for j, i in pairs(backward))
 
@@ -116,11 +116,11 @@ def test_exchanging_the_views_exchanges_the_matches():
 def test_matching_needs_comparable_finite_descriptors():
     bare = Features(torch.zeros(1, 2), torch.ones(1), None, (10, 10))
     with pytest.raises(ValueError, match="MagicPoint gives none"):
-        match(bare, at_angles(0))
+        match_features(bare, at_angles(0))
     with pytest.raises(ValueError, match="3 and 2 numbers"):
-        match(described([[1, 0, 0]], 3), at_angles(0))
+        match_features(described([[1, 0, 0]], 3), at_angles(0))
     with pytest.raises(ValueError, match="finite"):
-        match(at_angles(float("nan")), at_angles(0))
+        match_features(at_angles(float("nan")), at_angles(0))
 
 
 @pytest.mark.parametrize("fields", [{"ratio": 0.0}, {"ratio": 1.5}, {"min_similarity": 2.0}])
@@ -235,7 +235,7 @@ def test_an_image_matches_its_shifted_self(tmp_path, capsys):
     assert out == tmp_path / "deep" / "out.png"
     assert cv2.imread(str(out)).shape == (96, 160 + GAP + 168, 3)
     features0, features1 = extractor.extract(tmp_path / "a.png"), extractor.extract(tmp_path / "b.png")
-    index0, index1 = match(features0, features1).matches01.T
+    index0, index1 = match_features(features0, features1).matches01.T
     estimate = estimate_homography(features0.keypoints[index0], features1.keypoints[index1])
     np.testing.assert_allclose(estimate.H_0to1, [[1, 0, -24], [0, 1, 0], [0, 0, 1]], atol=0.01)
     printed = capsys.readouterr().out

@@ -1,0 +1,111 @@
+"""The verbs `match` and `finetune`: what they pass on, what they say, what they leave behind."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import magicpoint
+from magicpoint import finetune, match_overlay
+from magicpoint.checkpoint import save_weights
+from magicpoint.cli import main
+from magicpoint.config import JointSettings, PairSettings
+from magicpoint.finetune import FinetuneSettings
+from magicpoint.match import MatchSettings
+from magicpoint.model import MagicPoint, SuperPoint
+from magicpoint.pseudo_label import AdaptationSettings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Weights of a network of random peaks, and a texture twice."""
+    folder = tmp_path_factory.mktemp("match")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = SuperPoint(0.125, descriptor_dim=16)
+        with torch.no_grad():
+            model.detector.layers[-1].weight.mul_(30)
+            model.detector.layers[-1].bias.zero_()
+            model.descriptor.layers[-1].bias.zero_()  # it makes all descriptors alike, to the last bits
+        save_weights(folder / "w.safetensors", model, {})
+        save_weights(folder / "detector.safetensors", MagicPoint(0.125), {})
+    noise = np.random.default_rng(0).integers(0, 256, (160, 200)).astype(np.uint8)
+    for name in ("a.png", "b.png"):
+        assert cv2.imwrite(str(folder / name), cv2.equalizeHist(cv2.GaussianBlur(noise, (0, 0), 1.5)))
+    return folder
+
+
+def words(folder, weights="w.safetensors"):
+    return ["match", str(folder / "a.png"), str(folder / "b.png"), "--weights", str(folder / weights)]
+
+
+def test_an_image_matches_itself(folder, tmp_path, capsys):
+    out = tmp_path / "new" / "m.png"
+    assert main([*words(folder), "--out", str(out), "--threshold", "0", "--max_keypoints", "40"]) == 0
+    printed = capsys.readouterr().out
+    matches, keypoints0, keypoints1 = map(int, re.match(r"(\d+) matches of (\d+) and (\d+)", printed).groups())
+    assert 10 < matches == keypoints0 == keypoints1 <= 40
+    assert f"homography from image 0 to image 1, {matches} matches within 3 px" in printed
+    assert printed.splitlines()[-1] == str(out)
+    assert cv2.imread(str(out)).shape == (160, 200 + 8 + 200, 3)
+
+
+def test_every_option_arrives(folder, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(match_overlay, "match_images", lambda *arguments: seen.extend(arguments))
+    monkeypatch.chdir(tmp_path)
+    options = ["--mutual", "false", "--ratio", "0.9", "--min_similarity", "0.2", "--homography_threshold", "2"]
+    assert main([*words(folder), *options, "--threshold", "0.1", "--max_keypoints", "7", "--nms_radius", "3"]) == 0
+    image0, image1, extractor, out, settings, threshold = seen
+    assert (image0.name, image1.name, str(out), threshold) == ("a.png", "b.png", "matches.png", 2.0)
+    assert settings == MatchSettings(mutual=False, ratio=0.9, min_similarity=0.2)
+    assert (extractor.settings.threshold, extractor.settings.max_keypoints, extractor.settings.nms_radius) == (
+        0.1,
+        7,
+        3,
+    )
+
+
+def test_what_cannot_be_matched_is_explained(folder, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "m.png")]
+    assert main([*words(folder, "detector.safetensors"), *out]) == 1
+    assert "a detector such as MagicPoint gives none" in capsys.readouterr().err
+    assert main([*words(folder), *out, "--ratio", "2"]) == 1
+    assert "ratio must be in (0, 1]" in capsys.readouterr().err
+    assert main(["match", str(folder / "a.png"), str(folder / "none.png"), *words(folder)[3:], *out]) == 1
+    assert "none.png" in capsys.readouterr().err
+    assert not (tmp_path / "m.png").exists()
+
+
+def test_the_settings_of_finetune_arrive(folder, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(finetune, "finetune_images", lambda *arguments: seen.extend(arguments))
+    arguments = ["finetune", str(folder / "a.png"), str(folder / "b.png"), "--out", str(tmp_path / "run")]
+    assert main(arguments) == 0
+    assert seen == [[folder / "a.png", folder / "b.png"], tmp_path / "run", FinetuneSettings()]
+    seen.clear()
+    options = ["--rounds", "2", "--steps", "9", "--adaptation.count", "4", "--joint.pairs.size", "48x64"]
+    assert main([*arguments, *options]) == 0
+    longest_side = FinetuneSettings().adaptation.longest_side
+    assert seen[2] == FinetuneSettings(
+        rounds=2,
+        steps=9,
+        adaptation=AdaptationSettings(4, longest_side=longest_side),
+        joint=JointSettings(pairs=PairSettings((48, 64))),
+    )
+
+
+@pytest.mark.parametrize("verb", ["adapt", "match", "finetune"])
+def test_the_verbs_explain_themselves(verb, capsys):
+    with pytest.raises(SystemExit) as error:
+        main([verb, "--help"])
+    assert error.value.code == 0
+    assert len(capsys.readouterr().out) > 400
+
+
+def test_no_public_name_is_that_of_a_module():
+    modules = {path.stem for path in Path(magicpoint.__file__).parent.glob("*.py")}
+    assert modules.isdisjoint(magicpoint.__all__)
