@@ -56,8 +56,8 @@ class PairSettings:
     size: tuple[int, int] = (120, 160)
     smallest_crop: float = 0.5
     first_warp_probability: float = 0.3
-    homographic: HomographySettings = field(default_factory=HomographySettings)
-    photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
+    homographic: HomographySettings = field(default_factory=lambda: HomographySettings(scale=0.3))
+    photometric: PhotometricSettings = field(default_factory=lambda: PhotometricSettings(probability=0.35))
 
     def __post_init__(self) -> None:
         height, width = self.size
@@ -87,7 +87,7 @@ class JointSettings:
     weight: float = 0.1
     points: int = 256
     certain_score: float = 0.2
-    shapes_share: float = 0.0
+    shapes_share: float = 0.1
     pairs: PairSettings = field(default_factory=PairSettings)
 
     def __post_init__(self) -> None:

@@ -39,6 +39,11 @@ USABLE_EMPTY_SHARE = 0.5
 """Labels of which more images are empty than this teach a detector to find nothing."""
 
 
+# Training shows half an image or more in 160x120 pixels, so larger ones would cost time and add nothing. A weak label
+# counts little (`JointSettings.certain_score`), so that many of them do no harm and tell texture from nothing.
+_ADAPTATION = AdaptationSettings(count=50, threshold=0.005, longest_side=320)
+
+
 @dataclasses.dataclass(frozen=True)
 class FinetuneSettings:
     """How a network learns a folder of images.
@@ -65,8 +70,7 @@ class FinetuneSettings:
     seed: int = 0
     precision: Precision = "auto"
     workers: int = 1
-    # Training shows half an image or more in 160x120 pixels, so larger ones would cost time and add nothing.
-    adaptation: AdaptationSettings = dataclasses.field(default_factory=lambda: AdaptationSettings(longest_side=320))
+    adaptation: AdaptationSettings = dataclasses.field(default_factory=lambda: _ADAPTATION)
     joint: JointSettings = dataclasses.field(default_factory=JointSettings)
 
     def __post_init__(self) -> None:
