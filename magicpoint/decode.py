@@ -1,8 +1,8 @@
 """From the network's output to keypoints.
 
-Peaks are chosen on the raw pixel values; those in the border are dropped, after they have suppressed their neighbours,
-so that their shoulders do not become keypoints; each is refined to a sub-pixel position and height, and the height is
-the score; then the threshold and the top-k apply to the score.
+Peaks are chosen on the raw pixel values, among the pixels that no neighbour exceeds; those in the border are dropped,
+after they have suppressed their neighbours, so that these do not become keypoints; each is refined to a sub-pixel
+position and height, and the height is the score; then the threshold and the top-k apply to the score.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from magicpoint.labels import CELL_SIZE, DUSTBIN
 FLOOR = 0.01
 LARGEST_RISE = FLOOR**-0.25  # of a peak above its pixel: the parabola along each axis raises it by FLOOR ** (-1 / 8)
 ROUNDING = 1e-4  # room for a softmax or a mean that comes out above 1
+_SQUARE = np.ones((3, 3), np.uint8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,8 @@ class DecodeSettings:
     """How a heatmap becomes keypoints.
 
     Args:
-        nms_radius: A keypoint suppresses the weaker ones up to this many pixels away in x and in y; 0 suppresses none.
+        nms_radius: A keypoint, a pixel that no neighbour exceeds, suppresses the weaker ones up to this many pixels
+            away in x and in y; 0 takes every pixel.
         threshold: A keypoint is kept where its score, in [0, 1], is larger than this.
         border: Keypoints whose peak lies in this many pixels at each side of the image are dropped.
         max_keypoints: At most this many keypoints of an image are kept, the best by score; null keeps all.
@@ -111,13 +113,25 @@ def _find_peaks(heatmap: Tensor, radius: int, threshold: float) -> Tensor:
     return torch.from_numpy(np.stack(np.unravel_index(np.concatenate(flat), heatmap.shape), axis=1))
 
 
+def _summits(heatmap: Tensor) -> Tensor:
+    """The map (B, H, W) with 0 in place of every pixel that one of its eight neighbours exceeds.
+
+    The slope of a peak that is wider than the suppression would otherwise stand in a ring of keypoints around it.
+    """
+    if heatmap.device.type != "cpu":
+        return heatmap.where(heatmap >= F.max_pool2d(heatmap[:, None], 3, stride=1, padding=1)[:, 0], 0)
+    images = heatmap.contiguous().numpy()
+    return torch.from_numpy(np.stack([np.where(image >= cv2.dilate(image, _SQUARE), image, 0) for image in images]))
+
+
 def _peaks_by_visiting(image: npt.NDArray[np.float32], radius: int, threshold: float) -> npt.NDArray[np.int64]:
     """Raster indices of the peaks of one (H, W): the clear ones at once, then one visit to each pixel left over."""
     height, width = image.shape
     side = 2 * radius + 1
-    clear = _first_of_their_square(image, radius) & (image > threshold)
-    covered = cv2.dilate(clear.view(np.uint8), np.ones((side, side), np.uint8)) > 0
-    candidates = np.flatnonzero((image > threshold) & ~covered)
+    above_threshold = image > threshold
+    clear = _first_of_their_square(image, radius, above_threshold)
+    covered = cv2.dilate(clear.view(np.uint8), np.ones((side, side), np.uint8)).view(np.bool_)
+    candidates = np.flatnonzero(above_threshold > covered)
     # Positive floats order as their bits do: one integer holds the value and, below it, the raster index for ties.
     bits = image.ravel()[candidates].view(np.uint32)
     keys = np.sort((~bits).astype(np.uint64) << np.uint64(32) | candidates.astype(np.uint64))
@@ -135,10 +149,16 @@ def _peaks_by_visiting(image: npt.NDArray[np.float32], radius: int, threshold: f
     return np.sort(np.concatenate((np.flatnonzero(clear), np.array(kept, dtype=np.int64))))
 
 
-def _first_of_their_square(image: npt.NDArray[np.float32], radius: int) -> npt.NDArray[np.bool_]:
-    """Whether greedy selection visits a pixel before all others of its square: none larger, none equal before it."""
+def _first_of_their_square(
+    image: npt.NDArray[np.float32], radius: int, among: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which pixels greedy selection visits before all others of their square: none larger, none equal before them."""
     side = 2 * radius + 1
     first: npt.NDArray[np.bool_] = image == cv2.dilate(image, np.ones((side, side), np.uint8))
+    first &= among
+    values = np.sort(image[first])
+    if (values[1:] > values[:-1]).all():
+        return first
     # With the anchor at its end, the window ends at its pixel; shifted by one it ends just before.
     above = cv2.dilate(image, np.ones((radius, side), np.uint8), anchor=(radius, radius - 1))
     first[1:] &= image[1:] > above[:-1]
@@ -163,26 +183,28 @@ def _peaks_by_pooling(heatmap: Tensor, radius: int, threshold: float) -> Tensor:
     return peaks[:, 0]
 
 
-def _refine(heatmap: Tensor, usable: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
+def _refine(heatmap: Tensor, usable: Tensor | None, peaks: Tensor) -> tuple[Tensor, Tensor]:
     """Sub-pixel positions (N, 2) xy and heights (N,) of peaks (N, 3), by a parabola in log h along x and along y.
 
     The logarithm of a Gaussian is a parabola, and that of an isotropic one is a sum of one in x and one in y. So three
     samples along each axis give its centre and its height exactly. A full quadratic would need the four diagonal
     neighbours, which add nothing for such a peak and are its smallest and so noisiest samples.
 
-    The position stays on the pixel along an axis on which it is no maximum (the shoulder of a suppressed peak), on
-    which both neighbours equal it, or on which a neighbour lies outside the image or the mask. Elsewhere the fit
-    cannot move it by more than half a pixel.
+    The position stays on the pixel along an axis on which it is no maximum (without suppression), on which both
+    neighbours equal it, or on which a neighbour lies outside the image or the mask. Elsewhere the fit cannot move it by
+    more than half a pixel.
     """
     # One row and column more at each side, and -1 where there is no sample, spare the question of the image's edge.
-    samples = F.pad(heatmap.where(usable, -1.0), (1, 1, 1, 1), value=-1.0)
+    samples = F.pad(heatmap if usable is None else heatmap.where(usable, -1.0), (1, 1, 1, 1), value=-1.0)
     image, row, column = peaks.unbind(1)
-    peak = heatmap[image, row, column]
+    stride = samples.shape[2]
+    places = (image * samples.shape[1] + row + 1) * stride + column + 1
+    samples = samples.flatten()
+    peak = samples[places]
     height = peak.log()
     offsets = []
-    for step_x, step_y in ((1, 0), (0, 1)):
-        before = samples[image, row + 1 - step_y, column + 1 - step_x]
-        after = samples[image, row + 1 + step_y, column + 1 + step_x]
+    for step in (1, stride):
+        before, after = samples[places - step], samples[places + step]
         # Relative to the peak: log h(t) / h(0) = slope t + bend t² / 2.
         left = (before / peak).clamp_min(FLOOR).log()
         right = (after / peak).clamp_min(FLOOR).log()
@@ -197,13 +219,15 @@ def _refine(heatmap: Tensor, usable: Tensor, peaks: Tensor) -> tuple[Tensor, Ten
 
 def _usable_pixels(
     heatmap: Tensor, image_sizes: Sequence[tuple[int, int]] | None, valid_mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The (W, H) of each image, int64 (B, 2), and the pixels inside it and inside the mask, bool (B, H, W)."""
+) -> tuple[Tensor, Tensor | None]:
+    """The (W, H) of each image, int64 (B, 2), and the pixels, bool (B, H, W), inside it and the mask; None: all."""
     batch, height, width = heatmap.shape
     true_sizes = [(width, height)] * batch if image_sizes is None else image_sizes
     if len(true_sizes) != batch or any(not (1 <= w <= width and 1 <= h <= height) for w, h in true_sizes):
         raise ValueError(f"image_sizes must be {batch} times (W, H) within {(width, height)}, got {image_sizes}")
     sizes = torch.tensor(true_sizes, dtype=torch.int64, device=heatmap.device)
+    if valid_mask is None and all(size == (width, height) for size in true_sizes):
+        return sizes, None
     columns = torch.arange(width, device=heatmap.device) < sizes[:, :1]
     rows = torch.arange(height, device=heatmap.device) < sizes[:, 1:]
     usable = rows[:, :, None] & columns[:, None, :]
@@ -224,9 +248,10 @@ def decode(
 ) -> list[tuple[Tensor, Tensor]]:
     """Find the keypoints of each image of a batch.
 
-    What the padding or the mask leaves out is read as if the image ended there, so a result never depends on it. With
-    `subpixel` the score is the fitted height, since a peak between four pixels is as certain as one on a pixel's
-    centre although its largest pixel is only about half as high.
+    Suppression, as in `non_maximum_suppression`, is among the pixels that none of their eight neighbours exceeds. What
+    the padding or the mask leaves out is read as if the image ended there, so a result never depends on it. With
+    `subpixel` the score is the fitted height, since a peak between four pixels is as certain as one on a pixel's centre
+    although its largest pixel is only about half as high.
 
     Args:
         heatmap: (B, H, W) floating in [0, 1].
@@ -245,13 +270,15 @@ def decode(
     if heatmap.ndim != 3 or heatmap.numel() == 0 or not heatmap.is_floating_point():
         raise ValueError(f"heatmap must be floating (B, H, W), none 0, got {heatmap.dtype} {tuple(heatmap.shape)}")
     sizes, usable = _usable_pixels(heatmap, image_sizes, valid_mask)
-    heatmap = heatmap.float().where(usable, 0)
+    heatmap = heatmap.detach().float()
+    if usable is not None:
+        heatmap = heatmap.where(usable, 0)
     lowest, highest = (bound.item() for bound in heatmap.aminmax())
     if not (lowest >= 0 and highest <= 1 + ROUNDING):
         raise ValueError(f"heatmap must lie in [0, 1], got values from {lowest} to {highest}")
 
     lowest_peak = settings.threshold / LARGEST_RISE * (1 - ROUNDING) if settings.subpixel else settings.threshold
-    peaks = _find_peaks(heatmap, settings.nms_radius, lowest_peak)
+    peaks = _find_peaks(_summits(heatmap) if settings.nms_radius else heatmap, settings.nms_radius, lowest_peak)
     places, size = peaks[:, [2, 1]], sizes[peaks[:, 0]]
     peaks = peaks[((places >= settings.border) & (places < size - settings.border)).all(dim=1)]
     if settings.subpixel:

@@ -76,7 +76,7 @@ class NetworkDetector:
         """The same extractor, down to a score of ``scoring.LOWEST_SCORE``."""
         lowest = min(LOWEST_SCORE, extractor.settings.threshold)
         settings = dataclasses.replace(extractor.settings, threshold=lowest)
-        return cls(Extractor(extractor.model, settings, extractor.device, extractor.weights))
+        return cls(extractor.with_settings(settings))
 
     def settings(self) -> dict[str, Any]:
         return dataclasses.asdict(self.extractor.settings)

@@ -8,14 +8,15 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from .backends import Backend, NetworkPrecision, open_network
 from .checkpoint import load_weights, versions, weights_hash
-from .decode import DecodeSettings, decode, logits_to_heatmap, sample_descriptors
+from .decode import DecodeSettings, decode, sample_descriptors
 from .feature_files import UnfinishedFeatures
 from .images import Image, as_input, find_images, read_image, to_grey
 from .labels import CELL_SIZE
@@ -42,6 +43,11 @@ class Extractor:
         settings: None stands for `DecodeSettings()`.
         device: None takes CUDA where there is one, else the CPU.
         weights: The name of the weights, for the record.
+        backend: The engine that runs the network; see `backends.open_network` for this and what it refuses.
+        precision: Number format of the network's layers. With auto, what is fastest decides, which may differ between
+            machines.
+        calibration: For int8, images such as the extractor will see, from which the layers' ranges are measured; None
+            takes rendered shapes.
     """
 
     def __init__(
@@ -50,12 +56,16 @@ class Extractor:
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
         weights: str = "unnamed",
+        backend: Backend = "torch",
+        precision: NetworkPrecision = "float32",
+        calibration: Iterable[Image] | None = None,
     ) -> None:
         self.settings = settings or DecodeSettings()
         self.device = default_device() if device is None else torch.device(device)
-        copied = copy.deepcopy(model).eval().to(self.device)
-        self.model: PointNetwork = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = copy.deepcopy(model).eval().to(self.device)
         self.weights = weights
+        images = None if calibration is None else [as_input(_grey(image), CELL_SIZE) for image in calibration]
+        self.network = open_network(self.model, self.device, backend, precision, images)
 
     @classmethod
     def from_pretrained(
@@ -63,6 +73,8 @@ class Extractor:
         name: str = "magicpoint",
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
+        backend: Backend = "torch",
+        precision: NetworkPrecision = "float32",
     ) -> Extractor:
         """Take weights that ship with the package; nothing is downloaded.
 
@@ -70,7 +82,7 @@ class Extractor:
             ValueError: There are none of that name; the message lists those that there are.
         """
         model, _ = load_weights(pretrained_weights(name))
-        return cls(model, settings, device, name)
+        return cls(model, settings, device, name, backend, precision)
 
     @classmethod
     def from_checkpoint(
@@ -78,6 +90,8 @@ class Extractor:
         path: str | os.PathLike[str],
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
+        backend: Backend = "torch",
+        precision: NetworkPrecision = "float32",
     ) -> Extractor:
         """Take a weights file, or the best weights of a training run's folder.
 
@@ -87,14 +101,23 @@ class Extractor:
         """
         file = weights_at(path)
         model, _ = load_weights(file)
-        return cls(model, settings, device, file.name)
+        return cls(model, settings, device, file.name, backend, precision)
+
+    def with_settings(self, settings: DecodeSettings) -> Self:
+        """The same network with another decoding."""
+        other = copy.copy(self)
+        other.settings = settings
+        return other
 
     @property
     def provenance(self) -> dict[str, str]:
-        """What a result depends on: the weights' name and hash, the decoding (JSON) and the versions (JSON)."""
+        """What a result depends on: the weights' name and hash, and as JSON the network's engine and number format, the
+        decoding and the versions.
+        """
         return {
             "weights": self.weights,
             "weights_hash": weights_hash(self.model.state_dict()),
+            "network": self.network.settings,
             "decode": json.dumps(dataclasses.asdict(self.settings)),
             "versions": json.dumps(versions()),
         }
@@ -113,9 +136,9 @@ class Extractor:
             TypeError: The image is neither path, array nor tensor, or holds numbers of a type that is not supported.
             ValueError: The file is no intact image, or the array has another shape, no pixel, or values out of range.
         """
-        grey = read_image(image) if isinstance(image, (str, os.PathLike)) else to_grey(image)
+        grey = _grey(image)
         height, width = grey.shape
-        heatmap, dense = self._run(as_input(grey, CELL_SIZE))
+        heatmap, dense = self.network(as_input(grey, CELL_SIZE))
         [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)])
         descriptors = None if dense is None else sample_descriptors(dense, [keypoints])[0]
         return Features(keypoints, scores, descriptors, (width, height))
@@ -124,12 +147,9 @@ class Extractor:
         """Find the keypoints of images of any sizes: for each, in their order, exactly what `extract` gives."""
         return [self.extract(image) for image in images]
 
-    # Decoding stays outside of the inference mode, whose tensors cannot be changed in place by who receives them.
-    @torch.inference_mode()
-    def _run(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The heatmap (1, H, W) and the dense descriptors of an image (1, 1, H, W)."""
-        output = self.model(image.to(self.device).contiguous(memory_format=torch.channels_last))
-        return logits_to_heatmap(output.logits), output.descriptors
+
+def _grey(image: Image) -> NDArray[np.float32]:
+    return read_image(image) if isinstance(image, (str, os.PathLike)) else to_grey(image)
 
 
 def extract_images(

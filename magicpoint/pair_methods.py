@@ -66,7 +66,7 @@ class Network:
             max_keypoints=selection.max_keypoints,
             threshold=min(LOWEST_SCORE, self.extractor.settings.threshold),
         )
-        extractor = Extractor(self.extractor.model, settings, self.extractor.device, self.extractor.weights)
+        extractor = self.extractor.with_settings(settings)
         return lambda image: extractor.extract(image).to("cpu")
 
 

@@ -32,6 +32,7 @@ from .over_images import process_images
 from .runtime import Precision, resolve_precision
 
 _PIXEL_AND_NEIGHBOURS = np.ones((3, 3), np.uint8)
+_OF_EXTRACTION = ("decode", "network")  # of the provenance, what labelling does in its own way
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Labeller:
         self.dtype = getattr(torch, resolve_precision(self.settings.precision, self.device))
         model = fold_batch_norm(extractor.model, descriptors=False).to(self.device, self.dtype)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.provenance = {name: text for name, text in extractor.provenance.items() if name != "decode"}
+        self.provenance = {name: text for name, text in extractor.provenance.items() if name not in _OF_EXTRACTION}
         self.provenance["adaptation"] = json.dumps(dataclasses.asdict(self.settings))
 
     def label(self, grey: NDArray[np.float32], key: str) -> Labels:
@@ -129,11 +130,7 @@ class Labeller:
         mask = adapted.valid_mask[None, None]
         decoding = DecodeSettings(settings.nms_radius, settings.threshold, border=0)
         [(keypoints, scores)] = decode(heatmap[None], decoding, valid_mask=mask)
-        keypoints, scores, heights = keypoints.cpu(), scores.cpu(), heatmap.cpu().numpy()
-        # Beside a peak that is wider than the suppression, its slope would stand in a ring of points around it.
-        summits = torch.from_numpy(heights >= cv2.dilate(heights, _PIXEL_AND_NEIGHBOURS))
-        kept = _look_up(summits, keypoints)
-        return self._in_pixels_of(grey, keypoints[kept], scores[kept], adapted.valid_mask.cpu().numpy())
+        return self._in_pixels_of(grey, keypoints.cpu(), scores.cpu(), adapted.valid_mask.cpu().numpy())
 
     @torch.inference_mode()
     def heatmap(self, views: Tensor) -> Tensor:

@@ -201,12 +201,27 @@ def test_two_equal_pixels_meet_in_the_middle():
     assert keypoints.tolist() == [pytest.approx([10.5, 10])]
 
 
-def test_the_shoulder_of_a_suppressed_peak_stays_on_its_pixel():
-    # 0.9 suppresses 0.8, not 0.7, whose larger neighbour is 0.8.
-    heatmap = torch.tensor([[[0.9, 0.0, 0.0, 0.8, 0.7, 0.1]]])
+def test_the_shoulder_of_a_suppressed_peak_is_no_keypoint():
+    # 0.9 suppresses 0.8 but does not reach 0.7, whose neighbour 0.8 exceeds it; 0.6 beyond is a peak.
+    heatmap = torch.tensor([[[0.9, 0.0, 0.0, 0.8, 0.7, 0.0, 0.6, 0.0]]])
     [(keypoints, scores)] = decode(heatmap, DecodeSettings(nms_radius=3, border=0))
-    assert keypoints.tolist() == [[0, 0], [4, 0]]
-    np.testing.assert_allclose(scores, [0.9, 0.7], rtol=1e-6)
+    assert keypoints.tolist() == [[0, 0], [6, 0]]
+    np.testing.assert_allclose(scores, [0.9, 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("radius", [1, 4])
+def test_a_peak_wider_than_the_suppression_is_one_keypoint_without_a_ring(device, radius):
+    heatmap = gaussians((48, 40), [(22.2, 20.4)], sigma=5.0, height=0.9).to(device)
+    [(keypoints, scores)] = decode(heatmap, DecodeSettings(nms_radius=radius, border=0))
+    np.testing.assert_allclose(keypoints.cpu(), [[22.2, 20.4]], atol=1e-3)
+    np.testing.assert_allclose(scores.cpu(), [0.9], rtol=1e-4)
+
+
+def test_without_suppression_the_slope_of_a_peak_stays_on_its_pixels():
+    heatmap = torch.tensor([[[0.0, 0.4, 0.5, 0.0]]])
+    [(keypoints, _)] = decode(heatmap, DecodeSettings(nms_radius=0, border=0))
+    assert keypoints[1].tolist() == [1, 0]
 
 
 def test_a_peak_at_the_image_edge_stays_within_the_image():
@@ -226,7 +241,9 @@ def test_no_keypoint_is_more_than_half_a_pixel_from_its_peak(seed, border):
         assert ((scores > 0) & (scores <= 1)).all()
         assert ((keypoints >= border - 0.5) & (keypoints >= 0)).all()
         assert (keypoints <= torch.tensor([10, 8])).all()
-        peaks = non_maximum_suppression(image[None], 1)[0].nonzero()[:, [1, 0]]
+        highest_around = torch.nn.functional.max_pool2d(image[None], 3, stride=1, padding=1)
+        summits = image[None].where(image[None] == highest_around, 0)
+        peaks = non_maximum_suppression(summits, 1)[0].nonzero()[:, [1, 0]]
         if len(keypoints):
             assert (torch.cdist(keypoints, peaks.float(), p=math.inf).amin(dim=1) <= 0.5 + 1e-6).all()
 

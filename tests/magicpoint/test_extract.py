@@ -146,6 +146,15 @@ def test_a_network_in_training_is_neither_used_so_nor_changed(extractor):
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_another_decoding_shares_the_network(extractor):
+    best = extractor.with_settings(DecodeSettings(border=0, max_keypoints=3))
+    assert best.network is extractor.network
+    found, every = best.extract(picture(40, 48)), extractor.extract(picture(40, 48))
+    assert torch.equal(found.keypoints, every.keypoints[:3])
+    assert extractor.settings.max_keypoints is None
+    assert best.provenance["network"] == '{"backend": "torch", "precision": "float32"}'
+
+
 def test_results_can_be_changed_in_place(extractor):
     features = extractor.extract(picture(40, 48))
     for tensor in (features.keypoints, features.keypoint_scores, features.descriptors):
