@@ -8,12 +8,13 @@ imported, for NumPy arrays, but for adaptation.
 from homography.adaptation import AdaptedHeatmap, adapt
 from homography.masks import valid_mask
 from homography.sample import HomographySettings, sample_homography, sample_views
-from homography.warp import warp_image, warp_points
+from homography.warp import resizing, warp_image, warp_points
 
 __all__ = [
     "AdaptedHeatmap",
     "HomographySettings",
     "adapt",
+    "resizing",
     "sample_homography",
     "sample_views",
     "valid_mask",

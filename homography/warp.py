@@ -134,6 +134,15 @@ def inverse_homography(H: NDArray[np.floating] | torch.Tensor) -> NDArray[np.flo
     return inverse
 
 
+def resizing(old: tuple[int, int], new: tuple[int, int]) -> NDArray[np.float64]:
+    """The matrix, (3, 3), that takes places in an image of size ``old`` to those in the same image resized to ``new``.
+
+    Sizes are (W, H). Along each axis k becomes (k + 0.5) s - 0.5 with s the ratio of the sides.
+    """
+    x, y = new[0] / old[0], new[1] / old[1]
+    return np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
+
+
 def is_tensor(value: object) -> TypeGuard[torch.Tensor]:
     """Whether the value is a torch tensor, without importing torch: who holds a tensor has imported it."""
     torch = sys.modules.get("torch")

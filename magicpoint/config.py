@@ -56,7 +56,7 @@ class PairSettings:
     size: tuple[int, int] = (120, 160)
     smallest_crop: float = 0.5
     first_warp_probability: float = 0.3
-    homographic: HomographySettings = field(default_factory=lambda: HomographySettings(scale=0.3))
+    homographic: HomographySettings = field(default_factory=lambda: HomographySettings(scale=0.5, patch_ratio=0.75))
     photometric: PhotometricSettings = field(default_factory=lambda: PhotometricSettings(probability=0.35))
 
     def __post_init__(self) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from homography import resizing
+
 from .checkpoint import versions
 from .extract import Extractor
 from .homography_report import write_homography_report
@@ -227,11 +229,5 @@ def resize_homography(
     sizes1: tuple[tuple[int, int], tuple[int, int]],
 ) -> NDArray[np.float64]:
     """The homography between two images after each was resized, from its old (W, H) to its new, by its own factors."""
-    moved: NDArray[np.float64] = _resizing(*sizes1) @ H_0to1 @ np.linalg.inv(_resizing(*sizes0))
+    moved: NDArray[np.float64] = resizing(*sizes1) @ H_0to1 @ np.linalg.inv(resizing(*sizes0))
     return moved
-
-
-def _resizing(old: tuple[int, int], new: tuple[int, int]) -> NDArray[np.float64]:
-    """The matrix of k -> (k + 0.5) * s - 0.5 along each axis."""
-    x, y = new[0] / old[0], new[1] / old[1]
-    return np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])

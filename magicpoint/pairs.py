@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from homography import sample_homography, valid_mask, warp_image, warp_points
+from homography import resizing, sample_homography, valid_mask, warp_image, warp_points
 from synthetic_shapes.sample import sample_generator
 
 from .config import PairSettings
@@ -89,60 +89,68 @@ def make_pair(
 ) -> tuple[View, View, NDArray[np.float64]]:
     """Makes two views of one image and ``H_0to1``, float64 (3, 3), between them.
 
-    The image is resized; view 0 is a crop of it, or that crop warped, and view 1 is view 0 warped by ``H_0to1``. Both
-    are rendered from the resized image at once, so view 1 is no blurrier than view 0 and shows what lies beside it.
-    Keypoints that a view does not show, or shows where its mask is invalid, are dropped.
+    View 0 is a crop of the image at random size, or that crop warped, and view 1 is view 0 warped by ``H_0to1``. Each
+    is rendered from the image itself, shrunk as far as the view shows it smaller: so neither has an alias, view 1 is no
+    blurrier than view 0, and it shows what lies beside it. Keypoints that a view does not show, or shows where its mask
+    is invalid, are dropped.
 
     Raises:
         ValueError: the sample's keypoints or mask do not fit its image.
     """
-    height, width = settings.size
-    resized = _resize(sample, settings, rng)
-    room = (resized[0].shape[1] - width, resized[0].shape[0] - height)
-    left, top = (int(rng.integers(0, spare + 1)) for spare in room)
-    H_to0 = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
-    if rng.random() < settings.first_warp_probability:
-        H_to0 = sample_homography((width, height), rng, settings.homographic) @ H_to0
-    H_0to1 = sample_homography((width, height), rng, settings.homographic)
-    view0, view1 = (_render(resized, H, settings, rng) for H in (H_to0, H_0to1 @ H_to0))
-    return view0, view1, H_0to1
-
-
-def resize_keypoints(keypoints: NDArray[np.float32], scale: tuple[float, float]) -> NDArray[np.float32]:
-    """The places of keypoints (N, 2) in an image resized by ``scale``, (x, y): k becomes (k + 0.5) * scale - 0.5."""
-    return ((keypoints.astype(np.float64) + 0.5) * np.array(scale, np.float64) - 0.5).astype(np.float32)
-
-
-def _resize(sample: LabelledSample, settings: PairSettings, rng: np.random.Generator) -> LabelledSample:
-    """Resizes a sample at random so that a crop of the settings' size shows the share of it that is wanted."""
     image, keypoints, mask = sample
     if image.shape != mask.shape or image.ndim != 2 or keypoints.ndim != 2 or keypoints.shape[1] != 3:
         raise ValueError(f"image {image.shape}, keypoints {keypoints.shape} and mask {mask.shape} do not fit together")
-    height, width = image.shape
-    smallest = max(settings.size[0] / height, settings.size[1] / width)
+    height, width = settings.size
+    H_to0 = _draw_crop((image.shape[1], image.shape[0]), settings, rng)
+    if rng.random() < settings.first_warp_probability:
+        H_to0 = sample_homography((width, height), rng, settings.homographic) @ H_to0
+    H_0to1 = sample_homography((width, height), rng, settings.homographic)
+    view0, view1 = (_render(sample, H, settings, rng) for H in (H_to0, H_0to1 @ H_to0))
+    return view0, view1, H_0to1
+
+
+def _draw_crop(image_size: tuple[int, int], settings: PairSettings, rng: np.random.Generator) -> NDArray[np.float64]:
+    """From an image of size (W, H) to a crop of the settings' size that shows a random share of it."""
+    height, width = settings.size
+    smallest = max(width / image_size[0], height / image_size[1])
     scale = smallest * settings.smallest_crop ** -rng.random()
-    new_height, new_width = max(settings.size[0], round(height * scale)), max(settings.size[1], round(width * scale))
-    # Averaging over areas keeps fine texture from aliasing; it is defined for shrinking only.
-    shrinks = new_height <= height and new_width <= width
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    new_size = (new_width, new_height)
-    resized = cv2.resize(image, new_size, interpolation=interpolation)
-    places = resize_keypoints(keypoints[:, :2], (new_width / width, new_height / height))
-    keypoints = np.concatenate((places, keypoints[:, 2:]), 1)
-    new_mask = cv2.resize(mask.astype(np.uint8) * 255, new_size, interpolation=interpolation) == 255
-    return resized, keypoints, new_mask  # type: ignore[return-value]
+    resized = max(width, round(image_size[0] * scale)), max(height, round(image_size[1] * scale))
+    left, top = (int(rng.integers(0, spare + 1)) for spare in (resized[0] - width, resized[1] - height))
+    return np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]]) @ resizing(image_size, resized)
 
 
 def _render(sample: LabelledSample, H: NDArray[np.float64], settings: PairSettings, rng: np.random.Generator) -> View:
     """The view of a sample under ``H``, from the sample to the view, in a new light."""
-    image, keypoints, mask = sample
+    keypoints = sample[1]
     height, width = settings.size
-    seen = valid_mask((image.shape[1], image.shape[0]), H, (width, height))
+    image, mask, H_shrunk = _shrink(sample, H, (width, height))
+    seen = valid_mask((image.shape[1], image.shape[0]), H_shrunk, (width, height))
     if not mask.all():
-        seen &= warp_image(mask.astype(np.uint8) * 255, H, (width, height)) == 255
-    view = augment_photometric(warp_image(image, H, (width, height)), settings.photometric, rng)
+        seen &= warp_image(mask.astype(np.uint8) * 255, H_shrunk, (width, height)) == 255
+    view = augment_photometric(warp_image(image, H_shrunk, (width, height)), settings.photometric, rng)
     placed = np.concatenate((warp_points(keypoints[:, :2], H), keypoints[:, 2:]), 1)
     return view, keep_visible(placed, seen), seen
+
+
+def _shrink(
+    sample: LabelledSample, H: NDArray[np.float64], view_size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float64]]:
+    """A sample's image and mask at the scale of the middle of a view, at most at their own, and from there to the view.
+
+    Pixels are averaged over areas, which keeps fine texture from aliasing.
+    """
+    image, _, mask = sample
+    old = image.shape[1], image.shape[0]
+    middle = np.linalg.solve(H, [(view_size[0] - 1) / 2, (view_size[1] - 1) / 2, 1.0])
+    # The determinant of a homography's derivative at (x, y) is det H over the cube of H's third row times (x, y, 1).
+    depth = H[2] @ (middle / middle[2])
+    zoom = min(1.0, float(np.sqrt(abs(np.linalg.det(H) / depth**3))))
+    new = max(1, round(zoom * old[0])), max(1, round(zoom * old[1]))
+    if new == old:
+        return image, mask, H
+    shrunk = np.asarray(cv2.resize(image, new, interpolation=cv2.INTER_AREA), np.uint8)
+    valid = cv2.resize(mask.astype(np.uint8) * 255, new, interpolation=cv2.INTER_AREA) == 255
+    return shrunk, np.asarray(valid), H @ np.linalg.inv(resizing(old, new))
 
 
 def to_pair_batch(collated: CollatedPairs, device: torch.device) -> PairBatch:

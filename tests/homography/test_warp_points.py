@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from homography import sample_homography, warp_points
+from homography import resizing, sample_homography, warp_points
 
 DEVICES = [
     "cpu",
@@ -133,3 +133,10 @@ def test_wrong_kinds_are_named() -> None:
         warp_points([[1.0, 2.0]], np.eye(3))  # type: ignore[call-overload]
     with pytest.raises(ValueError, match=r"H_0to1 must be finite, got .*nan"):
         warp_points(np.zeros((4, 2)), np.full((3, 3), np.nan))
+
+
+def test_resizing_moves_pixel_centres_and_keeps_the_corner_of_the_first_pixel() -> None:
+    points = np.array([[-0.5, -0.5], [0.0, 0.0], [99.5, 49.5], [10.0, 20.0]])
+    halved = warp_points(points, resizing((100, 50), (50, 25)))
+    np.testing.assert_allclose(halved, [[-0.5, -0.5], [-0.25, -0.25], [49.5, 24.5], [4.75, 9.75]])
+    np.testing.assert_allclose(warp_points(points, resizing((10, 10), (20, 30)))[3], [20.5, 61.0])

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from magicpoint.cli import main, presets
+from magicpoint.cli import main
+from magicpoint.cli_shared import presets
 from magicpoint.feature_files import read_features
 from synthetic_shapes import ShapesDataset
 

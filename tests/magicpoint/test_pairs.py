@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from homography import HomographySettings, warp_points
-from magicpoint.pairs import PairBatches, PairSettings, make_pair, resize_keypoints, to_pair_batch
+from magicpoint.pairs import PairBatches, PairSettings, make_pair, to_pair_batch
 from magicpoint.photometric import PhotometricSettings
 
 UNCHANGED = PhotometricSettings(probability=0.0)
@@ -92,10 +92,19 @@ def test_a_batch_is_unpacked_pair_by_pair():
     assert (batch.H_0to1.shape, batch.H_0to1.dtype) == ((4, 3, 3), torch.float64)
 
 
-def test_resizing_moves_the_corner_of_the_first_pixel_nowhere():
-    points = np.array([[-0.5, -0.5], [0.0, 0.0], [99.5, 49.5], [10.0, 20.0]], np.float32)
-    assert resize_keypoints(points, (0.5, 0.5)).tolist() == [[-0.5, -0.5], [-0.25, -0.25], [49.5, 24.5], [4.75, 9.75]]
-    assert resize_keypoints(points, (2.0, 3.0))[3].tolist() == [20.5, 61.0]
+def test_a_zoomed_view_is_as_sharp_as_the_image_allows():
+    # Stripes of one pixel: view 0 shows the whole image at a quarter of its size, where they are an even grey, and view
+    # 1 a quarter of that, at the image's own size, where they are black and white.
+    image = np.zeros((224, 256), np.uint8)
+    image[:, ::2] = 255
+    sample = (image, np.zeros((0, 3), np.float32), np.ones(image.shape, np.bool_))
+    zoom = HomographySettings(translation=0.0, scale=0.0, rotation=0.0, perspective=0.0, patch_ratio=0.25)
+    (view0, _, _), (view1, _, _), H_0to1 = make_pair(
+        sample, PairSettings((56, 64), 1.0, 0.0, zoom, UNCHANGED), np.random.default_rng(0)
+    )
+    assert H_0to1[0, 0] == pytest.approx(4.0)
+    assert view0.std() < 2
+    assert view1[5:-5, 5:-5].std() > 50
 
 
 @pytest.mark.parametrize("size", [(200, 260), (131, 97), (60, 50)])
