@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .decode import DecodeSettings
     from .evaluate import evaluate_synthetic
     from .evaluate_homography import evaluate_pairs
+    from .export import export_model
     from .extract import Extractor, extract_images
     from .feature_files import read_features
     from .finetune import FinetuneSettings, finetune_images
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .model import MagicPoint, ModelSettings, SuperPoint
     from .photometric import PhotometricSettings
     from .pseudo_label import AdaptationSettings, adapt_images
+    from .track import Tracker, TrackSettings
+    from .track_overlay import track_video
     from .train import train_model
     from .types import Features
 
@@ -42,6 +45,8 @@ _HOMES = {
     "PairSettings": "config",
     "PhotometricSettings": "photometric",
     "SuperPoint": "model",
+    "TrackSettings": "track",
+    "Tracker": "track",
     "TrainSettings": "config",
     "adapt_images": "pseudo_label",
     "detector_loss": "losses",
@@ -50,6 +55,7 @@ _HOMES = {
     "estimate_homography": "match",
     "evaluate_pairs": "evaluate_homography",
     "evaluate_synthetic": "evaluate",
+    "export_model": "export",
     "extract_images": "extract",
     "finetune_images": "finetune",
     "labels2Dto3D": "labels",
@@ -60,6 +66,7 @@ _HOMES = {
     "read_features": "feature_files",
     "read_image": "images",
     "read_labels": "label_files",
+    "track_video": "track_overlay",
     "train_model": "train",
 }
 
@@ -79,6 +86,8 @@ __all__ = [
     "PairSettings",
     "PhotometricSettings",
     "SuperPoint",
+    "TrackSettings",
+    "Tracker",
     "TrainSettings",
     "adapt_images",
     "detector_loss",
@@ -87,6 +96,7 @@ __all__ = [
     "estimate_homography",
     "evaluate_pairs",
     "evaluate_synthetic",
+    "export_model",
     "extract_images",
     "finetune_images",
     "labels2Dto3D",
@@ -97,6 +107,7 @@ __all__ = [
     "read_features",
     "read_image",
     "read_labels",
+    "track_video",
     "train_model",
 ]
 

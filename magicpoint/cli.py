@@ -70,6 +70,11 @@ VERBS: dict[str, tuple[str, Adder, Runner]] = {
     ),
     "extract": ("Find the keypoints of images; write them to an HDF5 file.", cli_use.add_extract, cli_use.extract),
     "match": ("Match two images, find the homography between them, draw both.", cli_use.add_match, cli_use.match),
+    "track": (
+        "Follow the keypoints of a video or camera; write the video with their tracks.",
+        cli_use.add_track,
+        cli_use.track,
+    ),
     "finetune": (
         "Train a SuperPoint on a folder of images, label to report, in one go.",
         cli_train.add_finetune,

@@ -1,4 +1,4 @@
-"""The verbs that use weights: evaluate, extract, match, export."""
+"""The verbs that use weights: evaluate, extract, match, track, export."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def evaluate(arguments: Namespace) -> None:
 def add_extract(parser: ArgumentParser, words: Sequence[str]) -> None:
     from .decode import DecodeSettings
 
-    parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
+    parser.add_argument("images", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
     parser.add_argument("--out", type=Path, required=True, help="HDF5 file to write, one group for each image.")
     parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for pictures with the keypoints.")
     add_weights(parser, "superpoint")
@@ -116,6 +116,33 @@ def match(arguments: Namespace) -> None:
             arguments.image0, arguments.image1, extractor, arguments.out, settings, arguments.homography_threshold
         )
     )
+
+
+def add_track(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from .decode import DecodeSettings
+    from .track import TrackSettings
+
+    parser.add_argument("source", type=str, help="Video file, camera index, image folder, or a pattern in quotes.")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="Video to write (.mp4, .mov, .avi, .mkv), or a folder for PNG files."
+    )
+    parser.add_argument("--max_frames", type=int | None, default=None, help="Stop after so many; null: at the end.")
+    add_weights(parser, "superpoint")
+    add_engine(parser)
+    parser.add_class_arguments(TrackSettings, as_group=False)
+    parser.add_class_arguments(DecodeSettings, as_group=False)
+
+
+def track(arguments: Namespace) -> None:
+    from .allocator import keep_freed_memory
+    from .decode import DecodeSettings
+    from .track import TrackSettings
+    from .track_overlay import track_video
+
+    keep_freed_memory()
+    extractor = open_extractor(arguments, DecodeSettings(**fields(arguments, DecodeSettings)))
+    settings = TrackSettings(**fields(arguments, TrackSettings))
+    track_video(arguments.source, arguments.out, extractor, settings, arguments.max_frames)
 
 
 def add_export(parser: ArgumentParser, words: Sequence[str]) -> None:

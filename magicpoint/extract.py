@@ -24,6 +24,7 @@ from .model import PointNetwork
 from .over_images import process_images
 from .overlay import overlay_path, write_overlay
 from .runtime import default_device
+from .tiles import needs_tiles, run_in_tiles, sample_strips
 from .types import Features
 from .weight_files import pretrained_weights, weights_at
 
@@ -138,6 +139,11 @@ class Extractor:
         """
         grey = _grey(image)
         height, width = grey.shape
+        if needs_tiles(grey):
+            heatmap, dense = run_in_tiles(self.network, grey)
+            [(keypoints, scores)] = decode(heatmap, self.settings)
+            descriptors = None if dense is None else sample_strips(dense, keypoints)
+            return Features(keypoints, scores, descriptors, (width, height)).to(self.device)
         heatmap, dense = self.network(as_input(grey, CELL_SIZE))
         [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)])
         descriptors = None if dense is None else sample_descriptors(dense, [keypoints])[0]
@@ -162,7 +168,8 @@ def extract_images(
     older `out` stays until the new one is complete. An overlay folder inside a searched folder is not searched.
 
     Args:
-        paths: Image files and folders; see `images.find_images` for the keys under which images are stored.
+        paths: Image files, folders and video files; see `images.find_images` for the keys under which images are
+            stored. The frames of a video, which has to be named itself, are stored under KEY/000000, KEY/000001, ...
         out: The file to write; see `feature_files.FORMAT`.
         extractor: It finds the keypoints.
         overlay: A folder for pictures of the keypoints, named as the keys, as PNG.
@@ -187,7 +194,7 @@ def extract_images(
             write_overlay(overlay_path(overlay, key), grey, features)
 
     unfinished = UnfinishedFeatures(out, extractor.provenance)
-    return process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress)
+    return process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress, videos=True)
 
 
 def _check_pictures(images: dict[str, Path], overlay: Path) -> None:

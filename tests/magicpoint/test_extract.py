@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from magicpoint import feature_files, weight_files
+from magicpoint import feature_files, tiles, weight_files
 from magicpoint.checkpoint import save_weights
 from magicpoint.decode import DecodeSettings
 from magicpoint.extract import Extractor, extract_images
@@ -54,6 +54,19 @@ def assert_same(first, second):
 @pytest.fixture(scope="module")
 def extractor():
     return Extractor(random_network(), DecodeSettings(border=0), "cpu", "random")
+
+
+def test_a_large_image_in_tiles_gives_what_one_piece_gives(extractor, monkeypatch):
+    image = picture(203, 301)
+    whole = extractor.extract(image)
+    monkeypatch.setattr(tiles, "TILE_CELLS", 20)
+    monkeypatch.setattr(tiles, "MOST_PIXELS", 160 * 160)
+    tiled = extractor.extract(image)
+    assert len(whole) > 100
+    torch.testing.assert_close(tiled.keypoints, whole.keypoints, atol=1e-3, rtol=0)
+    torch.testing.assert_close(tiled.keypoint_scores, whole.keypoint_scores, atol=1e-5, rtol=0)
+    # The map of the descriptors is kept in half precision.
+    torch.testing.assert_close(tiled.descriptors, whole.descriptors, atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)

@@ -1,5 +1,7 @@
-"""The verbs `match` and `finetune`: what they pass on, what they say, what they leave behind."""
+"""The verbs `match`, `track`, `export` and `finetune`: what they pass on, what they say, what they leave behind."""
 
+import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -16,7 +18,6 @@ from magicpoint.config import JointSettings, PairSettings
 from magicpoint.finetune import FinetuneSettings
 from magicpoint.match import MatchSettings
 from magicpoint.model import MagicPoint, SuperPoint
-from magicpoint.pseudo_label import AdaptationSettings
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +90,10 @@ def test_the_settings_of_finetune_arrive(folder, tmp_path, monkeypatch):
     seen.clear()
     options = ["--rounds", "2", "--steps", "9", "--adaptation.count", "4", "--joint.pairs.size", "48x64"]
     assert main([*arguments, *options]) == 0
-    longest_side = FinetuneSettings().adaptation.longest_side
     assert seen[2] == FinetuneSettings(
         rounds=2,
         steps=9,
-        adaptation=AdaptationSettings(4, longest_side=longest_side),
+        adaptation=dataclasses.replace(FinetuneSettings().adaptation, count=4),
         joint=JointSettings(pairs=PairSettings((48, 64))),
     )
 
@@ -109,3 +109,26 @@ def test_the_verbs_explain_themselves(verb, capsys):
 def test_no_public_name_is_that_of_a_module():
     modules = {path.stem for path in Path(magicpoint.__file__).parent.glob("*.py")}
     assert modules.isdisjoint(magicpoint.__all__)
+
+
+def test_frames_become_pictures_of_their_tracks(folder, tmp_path):
+    words = ["track", str(folder / "?.png"), "--weights", str(folder / "w.safetensors"), "--threshold", "0"]
+    assert main([*words, "--out", str(tmp_path / "tracks"), "--max_keypoints", "40"]) == 0
+    assert [cv2.imread(str(path)).shape for path in sorted((tmp_path / "tracks").iterdir())] == [(160, 200, 3)] * 2
+
+
+def test_a_network_is_exported(folder, tmp_path, capsys):
+    words = ["export", "--weights", str(folder / "w.safetensors"), "--out", str(tmp_path / "w.onnx")]
+    assert main([*words, "--kind", "keypoints"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "w.onnx")
+    assert (tmp_path / "w.onnx").stat().st_size > 10_000
+
+
+def test_the_engine_of_the_options_runs_the_network(folder, tmp_path, capsys):
+    options = ["extract", str(folder / "a.png"), "--weights", str(folder / "w.safetensors"), "--threshold", "0"]
+    for number, engine in enumerate(([], ["--backend", "onnxruntime"], ["--precision", "bfloat16"])):
+        out = tmp_path / f"{number}.h5"
+        assert main([*options, *engine, "--out", str(out)]) == 0
+        expected = ("onnxruntime", "float32") if number == 1 else ("torch", "bfloat16" if number else "float32")
+        network = json.loads(magicpoint.read_features(out).provenance["network"])
+        assert (network["backend"], network["precision"]) == expected
