@@ -27,8 +27,9 @@ FORMAT = "magicpoint-features-1"
 
 The key of an image is the path of its group, so that a slash in it makes nested groups. A group holds the datasets
 keypoints, keypoint_scores and, if there are any, descriptors, as in `Features`, and the attributes image_size (W, H)
-and, where it is known, image_sha256, of the image file or, for a frame of a video, of its grey values. Attributes of the file are format, skipped (JSON: key and
-reason of each image that could not be read) and whatever says where the features come from.
+and, where it is known, image_sha256, of the image file or, for a frame of a video, of its grey values. Attributes of
+the file are format, skipped (JSON: key and reason of each image that could not be read) and whatever says where the
+features come from.
 """
 
 _PART_LENGTH = 32
