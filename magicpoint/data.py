@@ -110,11 +110,28 @@ Collated = tuple[Tensor, Tensor, Tensor, Tensor]
 """uint8 images (B, 1, H, W), all keypoints (sum N, C), counts (B,), bool masks (B, 1, H, W): small to send."""
 
 
-class TrainingBatches(Dataset[Collated]):
+Item = TypeVar("Item")
+
+
+class StepBatches(Dataset[Item]):
     """Item ``step`` is the batch of that step, for one process of several.
 
     Of the ``batch_size`` samples of a step, process ``rank`` of ``world_size`` gets an equal, consecutive share.
     """
+
+    def __init__(self, batch_size: int, rank: int, world_size: int) -> None:
+        if batch_size % world_size:
+            raise ValueError(f"batch_size {batch_size} is not a multiple of the {world_size} processes")
+        self._batch_size, self._share, self._rank = batch_size, batch_size // world_size, rank
+
+    def indices(self, step: int) -> range:
+        """The numbers of this process's samples of a step."""
+        first = step * self._batch_size + self._rank * self._share
+        return range(first, first + self._share)
+
+
+class TrainingBatches(StepBatches[Collated]):
+    """Augmented images."""
 
     def __init__(
         self,
@@ -125,15 +142,11 @@ class TrainingBatches(Dataset[Collated]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if batch_size % world_size:
-            raise ValueError(f"batch_size {batch_size} is not a multiple of the {world_size} processes")
+        super().__init__(batch_size, rank, world_size)
         self._source, self._augmentation, self._seed = source, augmentation, seed
-        self._batch_size, self._share = batch_size, batch_size // world_size
-        self._rank = rank
 
     def __getitem__(self, step: int) -> Collated:
-        first = step * self._batch_size + self._rank * self._share
-        return collate([self._augmented(index) for index in range(first, first + self._share)])
+        return collate([self._augmented(index) for index in self.indices(step)])
 
     def _augmented(self, index: int) -> View:
         image, keypoints = self._source.sample(index)
@@ -192,9 +205,6 @@ def to_batch(collated: Collated, device: torch.device) -> Batch:
     """Moves a collated batch to the device and unpacks it there."""
     image, points, mask = (collated[part].to(device, non_blocking=True) for part in (0, 1, 3))
     return Batch(image.float() / 255.0, list(torch.split(points, collated[2].tolist())), mask)
-
-
-Item = TypeVar("Item")
 
 
 class _Steps(Sampler[int]):

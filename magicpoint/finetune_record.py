@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import write_atomically
 from .runtime import Precision
+from .tables import write_text
 
 RECORD_FILE = "finetune.json"
 
@@ -49,7 +49,7 @@ def open_record(
         precision = resolve()
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**record, "precision": precision}, indent=1) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)
     return precision
 
 

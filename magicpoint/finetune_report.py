@@ -12,12 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import write_atomically
 from .homography_report import TABLE_FILE
 from .label_files import read_labels
 from .label_report import BorderBin, LabelReport, summarise_labels
-from .report import _aligned, _number
 from .run_log import METRICS_FILE
+from .tables import aligned, as_text, write_text
 from .weight_files import BEST_WEIGHTS
 
 REPORT_FILE = "report.md"
@@ -128,15 +127,15 @@ def _labels_table(rounds: Sequence[Round]) -> str:
         labels = each.labels
         percentiles = " / ".join(f"{labels.points_percentiles[p]:.0f}" for p in ("5", "50", "95"))
         counts = [str(labels.images), str(labels.skipped), f"{labels.empty_share:.1%}", f"{labels.points_mean:.1f}"]
-        rows.append([str(each.number), *counts, percentiles, _number(labels.score_median)])
-    return _aligned(
+        rows.append([str(each.number), *counts, percentiles, as_text(labels.score_median)])
+    return aligned(
         [*header, "density at the border"], [[*row, _densest(e)] for row, e in zip(rows, rounds, strict=True)]
     )
 
 
 def _densest(each: Round) -> str:
     """The largest density of points in the rings within 16 pixels of the border; 1 is that of the whole image."""
-    return _number(max((ring.density for ring in each.labels.border[:4] if ring.density is not None), default=None), 2)
+    return as_text(max((ring.density for ring in each.labels.border[:4] if ring.density is not None), default=None), 2)
 
 
 def _training_table(rounds: Sequence[Round]) -> str:
@@ -145,9 +144,9 @@ def _training_table(rounds: Sequence[Round]) -> str:
         validations = _validations(each.run)
         best = max(validations, key=_score)
         for name, line in (("first", validations[0]), ("best", best), ("last", validations[-1])):
-            cells = [_number(_defined(line[key]), 1 if key == "keypoints_per_image" else 3) for key in _VALIDATION]
+            cells = [as_text(_defined(line[key]), 1 if key == "keypoints_per_image" else 3) for key in _VALIDATION]
             rows.append([str(each.number), name, str(line["step"]), *cells])
-    return _aligned(["round", "validation", "step", *_VALIDATION.values()], rows)
+    return aligned(["round", "validation", "step", *_VALIDATION.values()], rows)
 
 
 def _validations(run: Path) -> list[dict[str, Any]]:
@@ -183,4 +182,4 @@ def _commands(out: Path, images: str, rounds: int) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)

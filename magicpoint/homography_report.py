@@ -13,7 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .report import _aligned, _number, _write_png, _write_text
+from .overlay import write_png
+from .tables import aligned, as_text, write_text
 
 JSON_FILE = "homography.json"
 TABLE_FILE = "homography.txt"
@@ -43,11 +44,11 @@ def write_homography_report(evaluation: Mapping[str, Any], out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     table = format_tables(evaluation)
     print(table)
-    _write_text(out / TABLE_FILE, table + "\n")
+    write_text(out / TABLE_FILE, table + "\n")
     for protocol in evaluation["protocols"]:
-        _write_png(out / f"homography_{protocol}.png", draw_protocol(evaluation, protocol))
+        write_png(out / f"homography_{protocol}.png", draw_protocol(evaluation, protocol))
     path = out / JSON_FILE
-    _write_text(path, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
     return path
 
 
@@ -93,9 +94,9 @@ def _detection_table(methods: Mapping[str, Any], change: str) -> str:
     for name, method in methods.items():
         measures = method[change]
         cells = [_with_interval(measures["repeatability"])]
-        cells += [_number(measures[key]["mean"]) for key in ("repeatability_many_to_one", "localization_error")]
-        rows.append([name, *cells, _number(measures["keypoints"]["mean"], 0)])
-    return _aligned(["method", *_DETECTION.values()], rows)
+        cells += [as_text(measures[key]["mean"]) for key in ("repeatability_many_to_one", "localization_error")]
+        rows.append([name, *cells, as_text(measures["keypoints"]["mean"], 0)])
+    return aligned(["method", *_DETECTION.values()], rows)
 
 
 def _matching_table(methods: Mapping[str, Any], change: str, thresholds: Sequence[int]) -> str:
@@ -107,9 +108,9 @@ def _matching_table(methods: Mapping[str, Any], change: str, thresholds: Sequenc
         measures = method[change]
         if "matching_score" in measures:
             keys = [*_MATCHING, *(f"homography_accuracy_{t}" for t in thresholds)]
-            areas = [_number(measures[f"homography_auc_{t}"]["mean"]) for t in thresholds]
+            areas = [as_text(measures[f"homography_auc_{t}"]["mean"]) for t in thresholds]
             rows.append([name, *(_with_interval(measures[key]) for key in keys), *areas])
-    return _aligned(header, rows)
+    return aligned(header, rows)
 
 
 def _with_interval(measure: Mapping[str, Any]) -> str:

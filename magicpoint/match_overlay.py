@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .checkpoint import write_atomically
 from .extract import Extractor
 from .images import read_image
 from .match import Matches, MatchSettings, estimate_homography, match_features
+from .overlay import write_png
 from .types import Features
 
 GAP = 8
@@ -61,12 +61,7 @@ def match_images(
             f"homography from image 0 to image 1, {inliers.sum()} matches within {threshold:g} px:\n{estimate.H_0to1}"
         )
     picture = draw_matches(grey0, grey1, features0, features1, matches, inliers)
-    encoded, content = cv2.imencode(".png", picture[..., ::-1])
-    if not encoded:
-        raise ValueError(f"cannot encode a picture of shape {picture.shape} for {out}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, lambda temporary: temporary.write_bytes(content.tobytes()))
-    return out
+    return write_png(out, picture)
 
 
 def draw_matches(

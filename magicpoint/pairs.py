@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from homography import resizing, sample_homography, valid_mask, warp_image, warp_points
 from synthetic_shapes.sample import sample_generator
 
 from .config import PairSettings
-from .data import Collated, View, collate, keep_visible, to_batch
+from .data import Collated, StepBatches, View, collate, keep_visible, to_batch
 from .photometric import augment_photometric
 
 LabelledSample = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
@@ -53,11 +52,8 @@ class PairBatch:
     H_0to1: Tensor
 
 
-class PairBatches(Dataset[CollatedPairs]):
-    """Item ``step`` is the batch of pairs of that step, for one process of several.
-
-    Of the ``batch_size`` pairs of a step, process ``rank`` of ``world_size`` gets an equal, consecutive share.
-    """
+class PairBatches(StepBatches[CollatedPairs]):
+    """Pairs of views."""
 
     def __init__(
         self,
@@ -68,15 +64,11 @@ class PairBatches(Dataset[CollatedPairs]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if batch_size % world_size:
-            raise ValueError(f"batch_size {batch_size} is not a multiple of the {world_size} processes")
+        super().__init__(batch_size, rank, world_size)
         self._source, self._settings, self._seed = source, settings, seed
-        self._batch_size, self._share = batch_size, batch_size // world_size
-        self._rank = rank
 
     def __getitem__(self, step: int) -> CollatedPairs:
-        first = step * self._batch_size + self._rank * self._share
-        views0, views1, homographies = zip(*(self._pair(first + k) for k in range(self._share)), strict=True)
+        views0, views1, homographies = zip(*map(self._pair, self.indices(step)), strict=True)
         return collate(views0), collate(views1), torch.from_numpy(np.stack(homographies))
 
     def _pair(self, index: int) -> tuple[View, View, NDArray[np.float64]]:

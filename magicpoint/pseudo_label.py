@@ -19,7 +19,6 @@ from torch import Tensor
 from homography import HomographySettings, adapt, sample_views
 from homography.adaptation import Aggregation
 
-from .checkpoint import write_atomically
 from .decode import DecodeSettings, decode, logits_to_heatmap
 from .extract import Extractor
 from .feature_files import UnfinishedRecords
@@ -30,6 +29,7 @@ from .label_report import format_report, summarise_labels, write_sheets
 from .labels import CELL_SIZE
 from .over_images import process_images
 from .runtime import Precision, resolve_precision
+from .tables import write_text
 
 _PIXEL_AND_NEIGHBOURS = np.ones((3, 3), np.uint8)
 _OF_EXTRACTION = ("decode", "network")  # of the provenance, what labelling does in its own way
@@ -228,7 +228,7 @@ def adapt_images(
     rate = len(seconds) / sum(seconds) if seconds else None
     report = summarise_labels(labels, labeller.settings.longest_side, rate)
     content = json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n"
-    write_atomically(out.with_suffix(".json"), lambda temporary: temporary.write_text(content, encoding="utf-8"))
+    write_text(out.with_suffix(".json"), content)
     if overlay is not None:
         write_sheets(labels, images, overlay)
     print(format_report(report))

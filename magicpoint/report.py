@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from synthetic_shapes import SHAPES_WITH_KEYPOINTS
 
-from .checkpoint import write_atomically
 from .classical import Detector, Found
+from .overlay import write_png
 from .scoring import match_image, outside_border
+from .tables import aligned, as_text, write_text
 from .test_set import CONDITIONS, TEST, Sample
 
 JSON_FILE = "synthetic.json"
@@ -48,12 +49,12 @@ def write_report(evaluation: Mapping[str, Any], detector: Detector, out: Path) -
     out.mkdir(parents=True, exist_ok=True)
     table = format_table(evaluation)
     print(table)
-    _write_text(out / TABLE_FILE, table + "\n")
+    write_text(out / TABLE_FILE, table + "\n")
     for condition in CONDITIONS:
-        _write_png(out / f"precision_recall_{condition}.png", draw_curves(evaluation, condition))
-        _write_png(out / f"examples_{condition}.png", draw_examples(evaluation, detector, condition))
+        write_png(out / f"precision_recall_{condition}.png", draw_curves(evaluation, condition))
+        write_png(out / f"examples_{condition}.png", draw_examples(evaluation, detector, condition))
     path = out / JSON_FILE
-    _write_text(path, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
     return path
 
 
@@ -104,32 +105,17 @@ def _tables(evaluation: Mapping[str, Any]) -> list[str]:
             for name, method in methods.items():
                 overall = method["overall"][condition]
                 names = ("ap", "precision", "recall", "localization_error", "keypoints_per_image")
-                cells = [_number(overall[protocol][measure], 1 if measure == names[-1] else 3) for measure in names]
-                one, many = (_number(overall["repeatability"][key]) for key in ("one_to_one", "many_to_one"))
+                cells = [as_text(overall[protocol][measure], 1 if measure == names[-1] else 3) for measure in names]
+                one, many = (as_text(overall["repeatability"][key]) for key in ("one_to_one", "many_to_one"))
                 rows.append([name, cells[0], f"{method['thresholds'][condition]:.3g}", *cells[1:], f"{one} ({many})"])
-            blocks.append(f"{condition}, {protocol} protocol ({tolerance:g} px)\n\n{_aligned(header, rows)}")
+            blocks.append(f"{condition}, {protocol} protocol ({tolerance:g} px)\n\n{aligned(header, rows)}")
         for protocol in evaluation["protocol"]["tolerances"]:
             rows = [
-                [name, *(_number(method["shapes"][shape][condition][protocol]["ap"]) for shape in shapes)]
+                [name, *(as_text(method["shapes"][shape][condition][protocol]["ap"]) for shape in shapes)]
                 for name, method in methods.items()
             ]
-            blocks.append(f"{condition}, {protocol} protocol: AP by shape\n\n{_aligned(['method', *shapes], rows)}")
+            blocks.append(f"{condition}, {protocol} protocol: AP by shape\n\n{aligned(['method', *shapes], rows)}")
     return blocks
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
-        return f"| {' | '.join(padded)} |"
-
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([line(header), line(rule), *(line(row) for row in rows)])
 
 
 def draw_curves(evaluation: Mapping[str, Any], condition: str, protocol: str = "strict") -> NDArray[np.uint8]:
@@ -147,7 +133,7 @@ def draw_curves(evaluation: Mapping[str, Any], condition: str, protocol: str = "
         panel.label_outer()
         panel.grid(alpha=0.3)
     handles = [
-        Line2D([], [], color=colour, label=f"{name}, mAP {_number(method['overall'][condition][protocol]['ap'])}")
+        Line2D([], [], color=colour, label=f"{name}, mAP {as_text(method['overall'][condition][protocol]['ap'])}")
         for (name, method), colour in zip(methods.items(), colours, strict=True)
     ]
     panels[len(shapes)].axis("off")
@@ -206,14 +192,3 @@ def _circle(picture: Any, point: Any, radius: float, colour: tuple[int, int, int
     scale = 1 << _FRACTION_BITS
     x, y = ((np.asarray(point, np.float64) + 0.5) * ENLARGEMENT - 0.5) * scale
     cv2.circle(picture, (round(x), round(y)), round(radius * scale), colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    encoded, content = cv2.imencode(".png", picture[..., ::-1])
-    if not encoded:
-        raise OSError(f"cannot encode {path}")
-    write_atomically(path, lambda temporary: temporary.write_bytes(content.tobytes()))
