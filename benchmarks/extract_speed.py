@@ -28,7 +28,7 @@ def variants() -> dict[str, dict[str, Any]]:
     from extract_variants import OPENCV
 
     found: dict[str, dict[str, Any]] = {PLAIN: {"plain": True, "width": 1.0, "device": "cpu"}}
-    for width in (1.0, 0.25):
+    for width in (1.0, 0.5, 0.25):
         base = {"width": width, "device": "cpu"}
         for precision in ("float32", "bfloat16", "int8"):
             options = {**base, "precision": precision}
