@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -110,9 +111,12 @@ def add_finetune(parser: ArgumentParser, words: Sequence[str]) -> None:
 
     parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
     parser.add_argument(
-        "--out", type=Path, required=True, help="Folder to write; the same command goes on with what is there."
+        "--out", type=Path, required=True, help="Folder to write; one that was begun goes on with its settings."
     )
     parser.add_class_arguments(FinetuneSettings, as_group=False)
+    # What is not said anew is as the folder was begun.
+    folders = [Path(after) for word, after in pairwise(words) if word == "--out"]
+    parser.default_config_files = [str(folder / "settings.yaml") for folder in folders if folder.is_dir()]
 
 
 def finetune(arguments: Namespace) -> None:

@@ -155,8 +155,9 @@ def add_export(parser: ArgumentParser, words: Sequence[str]) -> None:
         "--kind",
         choices=("dense", "keypoints"),
         default="dense",
-        help="dense: image to heatmap and descriptor map; keypoints: image to keypoints, scores and descriptors, as "
-        "the decoding options below say.",
+        help="dense: grey images (B, 1, H, W) in [0, 1], H and W multiples of 8, to heatmap and descriptor map; "
+        "keypoints: of any H and W, to keypoints, scores, descriptors and their count, as the decoding options say, at "
+        "most 1024 where max_keypoints is null.",
     )
     parser.add_class_arguments(DecodeSettings, as_group=False)
 

@@ -233,7 +233,8 @@ def load_batches(batches: Dataset[Item], start: int, stop: int, workers: int, pi
 
 
 def _start_worker(_: int) -> None:
-    """One thread each, since the network needs the cores; Ctrl-C is for the training process, which stops them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """One thread each, since the network needs the cores; signals are for the training process, which stops them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

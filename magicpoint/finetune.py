@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+import yaml
 
 from .checkpoint import load_weights, weights_hash, write_atomically
 from .config import JointSettings, TrainSettings
@@ -25,7 +26,8 @@ from .label_report import LabelReport, write_sheets
 from .labelled_images import LabelledImages
 from .pseudo_label import AdaptationSettings, adapt_images
 from .runtime import Precision, default_device, resolve_precision
-from .train import LAST_WEIGHTS, train_model
+from .tables import write_text
+from .train import LAST_WEIGHTS, SETTINGS_FILE, train_model
 from .view_pairs import write_view_pairs
 from .weight_files import BEST_WEIGHTS, find_weights
 
@@ -152,6 +154,8 @@ class _Finetuning:
             list(found),
             lambda: resolve_precision(self.settings.precision, self.device),
         )
+        plain = json.loads(json.dumps(dataclasses.asdict(self.settings)))
+        write_text(self.out / SETTINGS_FILE, yaml.safe_dump(plain, sort_keys=False))
 
     def go_through(self) -> Path:
         """All stages; returns the path of the report."""

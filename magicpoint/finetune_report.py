@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .homography_report import TABLE_FILE
+from .homography_report import JSON_FILE, TABLE_FILE
 from .label_files import read_labels
 from .label_report import BorderBin, LabelReport, summarise_labels
 from .run_log import METRICS_FILE
@@ -58,7 +58,7 @@ def read_label_report(labels: Path, longest_side: int | None) -> LabelReport:
     path = labels.with_suffix(".json")
     if not path.exists():
         report = summarise_labels(read_labels(labels), longest_side)
-        _write(path, json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n")
+        write_text(path, json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n")
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return LabelReport(**{**values, "border": [BorderBin(**ring) for ring in values["border"]]})
@@ -112,12 +112,39 @@ def write_finetune_report(out: Path, images: Sequence[Path], weights: str, round
         f"On {out / 'pairs'}: views of held-out images in other light (i_*) and through homographies (v_*). start is "
         f"{weights}. Views that are rendered from one image lack what differs between two photographs, so pairs of "
         "your own tell more.",
+        "\n".join(f"- {verdict}" for verdict in verdicts(out / "evaluation" / JSON_FILE, rounds[-1].number)),
         (out / "evaluation" / TABLE_FILE).read_text(encoding="utf-8").strip(),
         "## What next",
         _commands(out, shown, len(rounds)),
     ]
-    _write(out / REPORT_FILE, "\n\n".join(blocks) + "\n")
+    write_text(out / REPORT_FILE, "\n\n".join(blocks) + "\n")
     return out / REPORT_FILE
+
+
+def verdicts(evaluation: Path, last_round: int) -> list[str]:
+    """Whether the last round's network is better than what it began with and than SIFT, in words.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is damaged; it is named.
+    """
+    network = f"round {last_round}"
+    try:
+        found = json.loads(evaluation.read_text(encoding="utf-8"))
+        pairs = sum(len(sequence["views"]) for sequence in found["sequences"].values())
+        detection, matching = (found["results"][name]["nms 4"] for name in ("paper-repeatability", "paper-homography"))
+        repeats = {name: detection[name]["all"]["repeatability"]["mean"] for name in (network, "start")}
+        compared = [name for name in (network, "sift") if name in matching]
+        right = {name: matching[name]["all"]["homography_accuracy_3"]["mean"] for name in compared}
+    except (json.JSONDecodeError, KeyError) as error:
+        raise ValueError(f"{evaluation} is damaged: {error}") from error
+    lines = [f"{pairs} pairs, which are views of {len(found['sequences']) // 2} held-out images."]
+    for measure, other, values in (("repeatability", "start", repeats), ("homographies within 3 px", "sift", right)):
+        own, others = values[network], values.get(other)
+        text = f"{measure}: {as_text(own)}, of {other} {as_text(others)}"
+        worse = own is None or (others is not None and own < others)
+        lines.append(f"WARNING, {text}: worse. Train for more steps, or on more images." if worse else f"{text}.")
+    return lines
 
 
 def _labels_table(rounds: Sequence[Round]) -> str:
@@ -179,7 +206,3 @@ def _commands(out: Path, images: str, rounds: int) -> str:
     }
     lines = [line for purpose, command in commands.items() for line in (f"# {purpose}", command)]
     return "\n".join(["```sh", *lines, "```"])
-
-
-def _write(path: Path, text: str) -> None:
-    write_text(path, text)

@@ -140,7 +140,7 @@ class TrainingRun:
     def _provenance(self, validation: dict[str, float]) -> dict[str, Any]:
         """What a weights file says of its making."""
         return {
-            "settings": _as_json(self.settings),
+            "settings": _without_folders(_as_json(self.settings)),
             "data_digest": self.task.digest,
             "start_hash": self.start_hash,
             "steps": self.step,
@@ -154,6 +154,15 @@ def _as_json(settings: TrainSettings) -> dict[str, Any]:
     """The settings with lists for tuples and strings for paths."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
     return plain
+
+
+def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the names of files in place of their paths, which are nobody's business in shipped weights."""
+    named = dict(settings)
+    named["images"] = [Path(path).name for path in settings["images"]]
+    for name in ("labels", "dataset", "start"):
+        named[name] = None if settings[name] is None else Path(settings[name]).name
+    return named
 
 
 def _check_same_run(old: dict[str, Any], new: dict[str, Any], state_file: Path) -> None:

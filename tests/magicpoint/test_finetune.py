@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from magicpoint import finetune, view_pairs
+from magicpoint import finetune, finetune_report, view_pairs
 from magicpoint import train as train_module
 from magicpoint.checkpoint import load_weights, save_weights, weights_hash
 from magicpoint.config import JointSettings, PairSettings, TrainSettings
@@ -100,7 +100,7 @@ def weights_of(path):
 
 
 def test_every_stage_leaves_its_files(done):
-    expected = {"best.safetensors", "evaluation", "finetune.json", "labels_1.h5", "labels_1.json"}
+    expected = {"best.safetensors", "evaluation", "finetune.json", "settings.yaml", "labels_1.h5", "labels_1.json"}
     assert {path.name for path in done.iterdir()} == expected | {"pairs", "report.md", "round_1", "sheets_1"}
     assert len(read_labels(done / "labels_1.h5")) == IMAGES
     assert json.loads((done / "labels_1.json").read_text())["points"] > 0
@@ -154,7 +154,7 @@ def test_complete_stages_are_passed_over(copy, folder, settings, monkeypatch, ca
     begin(folder, copy, dataclasses.replace(settings, workers=1))
     assert {path: path.stat().st_mtime_ns for path in before} == before
     changed = {path.name for path, content in contents(copy).items() if stages[path] != content}
-    assert changed == {"finetune.json", "report.md"}  # the copy lies elsewhere, and workers may change
+    assert changed == {"finetune.json", "settings.yaml", "report.md"}  # the copy lies elsewhere, and workers may change
     assert capsys.readouterr().out.count(": complete\n") == 4
     begin(folder, copy, dataclasses.replace(settings, workers=0))
     assert (copy / "report.md").read_bytes() == text.replace(str(folder / "run").encode(), str(copy).encode())
@@ -236,7 +236,7 @@ def test_a_run_that_is_stopped_in_every_stage_ends_as_one_that_is_not(done, fold
         left.append(sorted(path.name for path in out.iterdir()))
         order = ["adapt_images", "write_sheets", "stop_requests", "warp_image", "evaluate_pairs"]
         patches.remove(min(patches, key=lambda entry: order.index(entry[1])))
-    assert left[0] == ["finetune.json"]
+    assert left[0] == ["finetune.json", "settings.yaml"]
     assert "sheets_1" not in left[1]
     assert "pairs" not in left[3]
     assert "pairs.partial" in left[3]
@@ -276,6 +276,34 @@ def test_a_report_that_a_stop_prevented_is_made_up_for(copy):
     (copy / "labels_1.json").write_text("{}")
     with pytest.raises(ValueError, match=r"labels_1\.json is damaged"):
         read_label_report(copy / "labels_1.h5", None)
+
+
+def evaluation(tmp_path, own, start, sift):
+    """An evaluation of two scenes with so much of the keypoints repeated and of the homographies right."""
+
+    def measured(name, values):
+        return {"nms 4": {method: {"all": {name: {"mean": value}}} for method, value in values.items()}}
+
+    results = {
+        "paper-repeatability": measured("repeatability", {"round 1": own[0], "start": start}),
+        "paper-homography": measured("homography_accuracy_3", {"round 1": own[1], "sift": sift}),
+    }
+    sequences = {name: {"views": [2, 3]} for name in ("i_0", "i_1", "v_0", "v_1")}
+    path = tmp_path / "homography.json"
+    path.write_text(json.dumps({"results": results, "sequences": sequences}))
+    return path
+
+
+def test_the_verdict_says_what_is_worse(tmp_path):
+    lines = finetune_report.verdicts(evaluation(tmp_path, (0.6, 0.9), start=0.5, sift=0.9), 1)
+    assert lines == [
+        "8 pairs, which are views of 2 held-out images.",
+        "repeatability: 0.600, of start 0.500.",
+        "homographies within 3 px: 0.900, of sift 0.900.",
+    ]
+    worse = finetune_report.verdicts(evaluation(tmp_path, (0.4, None), start=0.5, sift=0.9), 1)
+    assert worse[1].startswith("WARNING, repeatability: 0.400, of start 0.500: worse.")
+    assert worse[2].startswith("WARNING, homographies within 3 px: -, of sift 0.900: worse.")
 
 
 def test_points_that_get_fewer_are_pointed_out(done):

@@ -132,3 +132,12 @@ def test_the_engine_of_the_options_runs_the_network(folder, tmp_path, capsys):
         expected = ("onnxruntime", "float32") if number == 1 else ("torch", "bfloat16" if number else "float32")
         network = json.loads(magicpoint.read_features(out).provenance["network"])
         assert (network["backend"], network["precision"]) == expected
+
+
+def test_a_folder_that_was_begun_goes_on_with_its_settings(folder, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(finetune, "finetune_images", lambda *arguments: seen.append(arguments[2]))
+    (tmp_path / "settings.yaml").write_text("steps: 7\nadaptation:\n  count: 4\n")
+    assert main(["finetune", str(folder), "--out", str(tmp_path), "--rounds", "2"]) == 0
+    adaptation = dataclasses.replace(FinetuneSettings().adaptation, count=4)
+    assert seen == [FinetuneSettings(steps=7, rounds=2, adaptation=adaptation)]

@@ -202,3 +202,11 @@ def test_superpoint_needs_images_with_labels(tmp_path):
         TrainSettings(model=ModelSettings(descriptor_dim=64))
     settings = TrainSettings(task="superpoint", images=(tmp_path,), labels=tmp_path / "labels.h5")
     assert settings.model.descriptor_dim == 256
+
+
+def test_weights_do_not_tell_where_files_lie(tiny, tmp_path):
+    start = save_weights(tmp_path / "start.safetensors", PointNetwork(tiny.model), {})
+    best = train_model(tmp_path / "run", dataclasses.replace(tiny, steps=1, start=str(start)), progress=False)
+    settings = load_weights(best)[1]["settings"]
+    assert settings["start"] == "start.safetensors"
+    assert str(tmp_path) not in json.dumps(settings)
