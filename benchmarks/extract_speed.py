@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 SIZES = ((480, 640), (240, 320))
+WIDTHS = (1.0, 0.5, 0.25)
 PLAIN = "plain float32 eager, Python NMS, width 1"
 COLUMNS = ("network", "decoding", "sampling", "whole", "whole without descriptors")
 
@@ -28,7 +29,7 @@ def variants() -> dict[str, dict[str, Any]]:
     from extract_variants import OPENCV
 
     found: dict[str, dict[str, Any]] = {PLAIN: {"plain": True, "width": 1.0, "device": "cpu"}}
-    for width in (1.0, 0.5, 0.25):
+    for width in WIDTHS:
         base = {"width": width, "device": "cpu"}
         for precision in ("float32", "bfloat16", "int8"):
             options = {**base, "precision": precision}
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         name: {size: _median_of([found[size] for found in rows]) for size in rows[0]} for name, rows in rounds.items()
     }
     count = {
-        f"width {width:g}, {_text(size)}": operations(width, True, size) for width in (1.0, 0.25) for size in SIZES
+        f"width {width:g}, {_text(size)}": operations(width, True, size) for width in WIDTHS for size in SIZES
     }
     return {
         "threads": torch.get_num_threads(),
