@@ -67,9 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     results = {
         name: {size: _median_of([found[size] for found in rows]) for size in rows[0]} for name, rows in rounds.items()
     }
-    count = {
-        f"width {width:g}, {_text(size)}": operations(width, True, size) for width in WIDTHS for size in SIZES
-    }
+    count = {f"width {width:g}, {_text(size)}": operations(width, True, size) for width in WIDTHS for size in SIZES}
     return {
         "threads": torch.get_num_threads(),
         "versions": versions(),
