@@ -366,7 +366,8 @@ class Textures:
         noise = np.random.default_rng(index).random((72, 96), np.float32)
         texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2.0), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
         grid = np.stack(np.meshgrid(np.arange(4.0, 96.0, 8.0), np.arange(4.0, 72.0, 8.0)), -1).reshape(-1, 2)
-        return texture, grid.astype(np.float32), np.ones((72, 96), np.bool_)
+        certain = np.column_stack((grid, np.ones(len(grid)))).astype(np.float32)
+        return texture, certain, np.ones((72, 96), np.bool_)
 
 
 @pytest.fixture
