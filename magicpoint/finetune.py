@@ -64,7 +64,7 @@ class FinetuneSettings:
         joint: How detector and descriptors are trained together.
     """
 
-    weights: str = "magicpoint"
+    weights: str = "superpoint"
     rounds: int = 1
     steps: int = 3000
     batch_size: int = 16
