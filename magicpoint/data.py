@@ -75,22 +75,32 @@ class StoredDataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
+class ShuffledIndices:
+    """Indices over and over, each time in another order."""
+
+    def __init__(self, indices: Sequence[int], seed: int) -> None:
+        self._indices, self._seed = np.asarray(indices), seed
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def __getitem__(self, number: int) -> int:
+        epoch, place = divmod(number, len(self._indices))
+        if epoch != self._epoch:
+            self._order = sample_generator(self._seed, "order", epoch).permutation(self._indices)
+            self._epoch = epoch
+        return int(self._order[place])
+
+
 class StoredSource:
     """A stored dataset, over and over, each time in another order."""
 
     def __init__(self, dataset: StoredDataset, seed: int) -> None:
         if not len(dataset):
             raise ValueError("the dataset has no samples")
-        self._dataset, self._seed = dataset, seed
-        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self._dataset, self._order = dataset, ShuffledIndices(range(len(dataset)), seed)
         self.digest = dataset.digest
 
     def sample(self, index: int) -> Sample:
-        epoch, place = divmod(index, len(self._dataset))
-        if epoch != self._epoch:
-            self._order = sample_generator(self._seed, "order", epoch).permutation(len(self._dataset))
-            self._epoch = epoch
-        return self._dataset[int(self._order[place])]
+        return self._dataset[self._order[index]]
 
 
 @dataclass(frozen=True)

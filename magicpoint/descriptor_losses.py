@@ -11,6 +11,9 @@ from torch import Tensor
 from .decode import sample_descriptors
 from .dense_hinge import DenseHinge, positive_pairs
 
+LEAST_GAP = 0.05
+"""Between the mean cosines of descriptors of the same place and of others; below it they are taken for collapsed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
@@ -24,7 +27,7 @@ class Similarity:
     negative: Tensor
     positives: Tensor
 
-    def collapsed(self, gap: float = 0.05) -> bool:
+    def collapsed(self, gap: float = LEAST_GAP) -> bool:
         """Whether descriptors of the same place are no more alike, by ``gap``, than others; False without positives.
 
         So are those of an untrained network: the answer counts after some hundreds of steps.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from synthetic_shapes import ShapeSettings, render_sample
 from synthetic_shapes.sample import sample_generator
 
+from .data import ShuffledIndices
 from .images import find_images, read_image
 from .label_files import Labels, read_labels
 from .pairs import LabelledSample
@@ -108,17 +109,13 @@ class LabelledSource:
     def __init__(
         self, dataset: LabelledImages, indices: Sequence[int], seed: int, shapes_share: float, shapes: ShapeSettings
     ) -> None:
-        self._dataset, self._indices, self._seed = dataset, np.asarray(indices), seed
+        self._dataset, self._seed = dataset, seed
+        self._order = ShuffledIndices(indices, seed)
         self._shapes_share, self._shapes = shapes_share, shapes
-        self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def sample(self, index: int) -> LabelledSample:
         if sample_generator(self._seed, "shape or image", index).random() < self._shapes_share:
             image, keypoints = render_sample(self._seed, index, self._shapes)
             points = np.column_stack((keypoints, np.ones(len(keypoints)))).astype(np.float32)
             return image, points, np.ones(image.shape, np.bool_)
-        epoch, place = divmod(index, len(self._indices))
-        if epoch != self._epoch:
-            self._order = sample_generator(self._seed, "order", epoch).permutation(self._indices)
-            self._epoch = epoch
-        return self._dataset[int(self._order[place])]
+        return self._dataset[self._order[index]]

@@ -16,7 +16,7 @@ from synthetic_shapes.sample import sample_generator
 from .config import JointSettings, TrainSettings
 from .correspondences import draw_points, find_correspondences
 from .data import RenderedSource, Source, StoredSource, TrainingBatches, to_batch
-from .descriptor_losses import Similarity, dense_hinge_loss, dual_softmax_loss, sparse_loss
+from .descriptor_losses import LEAST_GAP, Similarity, dense_hinge_loss, dual_softmax_loss, sparse_loss
 from .labelled_images import LabelledImages, LabelledSource
 from .labels import draw_keypoint_map, labels2Dto3D, mask_to_cells
 from .losses import detector_loss
@@ -30,9 +30,6 @@ ALIVE_BY_STEP = 1000
 
 TOLD_APART_BY_STEP = 500
 """From this step on descriptors that are as alike of different places as of the same are taken for collapsed."""
-
-LEAST_GAP = 0.05
-"""Between the mean cosines of descriptors of the same place and of others."""
 
 
 class TrainingError(RuntimeError):
