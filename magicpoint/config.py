@@ -112,7 +112,8 @@ class TrainSettings:
             labelled images.
         images: Images, and folders to search for images (superpoint).
         labels: Their labels, as `magicpoint adapt` writes them for the same images (superpoint).
-        start: Weights to begin from, a file, a run's folder or a shipped name; a layer that they lack begins at random.
+        start: Weights to begin from, a file, a run's folder or a shipped name; a layer that they lack begins at random,
+            and those of a narrower network are widened.
         seed: Decides the initial weights and every sample.
         steps: Optimiser steps in all.
         batch_size: Images of one step, over all processes; superpoint makes a pair of views of each.

@@ -31,7 +31,7 @@ def fold_batch_norm(model: PointNetwork, descriptors: bool = True) -> PointNetwo
     folded = folded.to(first.device, first.dtype)
     with torch.no_grad():
         for part in ("encoder", "detector", *(["descriptor"] if dim else [])):
-            sources, targets = _convolutions(getattr(model, part)), _convolutions(getattr(folded, part))
+            sources, targets = convolutions(getattr(model, part)), convolutions(getattr(folded, part))
             for (convolution, norm), (target, _) in zip(sources, targets, strict=True):
                 weight, bias = _fold(convolution, norm)
                 assert target.bias is not None
@@ -40,7 +40,7 @@ def fold_batch_norm(model: PointNetwork, descriptors: bool = True) -> PointNetwo
     return folded.eval()
 
 
-def _convolutions(part: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
+def convolutions(part: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
     """The convolutions, each with the BatchNorm that comes next before another convolution."""
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d | None]] = []
     for layer in part.modules():

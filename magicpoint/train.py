@@ -29,6 +29,7 @@ from .run_log import RunLog
 from .runtime import default_device, resolve_precision, stop_requests
 from .tasks import ALIVE_BY_STEP, Task, TrainingError, open_task
 from .weight_files import BEST_WEIGHTS, find_weights
+from .widen import widen
 
 STATE_FILE = "last.state"
 LAST_WEIGHTS = "last.safetensors"
@@ -226,13 +227,15 @@ def train_model(
 def start_from(model: PointNetwork, weights: str) -> str:
     """Copies weights, a file, a run's folder or a shipped name, into a network; returns their hash.
 
-    Layers that the weights lack keep their values, and layers that the network lacks are passed over.
+    Layers that the weights lack keep their values, and layers that the network lacks are passed over. Weights of a
+    narrower network are widened first (`widen`).
 
     Raises:
         ValueError: There are no such weights, or a layer has another shape.
     """
-    source = find_weights(weights)
-    tensors, own = load_weights(source)[0].state_dict(), model.state_dict()
+    source = load_weights(find_weights(weights))[0]
+    start = widen(source, model.settings.width) if source.settings.width < model.settings.width else source
+    tensors, own = start.state_dict(), model.state_dict()
     unfit = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
     if unfit:
         raise ValueError(
@@ -240,7 +243,7 @@ def start_from(model: PointNetwork, weights: str) -> str:
             f"{tuple(own[unfit[0]].shape)} in a network of {model.settings}"
         )
     model.load_state_dict({name: tensors.get(name, own[name]) for name in own})
-    return weights_hash(tensors)
+    return weights_hash(source.state_dict())
 
 
 def rank_and_world_size() -> tuple[int, int]:
