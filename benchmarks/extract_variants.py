@@ -80,10 +80,11 @@ def peaks() -> dict[str, float]:
         left, right = torch.rand(rows, side, dtype=dtype), torch.rand(side, side, dtype=dtype)
         image = left.reshape(1, 64, 64, side).permute(0, 3, 1, 2)
         kernel = right[:, :, None, None]
-        times = [_median(lambda a=left, b=right: a @ b, 7), _median(lambda a=image, b=kernel: F.conv2d(a, b), 7)]
-        found[name] = 2 * rows * side * side / min(times)
+        product = median_seconds(lambda a=left, b=right: a @ b, 7)
+        convolution = median_seconds(lambda a=image, b=kernel: F.conv2d(a, b), 7)
+        found[name] = 2 * rows * side * side / min(product, convolution)
     left8, right8 = (torch.randint(-127, 128, (length, side)).to(torch.int8) for length in (rows, side))
-    found["int8"] = 2 * rows * side * side / _median(lambda: torch._int_mm(left8, right8.t()), 7)
+    found["int8"] = 2 * rows * side * side / median_seconds(lambda: torch._int_mm(left8, right8.t()), 7)
     return found
 
 
@@ -125,8 +126,10 @@ def measure(name: str, options: dict[str, Any], size: tuple[int, int], repeats: 
 def _networks(options: dict[str, Any], images: Sequence[np.ndarray], repeats: int) -> dict[str, float]:
     make = _plain if options.get("plain") else _extractor
     with_descriptors = make(options, images, True)
-    timed = {stage: _median(run, repeats, options["device"]) for stage, run in with_descriptors.items() if run}
-    timed["whole without descriptors"] = _median(make(options, images, False)["whole"], repeats, options["device"])
+    timed = {stage: median_seconds(run, repeats, options["device"]) for stage, run in with_descriptors.items() if run}
+    timed["whole without descriptors"] = median_seconds(
+        make(options, images, False)["whole"], repeats, options["device"]
+    )
     timed["throughput"] = len(images) / timed.pop("batch")
     timed["keypoints"] = len(with_descriptors["whole"]()[0])
     return timed
@@ -235,9 +238,10 @@ def _opencv(create: Callable[[], Any]) -> Callable[[Sequence[np.ndarray], int], 
     def run(images: Sequence[np.ndarray], repeats: int) -> dict[str, float]:
         method = create()
         return {
-            "whole": _median(lambda: method.detectAndCompute(images[0], None), repeats),
-            "whole without descriptors": _median(lambda: method.detect(images[0], None), repeats),
-            "throughput": len(images) / _median(lambda: [method.detectAndCompute(i, None) for i in images], repeats),
+            "whole": median_seconds(lambda: method.detectAndCompute(images[0], None), repeats),
+            "whole without descriptors": median_seconds(lambda: method.detect(images[0], None), repeats),
+            "throughput": len(images)
+            / median_seconds(lambda: [method.detectAndCompute(i, None) for i in images], repeats),
             "keypoints": len(method.detect(images[0], None)),
         }
 
@@ -254,7 +258,7 @@ OPENCV = [name for name in _OPENCV if hasattr(cv2, f"{name}_create")]
 """The classical methods that this OpenCV has."""
 
 
-def _median(run: Callable[[], Any], repeats: int, device: str = "cpu") -> float:
+def median_seconds(run: Callable[[], Any], repeats: int, device: str = "cpu") -> float:
     """Seconds of a call, after two that are not counted."""
     synchronize: Callable[[], object] = torch.cuda.synchronize if device == "cuda" else lambda: None
     times = []
