@@ -90,27 +90,27 @@ def peaks() -> dict[str, float]:
 
 def agreements() -> dict[str, dict[str, Any]]:
     """What of the plain network's keypoints each precision finds, with shipped weights on photograph and renders."""
-    name = next(name for name in ("superpoint", "magicpoint") if name in pretrained_names())
-    model, _ = load_weights(pretrained_weights(name))
     images = [picture.astype(np.float32) / 255 for picture in pictures((240, 320))]
     images += [render_sample(7, i, ShapeSettings((240, 320)), "test")[0].astype(np.float32) / 255 for i in range(9)]
     settings = DecodeSettings(RADIUS, max_keypoints=KEYPOINTS)
-
-    def plainly(image: np.ndarray) -> Features:
-        with torch.no_grad():
-            output = model(as_input(image, CELL_SIZE))
-        [(keypoints, scores)] = decode(logits_to_heatmap(output.logits), settings)
-        descriptors = None if output.descriptors is None else sample_descriptors(output.descriptors, [keypoints])[0]
-        return Features(keypoints, scores, descriptors, image.shape[::-1])
-
-    reference = [plainly(image) for image in images]
     found = {}
-    for precision in ("float32", "bfloat16", "int8"):
-        extractor = Extractor(model, settings, "cpu", precision=precision)
-        tolerance = 0.01 if precision == "float32" else 1.0
-        agreement = compare_features(reference, extractor.extract_batch(images), tolerance)
-        found[f"{name} {precision}, {tolerance:g} px"] = dataclasses.asdict(agreement)
+    for name in pretrained_names():
+        model, _ = load_weights(pretrained_weights(name))
+        reference = [_plainly(model, image, settings) for image in images]
+        for precision in ("float32", "bfloat16", "int8"):
+            extractor = Extractor(model, settings, "cpu", precision=precision)
+            tolerance = 0.01 if precision == "float32" else 1.0
+            agreement = compare_features(reference, extractor.extract_batch(images), tolerance)
+            found[f"{name} {precision}, {tolerance:g} px"] = dataclasses.asdict(agreement)
     return found
+
+
+@torch.no_grad()
+def _plainly(model: PointNetwork, image: np.ndarray, settings: DecodeSettings) -> Features:
+    output = model(as_input(image, CELL_SIZE))
+    [(keypoints, scores)] = decode(logits_to_heatmap(output.logits), settings)
+    descriptors = None if output.descriptors is None else sample_descriptors(output.descriptors, [keypoints])[0]
+    return Features(keypoints, scores, descriptors, image.shape[::-1])
 
 
 def measure(name: str, options: dict[str, Any], size: tuple[int, int], repeats: int) -> dict[str, float]:

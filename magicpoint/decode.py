@@ -121,7 +121,7 @@ def _summits(heatmap: Tensor) -> Tensor:
     if heatmap.device.type != "cpu":
         return heatmap.where(heatmap >= F.max_pool2d(heatmap[:, None], 3, stride=1, padding=1)[:, 0], 0)
     images = heatmap.contiguous().numpy()
-    return torch.from_numpy(np.stack([np.where(image >= cv2.dilate(image, _SQUARE), image, 0) for image in images]))
+    return torch.from_numpy(np.stack([image * (image >= cv2.dilate(image, _SQUARE)) for image in images]))
 
 
 def _peaks_by_visiting(image: npt.NDArray[np.float32], radius: int, threshold: float) -> npt.NDArray[np.int64]:
