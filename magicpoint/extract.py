@@ -165,7 +165,8 @@ def extract_images(
 
     An image that cannot be read is reported on the standard error, listed in the file (`FeatureFile.skipped`) and left
     out. A run that was stopped, even killed, goes on where it was when it is started again with the same arguments. An
-    older `out` stays until the new one is complete. An overlay folder inside a searched folder is not searched.
+    older `out` stays until the new one is complete, and for good where it is of other weights, settings or versions or
+    holds other images. An overlay folder inside a searched folder is not searched.
 
     Args:
         paths: Image files, folders and video files; see `images.find_images` for the keys under which images are
@@ -183,7 +184,7 @@ def extract_images(
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
         ValueError: There is no image, or not one that can be read; a picture would replace an image or another picture;
-            or an unfinished file of other weights or settings is there.
+            or a file, finished or not, of other weights, settings, versions or images is there.
     """
     images = find_images(paths, skip=overlay)
     if overlay is not None:

@@ -5,6 +5,7 @@ Files of other records of images, see `label_files`, differ in their `Layout` al
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -31,6 +32,9 @@ and, where it is known, image_sha256, of the image file or, for a frame of a vid
 the file are format, skipped (JSON: key and reason of each image that could not be read) and whatever says where the
 features come from.
 """
+
+ADVICE = "remove it, or choose another output"
+"""How to go on where something is in the way."""
 
 _PART_LENGTH = 32
 _PART_SECONDS = 60.0
@@ -221,13 +225,15 @@ class UnfinishedRecords(Generic[Record]):
     a few images in each, in the folder `<name>.partial`, and joined at the end.
 
     Args:
-        path: The file.
+        path: The file. One that is there is replaced in the end, by records of the same provenance only; it stays as
+            `earlier` until then.
         layout: How a record is written.
         provenance: Where the records come from.
 
     Raises:
         IsADirectoryError: The path is a folder.
-        ValueError: Records of another provenance have been begun there.
+        ValueError: Records of another provenance are there or have been begun, or the path is another kind of file; the
+            message names the file and what differs.
     """
 
     def __init__(self, path: Path, layout: Layout[Record], provenance: Mapping[str, str]) -> None:
@@ -239,16 +245,27 @@ class UnfinishedRecords(Generic[Record]):
         self._pending: dict[str, Record] = {}
         self._digests: dict[str, str] = {}
         self._saved = time.monotonic()
+        self.earlier = self._open_earlier() if path.exists() else None
         for part in sorted(self.folder.glob("*.h5")):
             self._register(part)
 
+    def _open_earlier(self) -> RecordFile[Record]:
+        try:
+            earlier = RecordFile(self._path, self._layout)
+        except (FileNotFoundError, ValueError) as error:
+            raise ValueError(f"{error}; it is not replaced: {ADVICE}") from error
+        self._check(earlier, f"{self._path} was made")
+        return earlier
+
     def _register(self, path: Path) -> None:
         part = RecordFile(path, self._layout)
-        if part.provenance != self._provenance:
-            raise ValueError(
-                f"{self.folder} was begun with other weights, settings or versions: remove it, or choose another output"
-            )
+        self._check(part, f"{self.folder} was begun")
         self._parts.update(dict.fromkeys(part, part))
+
+    def _check(self, records: RecordFile[Record], origin: str) -> None:
+        differences = _differences(records.provenance, self._provenance)
+        if differences:
+            raise ValueError(f"{origin} with other weights, settings or versions ({differences}): {ADVICE}")
 
     def get(self, key: str, digest: str) -> Record | None:
         """The record of an image that was added before and is still the same."""
@@ -285,6 +302,24 @@ class UnfinishedRecords(Generic[Record]):
         write_atomically(self._path, join)
         shutil.rmtree(self.folder)
         return self._path
+
+
+def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What differs between two provenances, down to the single settings; empty where nothing does."""
+    old, new = _leaves(before), _leaves(now)
+    pairs = {name: (old.get(name, "unset"), new.get(name, "unset")) for name in sorted(old.keys() | new.keys())}
+    return ", ".join(f"{name} {was}, now {is_}" for name, (was, is_) in pairs.items() if was != is_)
+
+
+def _leaves(values: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+    """The single values by their full names, of dicts and of strings that are JSON of a dict."""
+    leaves: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, str) and value.startswith("{"):
+            with contextlib.suppress(json.JSONDecodeError):
+                value = json.loads(value)
+        leaves |= _leaves(value, f"{group}{name}.") if isinstance(value, dict) else {f"{group}{name}": value}
+    return leaves
 
 
 class UnfinishedFeatures(UnfinishedRecords[Features]):

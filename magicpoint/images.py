@@ -20,6 +20,7 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 _RED, _BLUE = 0.299, 0.114  # ITU-R BT.601, section 2.5.1; green has the rest
 _WHITE = {"bool": 1, "uint8": 255, "uint16": 65535}
 _ROUNDING = 1e-4  # how far a float image may lie outside [0, 1]
+_BLOCK_PIXELS = 2**16  # turned to grey at once: their colours and what is in between, 3 MB, stay in a processor's cache
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
@@ -27,6 +28,8 @@ _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 def to_grey(image: NDArray[Any] | Tensor) -> NDArray[np.float32]:
     """Turn an image into grey values from 0 (black) to 1 (white).
+
+    Beside the image and the result it takes a few MB, however large they are.
 
     Colours become 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601) of the values as they are stored. 255 of an 8-bit
     image, 65535 of a 16-bit one and 1 of a float one are white: a 12-bit image in 16 bits is to be stretched before.
@@ -55,24 +58,34 @@ def to_grey(image: NDArray[Any] | Tensor) -> NDArray[np.float32]:
         )
     if image.size == 0:
         raise ValueError(f"image must have at least one pixel, got shape {image.shape}")
-    values = _scaled(image)
-    if values.ndim == 3:
-        red, green, blue = values[..., 0], values[..., values.shape[2] // 2], values[..., -1]
-        # Written with differences, so that equal channels give exactly their value.
-        values = green + np.float32(_RED) * (red - green) + np.float32(_BLUE) * (blue - green)
-    return np.ascontiguousarray(values.clip(0.0, 1.0))
+    white = _white(image)
+    height, width = image.shape[:2]
+    grey = np.empty((height, width), np.float32)
+    rows = max(1, _BLOCK_PIXELS // width)
+    for top in range(0, height, rows):
+        grey[top : top + rows] = _block_to_grey(image[top : top + rows], white)
+    return grey
 
 
-def _scaled(image: NDArray[Any]) -> NDArray[np.float32]:
-    """The values as float32 with white at 1."""
+def _white(image: NDArray[Any]) -> int:
+    """The value that stands for white; refuses numbers of another type and floating ones out of range."""
     if image.dtype.name in _WHITE:
-        return image.astype(np.float32) / np.float32(_WHITE[image.dtype.name])
+        return _WHITE[image.dtype.name]
     if image.dtype.kind != "f":
         raise TypeError(f"image must be bool, uint8, uint16 or floating, got {image.dtype}")
     lowest, highest = image.min(), image.max()
     if not (lowest >= -_ROUNDING and highest <= 1.0 + _ROUNDING):
         raise ValueError(f"a floating image must lie in [0, 1], got values from {lowest} to {highest}")
-    return image.astype(np.float32)
+    return 1
+
+
+def _block_to_grey(block: NDArray[Any], white: int) -> NDArray[np.float32]:
+    values = block.astype(np.float32) / np.float32(white)
+    if values.ndim == 3:
+        red, green, blue = values[..., 0], values[..., values.shape[2] // 2], values[..., -1]
+        # Written with differences, so that equal channels give exactly their value.
+        values = green + np.float32(_RED) * (red - green) + np.float32(_BLUE) * (blue - green)
+    return values.clip(0.0, 1.0)
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
@@ -89,8 +102,19 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
             JPEG, which has no checksums, can pass unnoticed.
     """
     path = Path(path)
+    image = _decode(path)
+    try:
+        return to_grey(image[..., ::-1] if image.ndim == 3 else image)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _decode(path: Path) -> NDArray[Any]:
+    """The image of a file as OpenCV gives it, blue first; its encoded bytes are freed on return."""
     # OpenCV opens no path with letters beyond the system's code page on Windows, so it gets the content.
     data = path.read_bytes()
+    if not data:
+        raise ValueError(f"{path} is empty")
     if not _is_complete(data):
         raise ValueError(f"{path} is truncated")
     try:
@@ -99,10 +123,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
         raise ValueError(f"{path} cannot be decoded: {error}") from error
     if image is None:
         raise ValueError(f"{path} is damaged or no image of a known format")
-    try:
-        return to_grey(image[..., ::-1] if image.ndim == 3 else image)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    return np.asarray(image)
 
 
 def _is_complete(data: bytes) -> bool:
@@ -110,7 +131,7 @@ def _is_complete(data: bytes) -> bool:
     if data.startswith(_PNG_START):
         return _PNG_END in data
     if not data.startswith(_JPEG_START):
-        return bool(data)
+        return True
     # A thumbnail in the header has an end of its own, so the search begins at the image's data: inside them a 0xFF is
     # followed by 0 or a restart marker (ITU-T T.81, B.1.1.5). Bytes after the end are common and harmless.
     position = len(_JPEG_START)

@@ -16,14 +16,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .feature_files import UnfinishedRecords, check_key
+from .feature_files import ADVICE, RecordFile, UnfinishedRecords, check_key
 from .images import read_image
 from .video import VIDEO_SUFFIXES, open_source, read_ahead
 
@@ -60,7 +60,8 @@ def process_images(
     """Make the records of images and join them to one file.
 
     An image that cannot be read is reported on the standard error, listed in the file and left out. So is a truncated
-    video, whose frames up to there stay.
+    video, whose frames up to there stay. An earlier file is replaced when the new one is complete, and it is said how
+    many of its images have changed since.
 
     Args:
         images: Keys and paths, as from `images.find_images`.
@@ -77,10 +78,12 @@ def process_images(
     Raises:
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
-        ValueError: Not one of the images can be read.
+        ValueError: Not one of the images can be read, or an earlier file holds others than these.
     """
+    _check_earlier(images, unfinished.earlier)
     made: list[str] = []
     skipped: dict[str, str] = {}
+    changed = 0
     has_videos = videos and any(map(_is_video, images.values()))
     try:
         with contextlib.closing(_load_all(images, videos)) as loaded:
@@ -94,6 +97,7 @@ def process_images(
                     record = process(image.key, image.grey)
                     unfinished.add(image.key, record, image.digest)
                 made.append(image.key)
+                changed += _has_changed(image, unfinished.earlier)
                 if draw is not None:
                     draw(image.key, image.grey, record)
     except KeyboardInterrupt:
@@ -102,9 +106,29 @@ def process_images(
     if not made:
         raise ValueError(f"none of {len(images)} images could be read: {next(iter(skipped.values()))}")
     out = unfinished.finish(made, skipped)
+    if changed:
+        print(f"{changed} of {len(made)} images had changed since the earlier {out}, now replaced", file=sys.stderr)
     if skipped:
         print(f"{len(skipped)} of {len(images)} images skipped, as listed in {out}", file=sys.stderr)
     return out
+
+
+def _check_earlier(images: Mapping[str, Path], earlier: RecordFile[Record] | None) -> None:
+    """Refuses to replace a file with records of other images: of none of these and no frame of one."""
+    if earlier is None:
+        return
+    lost = [key for key in earlier if not any(name in images for name in (key, *_folders(key)))]
+    if lost:
+        count = "an image" if len(lost) == 1 else f"{len(lost)} images"
+        raise ValueError(f"{earlier.path} holds {count} not asked for now, for instance {lost[0]}: {ADVICE}")
+
+
+def _folders(key: str) -> list[str]:
+    return [folder.as_posix() for folder in PurePosixPath(key).parents]
+
+
+def _has_changed(image: _Loaded, earlier: RecordFile[Record] | None) -> bool:
+    return earlier is not None and image.key in earlier and earlier.digest(image.key) != image.digest
 
 
 def _is_video(path: Path) -> bool:

@@ -112,7 +112,11 @@ class JointTask:
         return PairBatches(self._source, settings.joint.pairs, settings.seed, settings.batch_size, rank, world_size)
 
     def losses(self, model: PointNetwork, collated: Any, device: torch.device, step: int) -> dict[str, Tensor]:
-        """The detector's loss in both views, the descriptors' between them, and the mean cosines of the latter."""
+        """The detector's loss in both views, the descriptors' between them, and the mean cosines of the latter.
+
+        ``compared`` is 1 where the views have a place in common, so that its mean is the share of such steps. Both
+        cosines are 0 in the others: their means are those of the steps compared, times that share.
+        """
         settings, batch = self._settings, to_pair_batch(collated, device)
         output = _forward(model, torch.cat((batch.image0, batch.image1)), settings)
         keypoints, masks = batch.keypoints0 + batch.keypoints1, torch.cat((batch.valid_mask0, batch.valid_mask1))
@@ -121,12 +125,14 @@ class JointTask:
         seed = int(sample_generator(settings.seed, "points", step).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
         description, similarity = _description(output, batch, settings.joint, generator)
+        compared = (similarity.positives > 0).float()
         return {
             "loss": detection + settings.joint.weight * description,
             "detector_loss": detection.detach(),
             "descriptor_loss": description.detach(),
-            "positive_similarity": similarity.positive,
-            "negative_similarity": similarity.negative,
+            "positive_similarity": similarity.positive * compared,
+            "negative_similarity": similarity.negative * compared,
+            "compared": compared,
         }
 
     def measure(self, model: PointNetwork, device: torch.device) -> dict[str, float]:
@@ -137,11 +143,14 @@ class JointTask:
         return -math.inf if math.isnan(score) else score
 
     def check(self, means: Mapping[str, float], step: int) -> None:
-        gap = means["positive_similarity"] - means["negative_similarity"]
-        if step >= TOLD_APART_BY_STEP and gap < LEAST_GAP:
+        compared = means["compared"]
+        if step < TOLD_APART_BY_STEP or compared == 0:
+            return
+        positive, negative = means["positive_similarity"] / compared, means["negative_similarity"] / compared
+        if positive - negative < LEAST_GAP:
             raise TrainingError(
                 f"the descriptors have collapsed: at step {step} those of the same place have the cosine "
-                f"{means['positive_similarity']:.3f}, those of others {means['negative_similarity']:.3f}"
+                f"{positive:.3f}, those of others {negative:.3f}"
             )
 
 

@@ -1,5 +1,6 @@
+"""From logits to keypoints."""
+
 import math
-import random
 
 import numpy as np
 import pytest
@@ -7,32 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magicpoint import decode as decoding
-from magicpoint.decode import (
-    DecodeSettings,
-    decode,
-    logits_to_heatmap,
-    non_maximum_suppression,
-    sample_descriptors,
-)
-from magicpoint.types import Features
+from magicpoint.decode import DecodeSettings, decode, logits_to_heatmap, non_maximum_suppression
 
 DEVICES = [
     "cpu",
     pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")),
 ]
 RAW = DecodeSettings(border=0, subpixel=False)
-
-
-def greedy(heatmap, radius, threshold=0.0):
-    """The definition, pixel by pixel."""
-    height, width = len(heatmap), len(heatmap[0])
-    pixels = [(-heatmap[y][x], y, x) for y in range(height) for x in range(width) if heatmap[y][x] > threshold]
-    kept = []
-    for _, y, x in sorted(pixels):
-        if all(max(abs(y - v), abs(x - u)) > radius for v, u in kept):
-            kept.append((y, x))
-    return sorted(kept)
 
 
 def gaussians(size, centres, sigma=0.65, height=1.0):
@@ -66,81 +48,6 @@ def test_equal_logits_give_each_pixel_and_the_dustbin_one_65th():
 def test_logits_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=str(shape[1])):
         logits_to_heatmap(torch.zeros(shape))
-
-
-# --- non-maximum suppression
-
-SUPPRESSORS = {
-    "public": non_maximum_suppression,
-    "pooling": decoding._peaks_by_pooling,
-}
-
-
-@pytest.mark.parametrize("suppress", SUPPRESSORS.values(), ids=SUPPRESSORS)
-@pytest.mark.parametrize("levels", [1, 2, 5, 10_000])
-@pytest.mark.parametrize("radius", [1, 2, 4])
-def test_suppression_keeps_what_greedy_selection_keeps(suppress, levels, radius):
-    rng = np.random.default_rng(levels + radius)
-    for shape in [(13, 17), (1, 20), (20, 1), (1, 1), (3, 3)]:
-        heatmap = (rng.integers(1, levels + 1, shape) / levels).astype(np.float32)
-        peaks = suppress(torch.from_numpy(heatmap)[None], radius, 0.3)[0].nonzero()
-        assert list(map(tuple, peaks.tolist())) == greedy(heatmap.tolist(), radius, np.float32(0.3))
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=9),
-    st.integers(0, 3),
-    st.sampled_from([0.0, 0.5]),
-)
-def test_both_algorithms_agree_with_greedy_selection_on_ties(rows, radius, threshold):
-    heatmap = torch.tensor(rows, dtype=torch.float32)[None] / 3
-    expected = greedy(heatmap[0].tolist(), radius, threshold)
-    assert list(map(tuple, non_maximum_suppression(heatmap, radius, threshold)[0].nonzero().tolist())) == expected
-    if radius:
-        by_pooling = decoding._peaks_by_pooling(heatmap, radius, threshold)[0].nonzero()
-        assert list(map(tuple, by_pooling.tolist())) == expected
-
-
-def test_a_plateau_keeps_its_first_pixel_and_those_beyond_the_radius():
-    peaks = non_maximum_suppression(torch.full((1, 1, 12), 0.5), 4)
-    assert peaks[0, 0].nonzero().flatten().tolist() == [0, 5, 10]
-
-
-def test_a_suppressed_pixel_suppresses_nothing():
-    # 0.9 suppresses 0.8 two pixels away, so 0.7, two beyond that, stays.
-    heatmap = torch.tensor([[[0.9, 0.0, 0.8, 0.0, 0.7]]])
-    assert non_maximum_suppression(heatmap, 2)[0, 0].tolist() == [True, False, False, False, True]
-
-
-def test_images_of_a_batch_do_not_suppress_each_other():
-    heatmap = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0))
-    together = non_maximum_suppression(heatmap, 4)
-    pooled = decoding._peaks_by_pooling(heatmap, 4, 0.0)
-    for b in range(3):
-        assert torch.equal(together[b], non_maximum_suppression(heatmap[b : b + 1], 4)[0])
-    assert torch.equal(together, pooled)
-
-
-def test_a_view_with_other_strides_is_read_as_it_looks():
-    heatmap = torch.rand(1, 20, 30, generator=torch.Generator().manual_seed(0))
-    turned = heatmap.transpose(1, 2)
-    assert torch.equal(non_maximum_suppression(turned, 3), non_maximum_suppression(turned.contiguous(), 3))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_cuda_keeps_the_same_peaks():
-    heatmap = torch.randint(0, 20, (2, 200, 300), generator=torch.Generator().manual_seed(0)) / 20
-    assert torch.equal(non_maximum_suppression(heatmap.cuda(), 4).cpu(), non_maximum_suppression(heatmap, 4))
-
-
-def test_suppression_refuses_bad_arguments():
-    with pytest.raises(ValueError, match=r"\(4, 4\)"):
-        non_maximum_suppression(torch.zeros(4, 4), 4)
-    with pytest.raises(ValueError, match="-1"):
-        non_maximum_suppression(torch.zeros(1, 4, 4), -1)
-    with pytest.raises(ValueError, match="nan"):
-        non_maximum_suppression(torch.zeros(1, 4, 4), 1, math.nan)
 
 
 # --- sub-pixel
@@ -378,81 +285,3 @@ def test_arguments_that_do_not_fit_are_refused_by_name():
 def test_settings_refuse_bad_values_by_name(field, value):
     with pytest.raises(ValueError, match=f"{field}.*{value}"):
         DecodeSettings(**{field: value})
-
-
-# --- descriptors
-
-
-def test_a_ramp_is_sampled_at_its_analytic_value():
-    # Three channels x, y, 1 given at the cells' centres; after normalisation x / 1 and y / 1 are still the position.
-    x, y = torch.meshgrid(8 * torch.arange(7) + 3.5, 8 * torch.arange(5) + 3.5, indexing="xy")
-    dense = torch.stack((x, y, torch.ones_like(x)))[None]
-    rng = random.Random(0)
-    points = [[3.5, 3.5], [51.5, 35.5], *([rng.uniform(3.5, 51.5), rng.uniform(3.5, 35.5)] for _ in range(20))]
-    keypoints = torch.tensor(points)
-    [descriptors] = sample_descriptors(dense, [keypoints])
-    torch.testing.assert_close(descriptors[:, :2] / descriptors[:, 2:], keypoints, atol=1e-3, rtol=1e-4)
-    torch.testing.assert_close(descriptors.norm(dim=1), torch.ones(22))
-
-
-def test_beyond_the_outermost_centres_their_value_holds():
-    dense = torch.randn(1, 4, 2, 3, generator=torch.Generator().manual_seed(0))
-    [descriptors] = sample_descriptors(dense, [torch.tensor([[0.0, 0.0], [3.5, 3.5], [23.0, 15.0], [19.5, 11.5]])])
-    torch.testing.assert_close(descriptors[0], descriptors[1])
-    torch.testing.assert_close(descriptors[2], descriptors[3])
-    torch.testing.assert_close(descriptors[1], torch.nn.functional.normalize(dense[0, :, 0, 0], dim=0))
-
-
-def test_each_image_is_sampled_from_its_own_map_also_without_keypoints_and_in_half_precision():
-    dense = torch.randn(2, 4, 1, 1, dtype=torch.bfloat16, generator=torch.Generator().manual_seed(0))
-    empty, one = sample_descriptors(dense, [torch.zeros(0, 2), torch.tensor([[2.0, 6.0]])])
-    assert empty.shape == (0, 4)
-    assert empty.dtype == one.dtype == torch.float32
-    torch.testing.assert_close(one[0], torch.nn.functional.normalize(dense[1, :, 0, 0].float(), dim=0))
-
-
-def test_sampling_refuses_shapes_that_do_not_fit():
-    with pytest.raises(ValueError, match="1 keypoints"):
-        sample_descriptors(torch.zeros(2, 4, 1, 1), [torch.zeros(0, 2)])
-    with pytest.raises(ValueError, match=r"\(3,\)"):
-        sample_descriptors(torch.zeros(1, 4, 1, 1), [torch.zeros(3)])
-
-
-# --- Features
-
-
-def test_features_know_their_count_and_move_together():
-    features = Features(torch.zeros(3, 2), torch.zeros(3), torch.zeros(3, 256), (640, 480))
-    assert len(features) == 3
-    moved = features.to("meta")
-    assert {moved.keypoints.device.type, moved.keypoint_scores.device.type} == {"meta"}
-    assert moved.descriptors is not None
-    assert moved.descriptors.device.type == "meta"
-    assert moved.image_size == (640, 480)
-    assert len(Features(torch.zeros(0, 2), torch.zeros(0), None, (1, 1)).to("cpu")) == 0
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"keypoints": torch.zeros(3, 3)}, r"\(3, 3\)"),
-        ({"keypoint_scores": torch.zeros(2)}, r"keypoint_scores.*\(2,\)"),
-        ({"descriptors": torch.zeros(2, 256)}, r"\(2, 256\)"),
-        ({"image_size": (0, 480)}, r"\(0, 480\)"),
-        ({"image_size": (640.0, 480)}, r"640\.0"),
-    ],
-)
-def test_features_refuse_what_does_not_fit(change, message):
-    fields = {
-        "keypoints": torch.zeros(3, 2),
-        "keypoint_scores": torch.zeros(3),
-        "descriptors": None,
-        "image_size": (640, 480),
-    }
-    with pytest.raises(ValueError, match=message):
-        Features(**(fields | change))
-
-
-def test_features_refuse_another_type():
-    with pytest.raises(TypeError, match=r"keypoints must be float32, got torch\.float64"):
-        Features(torch.zeros(3, 2, dtype=torch.float64), torch.zeros(3), None, (640, 480))

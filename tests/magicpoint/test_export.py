@@ -4,12 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from magicpoint.decode import DecodeSettings, decode
 from magicpoint.export import export_model, keypoint_graph
 from magicpoint.extract import Extractor
-from magicpoint.model import MagicPoint, SuperPoint
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -18,20 +16,6 @@ from magicpoint.onnx_decode import add_decoding  # noqa: E402
 from magicpoint.onnx_graph import Graph  # noqa: E402
 
 SETTINGS = DecodeSettings(border=0, max_keypoints=200)
-
-
-def random_network(descriptor_dim=16):
-    """Small, untrained, but with peaks that stand out and BatchNorm statistics that are not those of any image."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = SuperPoint(0.125, descriptor_dim=descriptor_dim) if descriptor_dim else MagicPoint(0.125)
-        for layer in model.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.running_mean.uniform_(-0.1, 0.1)
-                layer.running_var.uniform_(0.05, 0.2)
-    with torch.no_grad():
-        model.detector.layers[-1].weight.mul_(8)
-    return model.eval()
 
 
 def picture(height, width, seed=0):
@@ -53,18 +37,18 @@ def run(path_or_model, **inputs):
 
 
 @pytest.fixture(scope="module")
-def dense_file(tmp_path_factory):
+def dense_file(tmp_path_factory, random_network):
     return export_model(random_network(), tmp_path_factory.mktemp("onnx") / "dense.onnx")
 
 
 @pytest.fixture(scope="module")
-def keypoint_file(tmp_path_factory):
+def keypoint_file(tmp_path_factory, random_network):
     path = tmp_path_factory.mktemp("onnx") / "keypoints.onnx"
     return export_model(random_network(), path, kind="keypoints", settings=SETTINGS)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (40, 48), (120, 160)])
-def test_the_dense_maps_are_those_of_the_network(dense_file, size):
+def test_the_dense_maps_are_those_of_the_network(dense_file, size, random_network):
     image = as_batch(picture(*size), picture(*size, 1))
     result = run(dense_file, image=image)
     with torch.no_grad():
@@ -75,7 +59,7 @@ def test_the_dense_maps_are_those_of_the_network(dense_file, size):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 61), (40, 48), (120, 160)])
-def test_the_keypoints_are_those_of_the_extractor(keypoint_file, size):
+def test_the_keypoints_are_those_of_the_extractor(keypoint_file, size, random_network):
     images = [picture(*size), picture(*size, 1)]
     result = run(keypoint_file, image=as_batch(*images))
     extractor = Extractor(random_network(), SETTINGS, "cpu")
@@ -113,7 +97,7 @@ def test_the_graph_decodes_ties_plateaus_and_slopes_like_the_library(settings, l
                 np.testing.assert_array_equal(result["keypoints"][b, : len(keypoints)], keypoints)
 
 
-def test_an_image_without_keypoints_has_a_count_of_0(keypoint_file):
+def test_an_image_without_keypoints_has_a_count_of_0(keypoint_file, random_network):
     network = random_network()
     with torch.no_grad():
         network.detector.layers[-1].bias[64] = 100.0
@@ -122,7 +106,7 @@ def test_an_image_without_keypoints_has_a_count_of_0(keypoint_file):
     assert not result["descriptors"].any()
 
 
-def test_a_detector_has_no_descriptors_and_1024_places(tmp_path):
+def test_a_detector_has_no_descriptors_and_1024_places(tmp_path, random_network):
     image = as_batch(picture(40, 48))
     assert list(run(export_model(random_network(0), tmp_path / "a.onnx"), image=image)) == ["heatmap"]
     result = run(export_model(random_network(0), tmp_path / "b.onnx", kind="keypoints"), image=image)
@@ -149,7 +133,7 @@ def test_the_file_says_what_it_is(keypoint_file):
     assert [entry.name for entry in keypoint_file.parent.iterdir()] == ["keypoints.onnx"]
 
 
-def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch):
+def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch, random_network):
     with pytest.raises(ValueError, match="'tensorrt'"):
         export_model(random_network(), tmp_path / "a", format="tensorrt")
     with pytest.raises(ValueError, match="'sparse'"):

@@ -10,27 +10,13 @@ from magicpoint.decode import DecodeSettings
 from magicpoint.extract import Extractor, extract_images
 from magicpoint.feature_files import read_features
 from magicpoint.labels import labels2Dto3D
-from magicpoint.model import MagicPoint, Output, SuperPoint
+from magicpoint.model import Output
 
 DEVICES = [
     "cpu",
     pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")),
 ]
 SIZES = [(1, 1), (1, 40), (7, 9), (8, 8), (17, 33), (40, 48)]
-
-
-def random_network(descriptor_dim=16):
-    """Small, untrained, but with peaks that stand out and BatchNorm statistics that are not those of any image."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = SuperPoint(0.125, descriptor_dim=descriptor_dim) if descriptor_dim else MagicPoint(0.125)
-        for layer in model.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.running_mean.uniform_(-0.1, 0.1)
-                layer.running_var.uniform_(0.05, 0.2)
-    with torch.no_grad():
-        model.detector.layers[-1].weight.mul_(8)
-    return model.eval()
 
 
 class BrightPixels(nn.Module):
@@ -52,7 +38,7 @@ def assert_same(first, second):
 
 
 @pytest.fixture(scope="module")
-def extractor():
+def extractor(random_network):
     return Extractor(random_network(), DecodeSettings(border=0), "cpu", "random")
 
 
@@ -81,7 +67,7 @@ def test_any_size_gives_keypoints_inside_the_image(extractor, height, width):
     assert ((features.keypoint_scores > 0.015) & (features.keypoint_scores <= 1)).all()
 
 
-def test_one_pixel_has_no_keypoint_by_default():
+def test_one_pixel_has_no_keypoint_by_default(random_network):
     assert len(Extractor(random_network(), device="cpu").extract(np.zeros((1, 1), np.uint8))) == 0
 
 
@@ -120,7 +106,7 @@ def test_an_image_shifted_by_a_cell_gives_keypoints_shifted_by_a_cell(extractor)
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_an_image_gives_the_same_bits_alone_and_in_a_batch(device):
+def test_an_image_gives_the_same_bits_alone_and_in_a_batch(device, random_network):
     extractor = Extractor(random_network(), DecodeSettings(border=0), device)
     images = [picture(*size, seed) for size in SIZES[::-1] for seed in (0, 1)]
     alone = [extractor.extract(image) for image in images]
@@ -144,13 +130,13 @@ def test_the_form_of_an_image_does_not_matter(extractor, tmp_path):
     assert torch.allclose(from_float.keypoint_scores, expected.keypoint_scores, atol=1e-6)
 
 
-def test_a_detector_gives_no_descriptors():
+def test_a_detector_gives_no_descriptors(random_network):
     features = Extractor(random_network(0), device="cpu").extract(picture(40, 48))
     assert features.descriptors is None
     assert len(features) > 0
 
 
-def test_a_network_in_training_is_neither_used_so_nor_changed(extractor):
+def test_a_network_in_training_is_neither_used_so_nor_changed(extractor, random_network):
     model = random_network().train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     other = Extractor(model, DecodeSettings(border=0), "cpu")
@@ -175,7 +161,7 @@ def test_results_can_be_changed_in_place(extractor):
         assert not tensor.requires_grad
 
 
-def test_weights_come_from_a_file_a_run_or_the_package(extractor, tmp_path, monkeypatch):
+def test_weights_come_from_a_file_a_run_or_the_package(extractor, tmp_path, monkeypatch, random_network):
     image = picture(40, 48)
     path = save_weights(tmp_path / "best.safetensors", random_network(), {})
     for source in (path, tmp_path, str(tmp_path)):
@@ -229,6 +215,7 @@ def test_unreadable_images_are_reported_and_left_out(extractor, folder, tmp_path
     assert "cut.png is truncated" in found.skipped["cut.png"]
     report = capsys.readouterr().err
     assert "skipped empty.jpg" in report
+    assert "empty.jpg is empty" in report
     assert "2 of 8 images skipped" in report
     with pytest.raises(ValueError, match=r"none of 1 images could be read: .*cut\.png"):
         extract_images([folder / "cut.png"], tmp_path / "g.h5", extractor, progress=False)
@@ -253,16 +240,17 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(("error", "kept"), [(Killed(), 2), (KeyboardInterrupt(), 3)])
-def test_a_stopped_run_goes_on_where_it_was(folder, tmp_path, monkeypatch, error, kept):
+def test_a_stopped_run_goes_on_where_it_was(folder, tmp_path, monkeypatch, error, kept, random_network):
     monkeypatch.setattr(feature_files, "_PART_LENGTH", 2)
-    out = tmp_path / "f.h5"
-    out.write_text("what was there before")
+    out = extract_images([folder], tmp_path / "f.h5", Extractor(random_network(), device="cpu"), progress=False)
+    before = out.read_bytes()
     stopping = Stopping(random_network(), device="cpu")
     stopping.error = error
     with pytest.raises(type(error)):
         extract_images([folder], out, stopping, progress=False)
-    assert out.read_text() == "what was there before"
-    with pytest.raises(ValueError, match="other weights, settings or versions"):
+    assert out.read_bytes() == before
+    out.unlink()
+    with pytest.raises(ValueError, match=r"f\.h5\.partial was begun with other .*decode\.threshold 0\.015, now 0\.5"):
         extract_images([folder], out, Extractor(random_network(), DecodeSettings(threshold=0.5), "cpu"), progress=False)
     resumed = Stopping(random_network(), device="cpu")
     (folder / "0.png").write_bytes((folder / "1.png").read_bytes())  # its features are no longer those of the image
@@ -274,6 +262,18 @@ def test_a_stopped_run_goes_on_where_it_was(folder, tmp_path, monkeypatch, error
         assert_same(found[key], resumed.extract(folder / key))
         assert (tmp_path / "overlays" / key).is_file()
     assert not (tmp_path / "f.h5.partial").exists()
+
+
+def test_a_finished_file_of_other_settings_or_weights_stays(extractor, folder, tmp_path, random_network):
+    out = extract_images([folder], tmp_path / "f.h5", extractor, progress=False)
+    before = out.read_bytes()
+    higher = extractor.with_settings(DecodeSettings(border=0, threshold=0.5))
+    with pytest.raises(ValueError, match=r"f\.h5 was made with other .* \(decode\.threshold 0\.015, now 0\.5\)"):
+        extract_images([folder], out, higher, progress=False)
+    other = Extractor(random_network(0), DecodeSettings(border=0), "cpu", "random")
+    with pytest.raises(ValueError, match=r"f\.h5 was made with other .* \(weights_hash \w+, now \w+\)"):
+        extract_images([folder], out, other, progress=False)
+    assert out.read_bytes() == before
 
 
 def test_pictures_never_replace_images_or_each_other(extractor, folder, tmp_path):

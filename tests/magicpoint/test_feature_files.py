@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from magicpoint import feature_files
-from magicpoint.feature_files import UnfinishedFeatures, check_key, read_features, write_features
+from magicpoint.feature_files import (
+    UnfinishedFeatures,
+    UnfinishedRecords,
+    check_key,
+    read_features,
+    write_features,
+)
+from magicpoint.label_files import LABELS
 from magicpoint.types import Features
 
 
@@ -162,6 +169,44 @@ def test_an_unfinished_file_of_other_weights_is_left_alone(tmp_path):
     assert UnfinishedFeatures(tmp_path / "f.h5", {"weights": "w"}).get("a", "") is not None
     with pytest.raises(IsADirectoryError):
         UnfinishedFeatures(tmp_path, {})
+
+
+def test_a_finished_file_of_other_settings_is_left_alone_and_they_are_named(tmp_path):
+    source = {"weights": "w", "weights_hash": "1e5", "decode": '{"threshold": 0.5, "border": 4}'}
+    path = write_features(tmp_path / "f.h5", {"a": features(1)}, source)
+    content = path.read_bytes()
+    for other, named in (
+        ({"decode": '{"threshold": 0.25, "border": 4}'}, r"decode\.threshold 0\.5, now 0\.25"),
+        ({"decode": '{"threshold": 0.5}', "weights": "v"}, r"decode\.border 4, now unset, weights w, now v"),
+        ({"weights_hash": "100000.0"}, r"weights_hash 1e5, now 100000\.0"),
+        ({"network": "int8"}, r"network unset, now int8"),
+    ):
+        message = rf"f\.h5 was made with other weights, settings or versions \({named}\): remove it, or choose another"
+        with pytest.raises(ValueError, match=message):
+            UnfinishedFeatures(path, source | other)
+    assert path.read_bytes() == content
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f.h5"]
+
+
+def test_a_file_of_another_kind_is_left_alone(tmp_path):
+    path = tmp_path / "photograph.jpg"
+    path.write_bytes(b"no features")
+    with pytest.raises(ValueError, match=r"photograph\.jpg is damaged or no feature file.*it is not replaced: "):
+        UnfinishedFeatures(path, {})
+    with pytest.raises(ValueError, match=r"no label file: .*magicpoint-labels-1; it is not replaced"):
+        UnfinishedRecords(write_features(tmp_path / "f.h5", {}), LABELS, {})
+    assert path.read_bytes() == b"no features"
+
+
+def test_a_finished_file_of_the_same_settings_stays_until_the_new_one_is_complete(tmp_path):
+    path, source = tmp_path / "f.h5", {"decode": '{"threshold": 0.5, "border": 4}'}
+    write_features(path, {"a": features(1)}, source, {"a": "12"})
+    unfinished = UnfinishedFeatures(path, {"decode": '{"border": 4, "threshold": 0.5}'})
+    unfinished.add("a", features(2), "34")
+    unfinished.save()
+    assert (len(read_features(path)["a"]), unfinished.earlier.digest("a")) == (1, "12")
+    unfinished.finish(["a"], {})
+    assert len(read_features(path)["a"]) == 2
 
 
 def test_only_what_was_asked_for_is_kept_in_the_end_and_long_lists_of_skipped_images_fit(tmp_path):

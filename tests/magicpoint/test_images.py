@@ -1,10 +1,12 @@
 import struct
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from magicpoint import images
 from magicpoint.images import as_input, find_images, read_image, to_grey
 
 
@@ -98,6 +100,50 @@ def test_float_images_may_pass_their_range_by_rounding():
     assert np.array_equal(to_grey(np.array([[1.00001, -0.00001]])), [[1, 0]])
 
 
+def grey_at_once(image):
+    """What `to_grey` gives, of the whole image at once."""
+    white = {"bool": 1, "uint8": 255, "uint16": 65535}.get(image.dtype.name, 1)
+    values = image.astype(np.float32) / np.float32(white)
+    if values.ndim == 3:
+        red, green, blue = values[..., 0], values[..., values.shape[2] // 2], values[..., -1]
+        values = green + np.float32(0.299) * (red - green) + np.float32(0.114) * (blue - green)
+    return values.clip(0, 1)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(301, 601), (301, 601, 1), (301, 601, 3), (3, 70001, 3), (70001, 3)])
+def test_rows_at_a_time_give_the_bits_of_all_at_once(monkeypatch, dtype, shape):
+    monkeypatch.setattr(images, "_BLOCK_PIXELS", 2**14)
+    generator = np.random.default_rng(0)
+    if dtype.startswith("float"):
+        image = generator.uniform(-0.00005, 1.00005, shape).astype(dtype)
+    else:
+        image = generator.integers(0, {"bool": 2, "uint8": 256, "uint16": 65536}[dtype], shape).astype(dtype)
+    for view in (image, image[::-1, ::-1], image[..., ::-1], image[1:, 1:]):
+        result = to_grey(view)
+        assert result.flags.c_contiguous
+        assert np.array_equal(result.view(np.uint32), grey_at_once(view).view(np.uint32))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_large_image_needs_little_beside_itself_and_its_grey_values(dtype):
+    image = np.zeros((3000, 4000, 3), dtype)
+    tracemalloc.start()
+    try:
+        grey = to_grey(image)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert grey.nbytes == 4 * 3000 * 4000 <= peak
+    assert peak < 1.1 * grey.nbytes
+
+
+def test_the_range_in_the_message_is_that_of_the_whole_image(monkeypatch):
+    monkeypatch.setattr(images, "_BLOCK_PIXELS", 2)
+    with pytest.raises(ValueError, match=r"from -3\.0 to 7\.0"):
+        to_grey(np.array([[0.5, 2.0], [0.5, 7.0], [-3.0, 0.5]]))
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".ppm"])
 def test_files_and_arrays_give_the_same(tmp_path, suffix):
     image = picture()
@@ -142,6 +188,14 @@ def test_truncated_files_are_named(tmp_path, suffix, kept):
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(ValueError, match=rf"cut\{suffix}"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_an_empty_file_is_called_empty(tmp_path, suffix):
+    path = tmp_path / f"nothing{suffix}"
+    path.touch()
+    with pytest.raises(ValueError, match=rf"nothing\{suffix} is empty$"):
         read_image(path)
 
 

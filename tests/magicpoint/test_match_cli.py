@@ -54,6 +54,17 @@ def test_an_image_matches_itself(folder, tmp_path, capsys):
     assert cv2.imread(str(out)).shape == (160, 200 + 8 + 200, 3)
 
 
+def test_it_is_said_when_not_all_matches_are_drawn(folder, tmp_path, monkeypatch, capsys):
+    arguments = [*words(folder), "--out", str(tmp_path / "m.png"), "--threshold", "0", "--max_keypoints", "40"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "drawn" not in printed
+    matches = int(printed.split()[0])
+    monkeypatch.setattr(match_overlay, "MOST_LINES", matches - 1)
+    assert main(arguments) == 0
+    assert f"{matches - 1} of {matches} matches are drawn" in capsys.readouterr().out
+
+
 def test_every_option_arrives(folder, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(match_overlay, "match_images", lambda *arguments: seen.extend(arguments))

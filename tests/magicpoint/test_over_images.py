@@ -108,6 +108,30 @@ def test_no_thread_is_left_when_processing_stops(folder, tmp_path, error):
     assert loaders() == []
 
 
+def test_a_file_of_other_images_is_not_replaced(folder, tmp_path):
+    images, out = find_images([folder]), tmp_path / "f.h5"
+    fewer = {key: path for key, path in images.items() if key not in ("07.png", "31.png")}
+    content = run(images, out).read_bytes()
+    with pytest.raises(ValueError, match=r"f\.h5 holds 2 images not asked for now, for instance 07\.png: remove it"):
+        run(fewer, out)
+    assert out.read_bytes() == content
+    assert [entry.name for entry in tmp_path.glob("f.h5*")] == ["f.h5"]
+    more = run(fewer, tmp_path / "g.h5")
+    run(images, more)
+    assert list(read_features(more)) == list(images)
+
+
+def test_it_is_said_when_images_have_changed_since_the_file_that_is_replaced(folder, tmp_path, capsys):
+    images, out = find_images([folder]), tmp_path / "f.h5"
+    for _ in range(2):
+        run(images, out)
+    assert capsys.readouterr().err == ""
+    (folder / "03.png").write_bytes((folder / "20.png").read_bytes())
+    found = read_features(run(images, out))
+    assert "1 of 40 images had changed since the earlier " in capsys.readouterr().err
+    assert torch.equal(found["03.png"].keypoint_scores, found["20.png"].keypoint_scores)
+
+
 def write_clip(path, count):
     with open_sink(path, 10.0) as sink:
         for number in range(count):
@@ -121,6 +145,7 @@ def test_frames_of_a_video_are_images_under_its_name(folder, tmp_path):
     found = read_features(run(images, tmp_path / "f.h5", videos=True))
     frames = [f"clip.avi/{number:06d}" for number in range(6)]
     assert list(found) == frames + [f"images/{number:02d}.png" for number in range(40)]
+    run(images, tmp_path / "f.h5", videos=True)  # The frames of the earlier file are of a video asked for again.
     for key, grey in zip(frames, open_source(clip).frames, strict=True):
         assert found[key].keypoint_scores.tolist() == brightness(key, grey).keypoint_scores.tolist()
     assert loaders() == []

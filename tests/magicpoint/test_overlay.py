@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from magicpoint import match_overlay
+from magicpoint.match import Matches
+from magicpoint.match_overlay import GAP, draw_matches
 from magicpoint.overlay import draw_keypoints, overlay_path, write_overlay
 from magicpoint.types import Features
 
@@ -58,3 +61,33 @@ def test_files_mirror_the_keys(tmp_path):
     written = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     assert np.array_equal(written[..., ::-1], draw_keypoints(grey, found))
     assert [entry.name for entry in path.parent.iterdir()] == ["ü.png"]
+
+
+def five_matches(scores, inliers):
+    """The picture of matches on the rows 5, 15, 25, 35 and 45 of two black images, (50, 20) each."""
+    black = np.zeros((50, 20), np.float32)
+    found = features([(10.0, 5.0 + 10 * number) for number in range(5)], [1.0] * 5, (20, 50))
+    matches = Matches(torch.arange(5).repeat(2, 1).T, torch.tensor(scores))
+    return draw_matches(black, black, found, found, matches, np.array(inliers))
+
+
+def rows_drawn(picture, column):
+    return [row for row in range(5, 50, 10) if picture[row, column].max() > 60]
+
+
+def test_of_many_matches_those_at_even_steps_of_similarity_are_drawn(monkeypatch):
+    scores, middle, rim = [0.9, 0.1, 0.5, 0.7, 0.3], 20 + GAP // 2, 10 - 2
+    picture = five_matches(scores, [True] * 5)
+    assert rows_drawn(picture, middle) == rows_drawn(picture, rim) == [5, 15, 25, 35, 45]
+    monkeypatch.setattr(match_overlay, "MOST_LINES", 3)
+    picture = five_matches(scores, [True, False, True, True, True])
+    # From 0.9 to 0.1: the first, the third and the fifth.
+    assert rows_drawn(picture, middle) == rows_drawn(picture, rim) == [5, 15, 25]
+    assert picture[[5, 15, 25], middle].argmax(1).tolist() == [1, 0, 1]
+
+
+def test_lines_let_the_picture_through_and_circles_do_not():
+    picture = five_matches([1.0] * 5, [True] * 5)
+    line, circle = picture[5, 20 + GAP // 2].astype(int), picture[5, 10 - 2].astype(int)
+    # Green is 220 at most, of which a line takes half.
+    assert 60 < line[1] <= 110 < 150 < circle[1] <= 220

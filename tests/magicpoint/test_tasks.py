@@ -1,5 +1,6 @@
 """What joint training minimises, on networks whose answers are known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -136,11 +137,39 @@ def test_every_descriptor_loss_trains_the_network(settings, loss):
 
 def test_collapsed_descriptors_stop_the_run(settings):
     task = JointTask(settings)
-    collapsed = {"positive_similarity": 0.99, "negative_similarity": 0.97}
+    collapsed = {"positive_similarity": 0.99, "negative_similarity": 0.97, "compared": 1.0}
     task.check(collapsed, 499)  # too early to tell
-    task.check({"positive_similarity": 0.99, "negative_similarity": 0.5}, 500)
+    task.check({**collapsed, "negative_similarity": 0.5}, 500)
     with pytest.raises(TrainingError, match=r"collapsed: at step 500 .* 0\.990.* 0\.970"):
         task.check(collapsed, 500)
+
+
+@pytest.mark.parametrize("loss", ["dual_softmax", "sparse", "dense_hinge"])
+def test_views_without_a_place_in_common_say_nothing_of_a_collapse(settings, loss):
+    settings = dataclasses.replace(settings, joint=dataclasses.replace(settings.joint, loss=loss))
+    task, model = JointTask(settings), Fixed(60.0)
+    model.descriptors = torch.full((1, 4, HEIGHT // 8, WIDTH // 8), 0.5)  # of length 1, and all the same
+    view0, view1, here = still_pair()
+    away = here.clone()
+    away[0, 0, 2] = 1000.0
+    figures = [
+        {name: value.item() for name, value in task.losses(model, (view0, view1, H), torch.device("cpu"), 0).items()}
+        for H in (here, away)
+    ]
+    names = ("compared", "positive_similarity", "negative_similarity")
+    assert [figures[0][name] for name in names] == pytest.approx([1, 1, 1])
+    assert [figures[1][name] for name in names] == [0, 0, 0]
+    task.check(figures[1], 500)
+    with pytest.raises(TrainingError, match="collapsed"):
+        task.check(figures[0], 500)
+
+
+def test_a_collapse_is_judged_by_the_steps_that_were_compared(settings):
+    # Of 20 steps one was compared: the means are a twentieth of its cosines.
+    task = JointTask(settings)
+    task.check({"positive_similarity": 0.6 / 20, "negative_similarity": 0.1 / 20, "compared": 1 / 20}, 500)
+    with pytest.raises(TrainingError, match=r"0\.990.* 0\.970"):
+        task.check({"positive_similarity": 0.99 / 20, "negative_similarity": 0.97 / 20, "compared": 1 / 20}, 500)
 
 
 def test_the_best_weights_repeat_and_match(settings):

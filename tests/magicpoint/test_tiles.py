@@ -10,7 +10,7 @@ from magicpoint.backends import open_network
 from magicpoint.decode import DecodeSettings, decode, sample_descriptors
 from magicpoint.extract import Extractor
 from magicpoint.images import as_input
-from magicpoint.model import MagicPoint, SuperPoint
+from magicpoint.model import MagicPoint
 from magicpoint.tiles import (
     HALO_CELLS,
     MOST_PIXELS,
@@ -30,20 +30,6 @@ ROUNDING = 1e-4
 
 # float16 rounds a component below 1 by 2 ** -12, and the scaling to unit length can double that.
 HALF = 2.0**-11
-
-
-def random_network():
-    """Small, untrained, with peaks that stand out; its BatchNorm moves and scales as that of a trained network."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = SuperPoint(0.125, descriptor_dim=16)
-        for layer in model.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.running_mean.uniform_(-0.1, 0.1)
-                layer.running_var.uniform_(0.05, 0.2)
-    with torch.no_grad():
-        model.detector.layers[-1].weight.mul_(8)
-    return model.eval()
 
 
 def picture(height, width):
@@ -88,7 +74,7 @@ def test_a_cell_sees_as_far_as_is_said_and_no_farther(distance):
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 300), (203, 310), (333, 129), (256, 264)])
-def test_tiles_give_what_one_piece_gives(height, width):
+def test_tiles_give_what_one_piece_gives(height, width, random_network):
     model, grey = random_network(), picture(height, width)
     network = open_network(model, torch.device("cpu"))
     expected, expected_dense = network(as_input(grey, 8))
