@@ -71,7 +71,7 @@ class Extractor:
     @classmethod
     def from_pretrained(
         cls,
-        name: str = "magicpoint",
+        name: str = "superpoint",
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
         backend: Backend = "torch",

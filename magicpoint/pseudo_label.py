@@ -209,8 +209,8 @@ def adapt_images(
         FileNotFoundError: A path does not exist.
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
-        ValueError: There is no image, or not one that can be read; or an unfinished file of other weights or settings
-            is there.
+        ValueError: There is no image, or not one that can be read; or a file, finished or not, of other weights,
+            settings, versions or images is there.
     """
     images = find_images(paths, skip=overlay)
     labeller = Labeller(extractor, settings)
