@@ -127,11 +127,15 @@ def plot(found: dict[str, Any], path: Path) -> None:
 
     size = _text(SIZES[0])
     rows = sorted(((by_size[size]["whole"] * 1e3, name) for name, by_size in found["results"].items()), reverse=True)
-    figure = Figure(figsize=(9, 0.35 * len(rows) + 1), layout="constrained")
+    figure = Figure(figsize=(9, 0.25 * len(rows) + 0.7), layout="constrained")
     axes = figure.subplots()
-    bars = axes.barh([name for _, name in rows], [time for time, _ in rows])
+    colours = {PLAIN: "C3", **{name: "C7" for name, options in found["options"].items() if not options}}
+    bars = axes.barh(
+        [name for _, name in rows], [time for time, _ in rows], color=[colours.get(name, "C0") for _, name in rows]
+    )
     axes.bar_label(bars, fmt="%.1f", padding=2)
     axes.set(xscale="log", xlabel=f"ms for one image of {size} with descriptors, {found['threads']} threads")
+    axes.margins(x=0.1, y=0.01)
     figure.savefig(path)
 
 
