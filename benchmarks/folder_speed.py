@@ -19,9 +19,9 @@ import torch
 
 from magicpoint.allocator import keep_freed_memory
 from magicpoint.extract import Extractor
-from magicpoint.feature_files import UnfinishedFeatures
 from magicpoint.images import find_images, read_image
 from magicpoint.over_images import LOADERS, process_images
+from magicpoint.unfinished_files import UnfinishedFeatures
 from magicpoint.weight_files import pretrained_names
 
 

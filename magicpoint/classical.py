@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .decode import non_maximum_suppression
+from .suppression import non_maximum_suppression
 
 Image = NDArray[np.uint8]
 Found = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -211,7 +211,7 @@ def _refined(image: Image, points: NDArray[np.float32], scores: NDArray[np.float
 
 
 def _suppressed(image: Image, points: NDArray[np.float32], scores: NDArray[np.float32]) -> Found:
-    """What greedy selection by score keeps, the best first, as ``decode.non_maximum_suppression`` of pixels."""
+    """What greedy selection by score keeps, the best first, as ``suppression.non_maximum_suppression`` of pixels."""
     order = np.argsort(-scores, kind="stable")
     points, scores = points[order], scores[order]
     height, width = image.shape

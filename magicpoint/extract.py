@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from .backends import Backend, NetworkPrecision, open_network
 from .checkpoint import load_weights, versions, weights_hash
 from .decode import DecodeSettings, decode, sample_descriptors
-from .feature_files import UnfinishedFeatures
 from .images import Image, as_input, find_images, read_image, to_grey
 from .labels import CELL_SIZE
 from .model import PointNetwork
@@ -26,6 +25,7 @@ from .overlay import overlay_path, write_overlay
 from .runtime import default_device
 from .tiles import needs_tiles, run_in_tiles, sample_strips
 from .types import Features
+from .unfinished_files import UnfinishedFeatures
 from .weight_files import pretrained_weights, weights_at
 
 

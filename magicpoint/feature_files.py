@@ -1,18 +1,14 @@
-"""HDF5 files of features: one group per image, written in full or not at all, and what an unfinished one has so far.
+"""HDF5 files of features: one group per image, written in full or not at all.
 
 Files of other records of images, see `label_files`, differ in their `Layout` alone.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import itertools
 import json
 import re
-import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -32,12 +28,6 @@ and, where it is known, image_sha256, of the image file or, for a frame of a vid
 the file are format, skipped (JSON: key and reason of each image that could not be read) and whatever says where the
 features come from.
 """
-
-ADVICE = "remove it, or choose another output"
-"""How to go on where something is in the way."""
-
-_PART_LENGTH = 32
-_PART_SECONDS = 60.0
 
 Record = TypeVar("Record")
 
@@ -216,114 +206,3 @@ def _image_keys(file: Any) -> list[str]:
         if check_key(key) != key:
             raise ValueError(f"unsafe image key {key!r}")
     return keys
-
-
-class UnfinishedRecords(Generic[Record]):
-    """What a file of records will hold, kept in small files beside it until it is complete.
-
-    HDF5 files that are open when their process is killed are lost. So the records are written to files of their own,
-    a few images in each, in the folder `<name>.partial`, and joined at the end.
-
-    Args:
-        path: The file. One that is there is replaced in the end, by records of the same provenance only; it stays as
-            `earlier` until then.
-        layout: How a record is written.
-        provenance: Where the records come from.
-
-    Raises:
-        IsADirectoryError: The path is a folder.
-        ValueError: Records of another provenance are there or have been begun, or the path is another kind of file; the
-            message names the file and what differs.
-    """
-
-    def __init__(self, path: Path, layout: Layout[Record], provenance: Mapping[str, str]) -> None:
-        if path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder, not a {layout.name}")
-        self._path, self._layout, self._provenance = path, layout, dict(provenance)
-        self.folder = path.with_name(f"{path.name}.partial")
-        self._parts: dict[str, RecordFile[Record]] = {}
-        self._pending: dict[str, Record] = {}
-        self._digests: dict[str, str] = {}
-        self._saved = time.monotonic()
-        self.earlier = self._open_earlier() if path.exists() else None
-        for part in sorted(self.folder.glob("*.h5")):
-            self._register(part)
-
-    def _open_earlier(self) -> RecordFile[Record]:
-        try:
-            earlier = RecordFile(self._path, self._layout)
-        except (FileNotFoundError, ValueError) as error:
-            raise ValueError(f"{error}; it is not replaced: {ADVICE}") from error
-        self._check(earlier, f"{self._path} was made")
-        return earlier
-
-    def _register(self, path: Path) -> None:
-        part = RecordFile(path, self._layout)
-        self._check(part, f"{self.folder} was begun")
-        self._parts.update(dict.fromkeys(part, part))
-
-    def _check(self, records: RecordFile[Record], origin: str) -> None:
-        differences = _differences(records.provenance, self._provenance)
-        if differences:
-            raise ValueError(f"{origin} with other weights, settings or versions ({differences}): {ADVICE}")
-
-    def get(self, key: str, digest: str) -> Record | None:
-        """The record of an image that was added before and is still the same."""
-        part = self._parts.get(key)
-        return part[key] if part is not None and part.digest(key) == digest else None
-
-    def add(self, key: str, record: Record, digest: str) -> None:
-        """Keeps the record of an image; a killed process loses the last few, or those of the last minute."""
-        self._pending[key], self._digests[key] = record, digest
-        if len(self._pending) >= _PART_LENGTH or time.monotonic() - self._saved >= _PART_SECONDS:
-            self.save()
-
-    def save(self) -> None:
-        """Keeps what was added so far even if the process is killed."""
-        if self._pending:
-            number = 1 + max((int(part.stem) for part in self.folder.glob("*.h5")), default=-1)
-            path = self.folder / f"{number:06d}.h5"
-            self._register(write_records(path, self._layout, self._pending, self._provenance, self._digests))
-            self._pending, self._digests = {}, {}
-        self._saved = time.monotonic()
-
-    def finish(self, keys: Sequence[str], skipped: Mapping[str, str]) -> Path:
-        """Writes the file, of these keys and no others, and removes the folder beside it; returns its path."""
-        self.save()
-
-        def join(temporary: Path) -> None:
-            with h5py.File(temporary, "w") as file:
-                file.attrs.update({"format": self._layout.format, "skipped": json.dumps(skipped), **self._provenance})
-                for path, group in itertools.groupby(keys, lambda key: self._parts[key].path):
-                    with h5py.File(path, "r") as part:
-                        for key in group:
-                            part.copy(key, file, name=key)
-
-        write_atomically(self._path, join)
-        shutil.rmtree(self.folder)
-        return self._path
-
-
-def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """What differs between two provenances, down to the single settings; empty where nothing does."""
-    old, new = _leaves(before), _leaves(now)
-    pairs = {name: (old.get(name, "unset"), new.get(name, "unset")) for name in sorted(old.keys() | new.keys())}
-    return ", ".join(f"{name} {was}, now {is_}" for name, (was, is_) in pairs.items() if was != is_)
-
-
-def _leaves(values: Mapping[str, Any], group: str = "") -> dict[str, Any]:
-    """The single values by their full names, of dicts and of strings that are JSON of a dict."""
-    leaves: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, str) and value.startswith("{"):
-            with contextlib.suppress(json.JSONDecodeError):
-                value = json.loads(value)
-        leaves |= _leaves(value, f"{group}{name}.") if isinstance(value, dict) else {f"{group}{name}": value}
-    return leaves
-
-
-class UnfinishedFeatures(UnfinishedRecords[Features]):
-    """`UnfinishedRecords` of features."""
-
-    def __init__(self, path: Path, provenance: Mapping[str, str]) -> None:
-        super().__init__(path, FEATURES, provenance)

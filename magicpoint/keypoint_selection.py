@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from .decode import DecodeSettings, decode, non_maximum_suppression
+from .decode import DecodeSettings, decode
 from .scoring import outside_border
+from .suppression import non_maximum_suppression
 from .types import Features
 
 Image = NDArray[np.uint8]
@@ -50,7 +51,7 @@ def binary_as_unit(descriptors: NDArray[np.uint8]) -> Floats:
 
 
 def suppress(points: Floats, radius: int, image_size: tuple[int, int]) -> NDArray[np.int64]:
-    """Greedy selection as in `decode.non_maximum_suppression`, of points between pixels, each at its nearest pixel.
+    """Greedy selection as in `non_maximum_suppression`, of points between pixels, each at its nearest pixel.
 
     Args:
         points: (N, 2) inside the image, the best first.

@@ -87,7 +87,7 @@ def _value(value: np.generic) -> object:
 
 
 def _add_suppression(graph: Graph, heatmap: str, radius: int, threshold: float) -> str:
-    """The peaks, bool (B, 1, H, W): rounds of max-pooling until no candidate is left, as `decode._peaks_by_pooling`."""
+    """The peaks, bool (B, 1, H, W): rounds of max-pooling until none is left, as `suppression._peaks_by_pooling`."""
     above = graph("Greater", heatmap, graph.number(threshold))
     if radius == 0:
         return str(above)

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .feature_files import ADVICE, RecordFile, UnfinishedRecords, check_key
+from .feature_files import RecordFile, check_key
 from .images import read_image
+from .unfinished_files import ADVICE, UnfinishedRecords
 from .video import VIDEO_SUFFIXES, open_source, read_ahead
 
 Record = TypeVar("Record")

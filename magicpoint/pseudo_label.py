@@ -21,7 +21,6 @@ from homography.adaptation import Aggregation
 
 from .decode import DecodeSettings, decode, logits_to_heatmap
 from .extract import Extractor
-from .feature_files import UnfinishedRecords
 from .fold import fold_batch_norm
 from .images import find_images
 from .label_files import LABELS, Labels, read_labels
@@ -30,6 +29,7 @@ from .labels import CELL_SIZE
 from .over_images import process_images
 from .runtime import Precision, resolve_precision
 from .tables import write_text
+from .unfinished_files import UnfinishedRecords
 
 _PIXEL_AND_NEIGHBOURS = np.ones((3, 3), np.uint8)
 _OF_EXTRACTION = ("decode", "network")  # of the provenance, what labelling does in its own way

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magicpoint.decode import DecodeSettings, decode, logits_to_heatmap, non_maximum_suppression
+from magicpoint.decode import DecodeSettings, decode, logits_to_heatmap
+from magicpoint.suppression import non_maximum_suppression
 
 DEVICES = [
     "cpu",

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from magicpoint import feature_files, tiles, weight_files
+from magicpoint import tiles, unfinished_files, weight_files
 from magicpoint.checkpoint import save_weights
 from magicpoint.decode import DecodeSettings
 from magicpoint.extract import Extractor, extract_images
@@ -241,7 +241,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(("error", "kept"), [(Killed(), 2), (KeyboardInterrupt(), 3)])
 def test_a_stopped_run_goes_on_where_it_was(folder, tmp_path, monkeypatch, error, kept, random_network):
-    monkeypatch.setattr(feature_files, "_PART_LENGTH", 2)
+    monkeypatch.setattr(unfinished_files, "_PART_LENGTH", 2)
     out = extract_images([folder], tmp_path / "f.h5", Extractor(random_network(), device="cpu"), progress=False)
     before = out.read_bytes()
     stopping = Stopping(random_network(), device="cpu")

@@ -3,16 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from magicpoint import feature_files
-from magicpoint.feature_files import (
-    UnfinishedFeatures,
-    UnfinishedRecords,
-    check_key,
-    read_features,
-    write_features,
-)
+from magicpoint import unfinished_files
+from magicpoint.feature_files import check_key, read_features, write_features
 from magicpoint.label_files import LABELS
 from magicpoint.types import Features
+from magicpoint.unfinished_files import UnfinishedFeatures, UnfinishedRecords
 
 
 def features(count, seed=0, dim=16):
@@ -136,7 +131,7 @@ def test_images_may_be_named_as_the_datasets(tmp_path):
 
 
 def test_an_unfinished_file_is_taken_up_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(feature_files, "_PART_LENGTH", 2)
+    monkeypatch.setattr(unfinished_files, "_PART_LENGTH", 2)
     out, source = tmp_path / "f.h5", {"weights": "w"}
     images = {f"s/{number}.png": features(number, number) for number in range(5)}
     first = UnfinishedFeatures(out, source)

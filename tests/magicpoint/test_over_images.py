@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from magicpoint import over_images
-from magicpoint.feature_files import UnfinishedFeatures, read_features
+from magicpoint.feature_files import read_features
 from magicpoint.images import find_images, read_image
 from magicpoint.over_images import process_images
 from magicpoint.types import Features
+from magicpoint.unfinished_files import UnfinishedFeatures
 from magicpoint.video import open_source
 from magicpoint.video_out import open_sink
 

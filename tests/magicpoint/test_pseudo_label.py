@@ -9,15 +9,16 @@ import torch
 from torch.nn.functional import max_pool2d
 
 from homography import HomographySettings
-from magicpoint import feature_files, pseudo_label
+from magicpoint import pseudo_label, unfinished_files
 from magicpoint.checkpoint import save_weights
 from magicpoint.decode import DecodeSettings
 from magicpoint.extract import Extractor
-from magicpoint.feature_files import UnfinishedRecords, write_records
+from magicpoint.feature_files import write_records
 from magicpoint.label_files import LABELS, Labels, read_labels
 from magicpoint.label_report import BORDER_EDGES, format_report, summarise_labels, write_sheets
 from magicpoint.model import MagicPoint, SuperPoint
 from magicpoint.pseudo_label import AdaptationSettings, Labeller, adapt_images
+from magicpoint.unfinished_files import UnfinishedRecords
 
 SETTINGS = AdaptationSettings(count=4, threshold=0.005, precision="float32")
 
@@ -239,7 +240,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(("error", "kept"), [(Killed(), 2), (KeyboardInterrupt(), 3)])
 def test_a_stopped_run_goes_on_where_it_was(extractor, labeller, folder, tmp_path, monkeypatch, error, kept):
-    monkeypatch.setattr(feature_files, "_PART_LENGTH", 2)
+    monkeypatch.setattr(unfinished_files, "_PART_LENGTH", 2)
     out, done = tmp_path / "labels.h5", []
 
     class Stopping(Labeller):
@@ -267,7 +268,7 @@ def test_a_stopped_run_goes_on_where_it_was(extractor, labeller, folder, tmp_pat
 
 
 def test_what_is_older_than_a_minute_survives_a_kill(tmp_path, monkeypatch):
-    monkeypatch.setattr(feature_files, "_PART_SECONDS", 0.0)
+    monkeypatch.setattr(unfinished_files, "_PART_SECONDS", 0.0)
     UnfinishedRecords(tmp_path / "l.h5", LABELS, {}).add("a", some_labels(), "digest")
     assert_same(UnfinishedRecords(tmp_path / "l.h5", LABELS, {}).get("a", "digest"), some_labels())
 

@@ -8,8 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magicpoint import decode as decoding
-from magicpoint.decode import non_maximum_suppression
+from magicpoint.suppression import _peaks_by_pooling, non_maximum_suppression
 
 
 def greedy(heatmap, radius, threshold=0.0):
@@ -25,7 +24,7 @@ def greedy(heatmap, radius, threshold=0.0):
 
 SUPPRESSORS = {
     "public": non_maximum_suppression,
-    "pooling": decoding._peaks_by_pooling,
+    "pooling": _peaks_by_pooling,
 }
 
 
@@ -51,7 +50,7 @@ def test_both_algorithms_agree_with_greedy_selection_on_ties(rows, radius, thres
     expected = greedy(heatmap[0].tolist(), radius, threshold)
     assert list(map(tuple, non_maximum_suppression(heatmap, radius, threshold)[0].nonzero().tolist())) == expected
     if radius:
-        by_pooling = decoding._peaks_by_pooling(heatmap, radius, threshold)[0].nonzero()
+        by_pooling = _peaks_by_pooling(heatmap, radius, threshold)[0].nonzero()
         assert list(map(tuple, by_pooling.tolist())) == expected
 
 
@@ -69,7 +68,7 @@ def test_a_suppressed_pixel_suppresses_nothing():
 def test_images_of_a_batch_do_not_suppress_each_other():
     heatmap = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0))
     together = non_maximum_suppression(heatmap, 4)
-    pooled = decoding._peaks_by_pooling(heatmap, 4, 0.0)
+    pooled = _peaks_by_pooling(heatmap, 4, 0.0)
     for b in range(3):
         assert torch.equal(together[b], non_maximum_suppression(heatmap[b : b + 1], 4)[0])
     assert torch.equal(together, pooled)
