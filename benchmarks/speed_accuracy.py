@@ -1,6 +1,6 @@
 """How good against how fast: weights in each number format, SIFT and ORB, on pairs of photographs.
 
-    python benchmarks/speed_accuracy.py PAIRS [--weights superpoint superpoint-small ...] [--rounds 3] [--out FOLDER]
+    python benchmarks/speed_accuracy.py PAIRS [--weights superpoint FILE ...] [--rounds 3] [--out FOLDER]
 
 PAIRS is a folder in the layout of HPatches. The figures are those of `magicpoint evaluate PAIRS --dataset homography`:
 repeatability at 240x320 (the best 300 keypoints, NMS 4), matching score and homographies within 3 px at 480x640 (the
@@ -139,7 +139,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", type=Path, nargs="?")
-    parser.add_argument("--weights", nargs="+", default=["superpoint", "superpoint-small"])
+    parser.add_argument("--weights", nargs="+", default=["superpoint", "superpoint-small", "superpoint-tiny"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path)

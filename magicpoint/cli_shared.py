@@ -46,7 +46,8 @@ def add_engine(parser: ArgumentParser) -> None:
         "--precision",
         type=NetworkPrecision,
         default="float32",
-        help="Number format of the network's layers; auto takes bfloat16 where it is measured to be faster.",
+        help="Number format of the network's layers; auto takes bfloat16 where it is measured to be faster. float16 is "
+        "for GPUs, int8 for CPUs.",
     )
 
 

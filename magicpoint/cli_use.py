@@ -51,6 +51,8 @@ def evaluate(arguments: Namespace) -> None:
     keep_freed_memory()
     chosen = {} if arguments.methods is None else {"methods": arguments.methods}
     extractor = open_extractor(arguments)
+    if arguments.dataset == "synthetic" and arguments.folder is not None:
+        raise ValueError(f"{arguments.folder} is for --dataset homography; synthetic shapes are rendered")
     if arguments.dataset == "synthetic":
         print(evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, **chosen))
     elif arguments.folder is None:
@@ -65,7 +67,12 @@ def add_extract(parser: ArgumentParser, words: Sequence[str]) -> None:
 
     parser.add_argument("images", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
     parser.add_argument("--out", type=Path, required=True, help="HDF5 file to write, one group for each image.")
-    parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for pictures with the keypoints.")
+    parser.add_argument(
+        "--overlay",
+        type=Path | None,
+        default=None,
+        help="Folder for pictures with the keypoints, from red to green by their score.",
+    )
     add_weights(parser, "superpoint")
     add_engine(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)

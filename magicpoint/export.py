@@ -50,7 +50,7 @@ def export_model(
 
     Args:
         model: It stays as it is; BatchNorm is folded.
-        out: The file to write.
+        out: The file to write; its name ends in .onnx.
         format: The file's format.
         kind: What the file computes.
         settings: For keypoints; K is their `max_keypoints`, or 1024 if that is None.
@@ -61,10 +61,12 @@ def export_model(
     Raises:
         ImportError: onnx is not installed; the message says how to get it.
         OSError: The file cannot be written.
-        ValueError: The format or kind is unknown.
+        ValueError: The format or kind is unknown, or the file has another suffix.
     """
     if format not in get_args(Format) or kind not in get_args(Kind):
         raise ValueError(f"format must be onnx and kind {' or '.join(get_args(Kind))}, got {format!r} and {kind!r}")
+    if out.suffix.lower() != f".{format}":
+        raise ValueError(f"the file's name must end in .{format}, got {out}")
     graph = dense_graph(model) if kind == "dense" else keypoint_graph(model, settings)
     import_onnx().checker.check_model(graph, full_check=True)
     content = graph.SerializeToString()

@@ -20,6 +20,10 @@ GAP = 8
 MOST_LINES = 200
 """Matches that are drawn: many more hide the images and each other."""
 
+FEWEST_AGREEING, SHARE_AGREEING = 8.0, 0.3
+"""A homography on which more than 8 + 0.3 n of n matches agree is right (Brown and Lowe, Automatic Panoramic Image
+Stitching using Invariant Features, IJCV 2007, section 3.2); one on which fewer agree may be."""
+
 _INLIER, _OUTLIER = (40, 220, 40), (255, 60, 50)
 _OPACITY = 0.5  # of the lines; the circles at their ends hide less
 _RADIUS = 2
@@ -40,7 +44,7 @@ def match_images(
         image0: See `images.read_image`.
         image1: Likewise; of any other size.
         extractor: With descriptors.
-        out: The PNG file to write; its folder is made.
+        out: The file to write, its name ending in .png and none of the images; its folder is made.
         settings: None stands for `MatchSettings()`.
         threshold: Largest distance in image 1, in pixels, of a match that agrees with the homography.
 
@@ -49,8 +53,13 @@ def match_images(
 
     Raises:
         OSError: A file cannot be read or written.
-        ValueError: A file is no intact image, the extractor has no descriptors, or the threshold is not positive.
+        ValueError: A file is no intact image, `out` is one of the images or no PNG file, the extractor has no
+            descriptors, or the threshold is not positive.
     """
+    if out.suffix.lower() != ".png" or out.is_dir():
+        raise ValueError(f"the picture is a PNG file, so its name must end in .png, got {out}")
+    if out.exists() and any(image.exists() and out.samefile(image) for image in (image0, image1)):
+        raise ValueError(f"the picture would replace the image {out}: choose another output")
     grey0, grey1 = read_image(image0), read_image(image1)
     features0, features1 = extractor.extract(grey0).to("cpu"), extractor.extract(grey1).to("cpu")
     matches = match_features(features0, features1, settings)
@@ -61,9 +70,10 @@ def match_images(
     if estimate is None:
         print("no homography: fewer than four matches agree on one")
     else:
-        print(
-            f"homography from image 0 to image 1, {inliers.sum()} matches within {threshold:g} px:\n{estimate.H_0to1}"
-        )
+        agree = inliers.sum()
+        print(f"homography from image 0 to image 1, {agree} matches within {threshold:g} px:\n{estimate.H_0to1}")
+        if agree <= FEWEST_AGREEING + SHARE_AGREEING * len(matches):
+            print(f"doubtful: {agree} of {len(matches)} matches would agree on one of two unrelated images, too")
     if len(matches) > MOST_LINES:
         print(f"{MOST_LINES} of {len(matches)} matches are drawn, from the most to the least similar at even steps")
     picture = draw_matches(grey0, grey1, features0, features1, matches, inliers)

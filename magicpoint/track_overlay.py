@@ -52,10 +52,13 @@ def track_video(
     Raises:
         OSError: The source cannot be opened, or the output not be written.
         SourceEnded: The source is truncated or gives no more frames; the message says how many are in `out`.
-        ValueError: The source is no video, the suffix of `out` of none that can be written, or max_frames less than 1.
+        ValueError: The source is no video, the suffix of `out` of none that can be written, `out` is the source, or
+            max_frames less than 1.
     """
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, or None for all, got {max_frames}")
+    if out.exists() and Path(source).exists() and out.samefile(source):
+        raise ValueError(f"the output would replace the source {source}: choose another output")
     opened = open_source(source)
     tracker, trails = Tracker(settings), Trails()
     frames, longest = 0, 0

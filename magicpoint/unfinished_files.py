@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,12 +33,13 @@ class UnfinishedRecords(Generic[Record]):
 
     Args:
         path: The file. One that is there is replaced in the end, by records of the same provenance only; it stays as
-            `earlier` until then.
+            `earlier` until then, and records of images that are still the same are taken from it.
         layout: How a record is written.
         provenance: Where the records come from.
 
     Raises:
         IsADirectoryError: The path is a folder.
+        OSError: Nothing can be written there.
         ValueError: Records of another provenance are there or have been begun, or the path is another kind of file; the
             message names the file and what differs.
     """
@@ -52,6 +54,9 @@ class UnfinishedRecords(Generic[Record]):
         self._digests: dict[str, str] = {}
         self._saved = time.monotonic()
         self.earlier = self._open_earlier() if path.exists() else None
+        if self.earlier is not None:
+            self._parts.update(dict.fromkeys(self.earlier, self.earlier))
+        self._check_writable()
         for part in sorted(self.folder.glob("*.h5")):
             self._register(part)
 
@@ -62,6 +67,15 @@ class UnfinishedRecords(Generic[Record]):
             raise ValueError(f"{error}; it is not replaced: {ADVICE}") from error
         self._check(earlier, f"{self._path} was made")
         return earlier
+
+    def _check_writable(self) -> None:
+        """Better refused now than when the work is done."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._path.parent):
+                pass
+        except OSError as error:
+            raise OSError(f"cannot write {self._path}: {error}") from error
 
     def _register(self, path: Path) -> None:
         part = RecordFile(path, self._layout)
@@ -106,7 +120,8 @@ class UnfinishedRecords(Generic[Record]):
                             part.copy(key, file, name=key)
 
         write_atomically(self._path, join)
-        shutil.rmtree(self.folder)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
         return self._path
 
 

@@ -138,7 +138,9 @@ def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch, random_network):
         export_model(random_network(), tmp_path / "a", format="tensorrt")
     with pytest.raises(ValueError, match="'sparse'"):
         export_model(random_network(), tmp_path / "a", kind="sparse")
+    with pytest.raises(ValueError, match=r"must end in \.onnx, got .*a\.jpg"):
+        export_model(random_network(), tmp_path / "a.jpg")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"magicpoint\[onnx\]"):
-        export_model(random_network(), tmp_path / "a")
+        export_model(random_network(), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())

@@ -242,14 +242,12 @@ class Killed(BaseException):
 @pytest.mark.parametrize(("error", "kept"), [(Killed(), 2), (KeyboardInterrupt(), 3)])
 def test_a_stopped_run_goes_on_where_it_was(folder, tmp_path, monkeypatch, error, kept, random_network):
     monkeypatch.setattr(unfinished_files, "_PART_LENGTH", 2)
-    out = extract_images([folder], tmp_path / "f.h5", Extractor(random_network(), device="cpu"), progress=False)
-    before = out.read_bytes()
+    out = tmp_path / "f.h5"
     stopping = Stopping(random_network(), device="cpu")
     stopping.error = error
     with pytest.raises(type(error)):
         extract_images([folder], out, stopping, progress=False)
-    assert out.read_bytes() == before
-    out.unlink()
+    assert not out.exists()
     with pytest.raises(ValueError, match=r"f\.h5\.partial was begun with other .*decode\.threshold 0\.015, now 0\.5"):
         extract_images([folder], out, Extractor(random_network(), DecodeSettings(threshold=0.5), "cpu"), progress=False)
     resumed = Stopping(random_network(), device="cpu")

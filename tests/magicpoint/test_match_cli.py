@@ -65,6 +65,24 @@ def test_it_is_said_when_not_all_matches_are_drawn(folder, tmp_path, monkeypatch
     assert f"{matches - 1} of {matches} matches are drawn" in capsys.readouterr().out
 
 
+def test_no_image_is_replaced_by_the_picture(folder, tmp_path, capsys):
+    before = (folder / "a.png").read_bytes()
+    assert main([*words(folder), "--out", str(folder / "a.png")]) == 1
+    assert f"would replace the image {folder / 'a.png'}" in capsys.readouterr().err
+    assert (folder / "a.png").read_bytes() == before
+    assert main([*words(folder), "--out", str(tmp_path / "m.jpg")]) == 1
+    assert "must end in .png" in capsys.readouterr().err
+
+
+def test_a_homography_on_which_few_agree_is_called_doubtful(folder, tmp_path, monkeypatch, capsys):
+    arguments = [*words(folder), "--out", str(tmp_path / "m.png"), "--threshold", "0", "--max_keypoints", "40"]
+    assert main(arguments) == 0
+    assert "doubtful" not in capsys.readouterr().out
+    monkeypatch.setattr(match_overlay, "SHARE_AGREEING", 1.0)
+    assert main(arguments) == 0
+    assert "doubtful" in capsys.readouterr().out
+
+
 def test_every_option_arrives(folder, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(match_overlay, "match_images", lambda *arguments: seen.extend(arguments))
@@ -126,6 +144,20 @@ def test_frames_become_pictures_of_their_tracks(folder, tmp_path):
     words = ["track", str(folder / "?.png"), "--weights", str(folder / "w.safetensors"), "--threshold", "0"]
     assert main([*words, "--out", str(tmp_path / "tracks"), "--max_keypoints", "40"]) == 0
     assert [cv2.imread(str(path)).shape for path in sorted((tmp_path / "tracks").iterdir())] == [(160, 200, 3)] * 2
+
+
+def test_a_video_is_not_replaced_by_its_tracks(folder, tmp_path, capsys):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    assert main(["track", str(film), "--weights", str(folder / "w.safetensors"), "--out", str(film)]) == 1
+    assert f"would replace the source {film}" in capsys.readouterr().err
+    assert film.read_bytes() == b"film"
+
+
+def test_a_folder_is_not_passed_over_where_shapes_are_rendered(folder, tmp_path, capsys):
+    options = ["--weights", str(folder / "w.safetensors"), "--out", str(tmp_path / "e")]
+    assert main(["evaluate", str(folder), *options]) == 1
+    assert f"{folder} is for --dataset homography" in capsys.readouterr().err
 
 
 def test_a_network_is_exported(folder, tmp_path, capsys):

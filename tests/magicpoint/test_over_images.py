@@ -186,3 +186,31 @@ def test_a_video_is_no_image_unless_videos_are_wanted(tmp_path):
     clip = write_clip(tmp_path / "clip.avi", 3)
     with pytest.raises(ValueError, match=r"clip\.avi is damaged or no image"):
         run({"clip.avi": clip}, tmp_path / "f.h5")
+
+
+def test_a_second_run_takes_what_is_the_same_from_the_earlier_file(folder, tmp_path):
+    images, out = find_images([folder]), tmp_path / "f.h5"
+    run(images, out)
+    picture = np.full((8, 9), 200, np.uint8)
+    (folder / "03.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    (folder / "40.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    seen = []
+
+    def process(key, grey):
+        seen.append(key)
+        return brightness(key, grey)
+
+    found = read_features(run(find_images([folder]), out, process))
+    assert seen == ["03.png", "40.png"]
+    assert [round(float(found[f"{n:02d}.png"].keypoint_scores) * 255) for n in range(41)] == [
+        *(0, 1, 2, 200),
+        *range(4, 40),
+        200,
+    ]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"cannot write .*file/f\.h5|cannot write .*file"):
+        UnfinishedFeatures(tmp_path / "file" / "f.h5", {})

@@ -213,9 +213,12 @@ KEYS = ["0.png", "1.png", "2.png", "3.png", "4.png", "sub/5.png"]
 
 def test_a_folder_becomes_labels_a_report_and_sheets(extractor, labeller, folder, tmp_path, capsys):
     out, overlay = tmp_path / "out" / "labels.h5", folder / "sheets"
-    for _ in range(2):  # the second run must not find the sheets of the first
-        assert adapt_images([folder], out, extractor, SETTINGS, overlay, progress=False) == out
+    assert adapt_images([folder], out, extractor, SETTINGS, overlay, progress=False) == out
     printed = capsys.readouterr()
+    report = json.loads((out.parent / "labels.json").read_text())
+    assert report["labels_per_hour"] == pytest.approx(3600 * report["images_per_second"])
+    # The second run must not find the sheets of the first.
+    assert adapt_images([folder], out, extractor, SETTINGS, overlay, progress=False) == out
     found = read_labels(out)
     assert list(found) == KEYS
     assert list(found.skipped) == ["broken.jpg"]
@@ -228,7 +231,7 @@ def test_a_folder_becomes_labels_a_report_and_sheets(extractor, labeller, folder
     report = json.loads((out.parent / "labels.json").read_text())
     assert (report["images"], report["skipped"]) == (6, 1)
     assert report["points"] == sum(map(len, found.values()))
-    assert report["labels_per_hour"] == pytest.approx(3600 * report["images_per_second"])
+    assert report["labels_per_hour"] is None  # nothing was labelled anew
     assert "images labelled      6 (1 skipped" in printed.out
     assert [path.name for path in overlay.iterdir()] == ["sheet_0.png"]
     assert sorted(path.name for path in out.parent.iterdir()) == ["labels.h5", "labels.json"]
