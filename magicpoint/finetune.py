@@ -142,6 +142,8 @@ class _Finetuning:
     def open(self) -> None:
         """Starts the folder, or checks that it is of the same images, weights and settings."""
         found = find_images(self.images)
+        if len(found) < 2:
+            raise ValueError(f"{next(iter(found))} is one image: two are needed, one to train on and one to judge")
         inner = Path(os.path.abspath(self.out))
         around = [path for path in self.images if path.is_dir() and inner.is_relative_to(path)]
         if around:

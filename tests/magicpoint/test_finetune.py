@@ -257,8 +257,13 @@ def test_labels_that_nothing_can_be_learnt_from_stop_the_run(folder, settings, t
 
 
 def test_a_single_image_is_too_few(folder, settings, tmp_path):
+    images = [folder / "images" / "1.png", tmp_path / "broken.png"]
+    with pytest.raises(ValueError, match=r"1\.png is one image: two are needed"):
+        finetune_images(images[:1], tmp_path / "out", settings, progress=False)
+    assert not (tmp_path / "out").exists()
+    images[1].touch()
     with pytest.raises(ValueError, match="labels 1 image: two are needed"):
-        finetune_images([folder / "images" / "1.png"], tmp_path, settings, progress=False)
+        finetune_images(images, tmp_path / "out", settings, progress=False)
 
 
 def test_a_folder_among_the_images_is_refused(folder, settings):
