@@ -31,7 +31,9 @@ NMS_RADIUS = 4
 class Detector(Protocol):
     """Finds keypoints."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """By which its results appear."""
 
     def settings(self) -> dict[str, Any]:
         """All that decides its result, as plain values."""
@@ -178,7 +180,13 @@ class Sift(_Classical):
         return [_as_arrays(image, detector.detect(image)) for image in images]
 
 
-CLASSICAL: dict[str, type[Detector]] = {method.name: method for method in (Fast, Harris, ShiTomasi, Orb, Sift)}
+CLASSICAL: dict[str, type[Detector]] = {
+    Fast.name: Fast,
+    Harris.name: Harris,
+    ShiTomasi.name: ShiTomasi,
+    Orb.name: Orb,
+    Sift.name: Sift,
+}
 """The detectors by name."""
 
 

@@ -53,13 +53,15 @@ def evaluate(arguments: Namespace) -> None:
     extractor = open_extractor(arguments)
     if arguments.dataset == "synthetic" and arguments.folder is not None:
         raise ValueError(f"{arguments.folder} is for --dataset homography; synthetic shapes are rendered")
+    name = Path(arguments.weights).stem
     if arguments.dataset == "synthetic":
-        print(evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, **chosen))
+        print(evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, name=name, **chosen))
     elif arguments.folder is None:
         raise ValueError("--dataset homography needs the folder of the image pairs")
     else:
-        networks = {Path(arguments.weights).stem: extractor}
-        print(evaluate_pairs(arguments.folder, arguments.out, networks, protocols=arguments.protocols, **chosen))
+        print(
+            evaluate_pairs(arguments.folder, arguments.out, {name: extractor}, protocols=arguments.protocols, **chosen)
+        )
 
 
 def add_extract(parser: ArgumentParser, words: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,15 +68,15 @@ MEASURES = ("ap", "precision", "recall", "localization_error", "keypoints_per_im
 class NetworkDetector:
     """A network as a detector that also gives what lies below its threshold, for the tail of the curve."""
 
-    name: ClassVar[str] = "magicpoint"
+    name: str
     extractor: Extractor
 
     @classmethod
-    def below_threshold(cls, extractor: Extractor) -> NetworkDetector:
+    def below_threshold(cls, name: str, extractor: Extractor) -> NetworkDetector:
         """The same extractor, down to a score of ``scoring.LOWEST_SCORE``."""
         lowest = min(LOWEST_SCORE, extractor.settings.threshold)
         settings = dataclasses.replace(extractor.settings, threshold=lowest)
-        return cls(extractor.with_settings(settings))
+        return cls(name, extractor.with_settings(settings))
 
     def settings(self) -> dict[str, Any]:
         return dataclasses.asdict(self.extractor.settings)
@@ -92,6 +92,7 @@ def evaluate_synthetic(
     images_per_shape: int = TEST_IMAGES_PER_SHAPE,
     methods: Sequence[str] = tuple(CLASSICAL),
     progress: bool = True,
+    name: str | None = None,
 ) -> Path:
     """Evaluates a network and classical detectors on the test set, prints the table and writes it all to a folder.
 
@@ -103,19 +104,23 @@ def evaluate_synthetic(
         images_per_shape: Images of each of the seven shapes with keypoints; only all 1000 are the pinned test set.
         methods: Names of the classical detectors.
         progress: Show a progress bar on the standard error.
+        name: Under which the network's results appear; None: the name of the weights, without a suffix.
 
     Returns:
         The path of the JSON file.
 
     Raises:
         FileNotFoundError: There are no such weights.
-        ValueError: The weights are damaged, a method is unknown, or there would be no images.
+        ValueError: The weights are damaged, a method is unknown or has the network's name, or there would be no images.
     """
     unknown = [name for name in methods if name not in CLASSICAL]
     if unknown:
         raise ValueError(f"unknown methods {unknown}: choose from {', '.join(CLASSICAL)}")
     extractor = weights if isinstance(weights, Extractor) else Extractor.from_checkpoint(weights)
-    network = NetworkDetector.below_threshold(extractor)
+    name = Path(extractor.weights).stem if name is None else name
+    if name in methods:
+        raise ValueError(f"a network cannot have the name of a method: {name}")
+    network = NetworkDetector.below_threshold(name, extractor)
     detectors: list[Detector] = [network, *(CLASSICAL[name]() for name in methods)]
     thresholds = {network.name: extractor.settings.threshold}
     evaluation = evaluate_detectors(detectors, images_per_shape, thresholds, progress)

@@ -244,7 +244,7 @@ def test_the_network_gives_the_same_keypoints_above_its_threshold_and_more_below
     extractor = Extractor(MagicPoint(0.125), device="cpu")
     image = TEST.clean("cube", 0)[0]
     features = extractor.extract(image)
-    [(keypoints, scores)] = NetworkDetector.below_threshold(extractor).detect([image])
+    [(keypoints, scores)] = NetworkDetector.below_threshold("network", extractor).detect([image])
     above = scores > extractor.settings.threshold
     assert np.array_equal(keypoints[above], features.keypoints.numpy())
     assert np.array_equal(scores[above], features.keypoint_scores.numpy())

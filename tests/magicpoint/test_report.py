@@ -56,8 +56,8 @@ def test_the_json_holds_what_is_needed_to_reproduce_it(run, evaluation):
     assert len(evaluation["test_set"]["digests"]["clean"]) == 64
     assert evaluation["protocol"]["repeatability"]["tolerance"] == 3.0
     assert evaluation["versions"]["numpy"] == np.__version__
-    assert list(evaluation["methods"]) == ["magicpoint", *METHODS]
-    assert evaluation["methods"]["magicpoint"]["thresholds"] == {"clean": 0.015, "noise": 0.015}
+    assert list(evaluation["methods"]) == ["small", *METHODS]
+    assert evaluation["methods"]["small"]["thresholds"] == {"clean": 0.015, "noise": 0.015}
     assert evaluation["methods"]["shi-tomasi"]["settings"]["block_size"] == 3
 
 
@@ -65,7 +65,7 @@ def test_the_table_has_a_row_for_each_method_and_condition_and_can_be_made_from_
     table = format_table(evaluation)
     assert (run[0].parent / "synthetic.txt").read_text() == table + "\n"
     rows = [line for line in table.splitlines() if line.startswith("|")]
-    for method in ("magicpoint", *METHODS):
+    for method in ("small", *METHODS):
         # Two tables, overall and by shape, for each of two conditions and two tolerances.
         assert sum(row.split("|")[1].strip() == method for row in rows) == 8
     overall = evaluation["methods"]["fast"]["overall"]["clean"]["strict"]
