@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from variants import run_apart, save_results
 
 SIZES = ((480, 640), (240, 320))
 WIDTHS = (1.0, 0.5, 0.25)
@@ -23,7 +23,7 @@ PLAIN = "plain float32 eager, Python NMS, width 1"
 COLUMNS = ("network", "decoding", "sampling", "whole", "whole without descriptors")
 
 
-def variants() -> dict[str, dict[str, Any]]:
+def all_variants() -> dict[str, dict[str, Any]]:
     """Options of `extract_variants.measure` by the variant's name."""
     import torch
     from extract_variants import OPENCV
@@ -50,20 +50,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from magicpoint.checkpoint import versions
 
-    chosen = variants()
+    chosen = all_variants()
+    agreements = run_apart(__file__, "agreements", ["agreements", {}, arguments.repeats]) or {}
     rounds: dict[str, list[Any]] = {}
     for _ in range(arguments.rounds):
-        for name, options in {"peaks": {}, "agreements": {}, **chosen}.items():
-            print(name, file=sys.stderr)
-            command = [sys.executable, __file__, "--repeats", str(arguments.repeats)]
-            done = subprocess.run(
-                [*command, "--variant", json.dumps([name, options])], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-                continue
-            rounds.setdefault(name, []).append(json.loads(done.stdout.splitlines()[-1]))
-    peaks, agreements = rounds.pop("peaks"), rounds.pop("agreements")[0]
+        for name, options in {"peaks": {}, **chosen}.items():
+            timed = run_apart(__file__, name, [name, options, arguments.repeats])
+            if timed is not None:
+                rounds.setdefault(name, []).append(timed)
+    peaks = rounds.pop("peaks")
     results = {
         name: {size: _median_of([found[size] for found in rows]) for size in rows[0]} for name, rows in rounds.items()
     }
@@ -155,14 +150,12 @@ def main() -> None:
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.variant is not None:
-        print(json.dumps(_measure(*json.loads(arguments.variant), arguments.repeats)))
+        print(json.dumps(_measure(*json.loads(arguments.variant))))
         return
     found = run(arguments)
     print(table(found))
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "extract_speed.json").write_text(json.dumps(found, indent=1))
-        plot(found, arguments.out / "extract_speed.png")
+        save_results(found, arguments.out, "extract_speed", plot)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from magicpoint.extract import Extractor
 from magicpoint.images import find_images, read_image
 from magicpoint.over_images import LOADERS, process_images
 from magicpoint.unfinished_files import UnfinishedFeatures
-from magicpoint.weight_files import pretrained_names
+from magicpoint.weight_files import find_weights
 
 
 def now() -> tuple[float, float]:
@@ -56,8 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     keep_freed_memory()
-    shipped = arguments.weights in pretrained_names()
-    extractor = (Extractor.from_pretrained if shipped else Extractor.from_checkpoint)(arguments.weights)
+    extractor = Extractor.from_checkpoint(find_weights(arguments.weights))
     found = list(find_images([arguments.folder]).items())
     chosen = found[:: max(1, len(found) // arguments.images)][: arguments.images]
     run_network(extractor, dict(chosen[:5]))

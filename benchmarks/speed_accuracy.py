@@ -17,11 +17,12 @@ import contextlib
 import itertools
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from variants import run_apart, save_results
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 CLASSICAL = {"SIFT": "sift", "ORB": "orb"}
@@ -38,13 +39,11 @@ SPLITS = {"light": "illumination", "viewpoint": "viewpoint"}
 def open_extractor(weights: str, precision: str) -> Any:
     """With settings under which every image has more than 1000 keypoints, of which the best are kept."""
     from magicpoint import DecodeSettings, Extractor
-    from magicpoint.checkpoint import load_weights
     from magicpoint.scoring import LOWEST_SCORE
     from magicpoint.weight_files import find_weights
 
     settings = DecodeSettings(threshold=LOWEST_SCORE, max_keypoints=1000)
-    model, _ = load_weights(find_weights(weights))
-    return Extractor(model, settings, "cpu", weights, precision=precision)  # type: ignore[arg-type]
+    return Extractor.from_checkpoint(find_weights(weights), settings, "cpu", precision=precision)  # type: ignore[arg-type]
 
 
 def label(weights: str) -> str:
@@ -69,14 +68,13 @@ def time_call(name: str, weights: str, precision: str, repeats: int) -> float:
 
 
 def times(variants: dict[str, tuple[str, str]], rounds: int, repeats: int) -> dict[str, float]:
-    """Medians over the rounds."""
+    """Medians over the rounds; a variant that fails is reported and left out."""
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
         for name, (weights, precision) in variants.items():
-            print(name, file=sys.stderr)
-            command = [sys.executable, __file__, "--variant", json.dumps([name, weights, precision, repeats])]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found.setdefault(name, []).append(json.loads(done.stdout.splitlines()[-1]))
+            seconds = run_apart(__file__, name, [name, weights, precision, repeats])
+            if seconds is not None:
+                found.setdefault(name, []).append(seconds)
     return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 
@@ -157,17 +155,16 @@ def main() -> None:
     pairs = itertools.product(arguments.weights, PRECISIONS)
     variants = {f"{label(weights)} {precision}": (weights, precision) for weights, precision in pairs}
     timed = {PLAIN: ("", ""), **variants, **dict.fromkeys(CLASSICAL, ("", ""))}
+    seconds = times(timed, arguments.rounds, arguments.repeats)
     found = {
         "threads": torch.get_num_threads(),
         "versions": versions(),
-        "seconds": times(timed, arguments.rounds, arguments.repeats),
-        "figures": figures(arguments.pairs, variants),
+        "seconds": seconds,
+        "figures": figures(arguments.pairs, {name: option for name, option in variants.items() if name in seconds}),
     }
     print(table(found))
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "speed_accuracy.json").write_text(json.dumps(found, indent=1))
-        plot(found, arguments.out / "speed_accuracy.png")
+        save_results(found, arguments.out, "speed_accuracy", plot)
 
 
 if __name__ == "__main__":

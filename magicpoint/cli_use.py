@@ -49,19 +49,17 @@ def evaluate(arguments: Namespace) -> None:
     from .evaluate_homography import evaluate_pairs
 
     keep_freed_memory()
-    chosen = {} if arguments.methods is None else {"methods": arguments.methods}
-    extractor = open_extractor(arguments)
-    if arguments.dataset == "synthetic" and arguments.folder is not None:
-        raise ValueError(f"{arguments.folder} is for --dataset homography; synthetic shapes are rendered")
-    name = Path(arguments.weights).stem
-    if arguments.dataset == "synthetic":
-        print(evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, name=name, **chosen))
-    elif arguments.folder is None:
+    synthetic, folder, out = arguments.dataset == "synthetic", arguments.folder, arguments.out
+    if synthetic and folder is not None:
+        raise ValueError(f"{folder} is for --dataset homography; synthetic shapes are rendered")
+    if not synthetic and folder is None:
         raise ValueError("--dataset homography needs the folder of the image pairs")
+    chosen = {} if arguments.methods is None else {"methods": arguments.methods}
+    name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
+    if synthetic:
+        print(evaluate_synthetic(extractor, out, arguments.images_per_shape, name=name, **chosen))
     else:
-        print(
-            evaluate_pairs(arguments.folder, arguments.out, {name: extractor}, protocols=arguments.protocols, **chosen)
-        )
+        print(evaluate_pairs(folder, out, {name: extractor}, protocols=arguments.protocols, **chosen))
 
 
 def add_extract(parser: ArgumentParser, words: Sequence[str]) -> None:

@@ -96,7 +96,7 @@ def write_records(
     keys = [check_key(key) for key in records]
     groups = set(keys)
     for key in keys:
-        clash = next((folder for folder in _folders(key) if folder in groups), None)
+        clash = next((folder for folder in folders_of(key) if folder in groups), None)
         if clash is not None or len(groups) < len(keys):
             raise ValueError(f"image keys must differ and none be a folder of another, got {clash or keys!r}, {key!r}")
     known = {check_key(key): digest for key, digest in (digests or {}).items()}
@@ -114,7 +114,8 @@ def write_records(
     return path
 
 
-def _folders(key: str) -> list[str]:
+def folders_of(key: str) -> list[str]:
+    """The folders in which a key lies, the outermost first."""
     parts = key.split("/")
     return ["/".join(parts[:length]) for length in range(1, len(parts))]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .differences import differences
 from .runtime import Precision
 from .tables import write_text
 
@@ -55,7 +56,7 @@ def open_record(
 
 def _check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
     advice = "go on with what it was begun with, or choose another folder"
-    for name, (before, now) in _differences(old["settings"], new["settings"]).items():
+    for name, (before, now) in differences(old["settings"], new["settings"]).items():
         if name not in CHANGEABLE:
             raise ValueError(f"{out} was begun with {name} {before}, not {now}: {advice}")
     if old["weights_hash"] != new["weights_hash"]:
@@ -65,15 +66,3 @@ def _check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
         example = f"{min(now - before)} is new" if now - before else f"{min(before - now)} is gone"
         count = f"{len(now - before)} are new, {len(before - now)} are gone"
         raise ValueError(f"{out} was begun with other images: {count}, for instance {example}: {advice}")
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], group: str = "") -> dict[str, tuple[Any, Any]]:
-    """The old and the new value of each setting that differs, by its full name."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for name in old.keys() | new.keys():
-        before, now = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(now, dict):
-            found |= _differences(before, now, f"{group}{name}.")
-        elif before != now:
-            found[group + name] = before, now
-    return dict(sorted(found.items()))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .extract import Extractor
 from .images import read_image
 from .match import Matches, MatchSettings, estimate_homography, match_features
-from .overlay import write_png
+from .overlay import check_not_replaced, write_png
 from .types import Features
 
 GAP = 8
@@ -58,8 +58,7 @@ def match_images(
     """
     if out.suffix.lower() != ".png" or out.is_dir():
         raise ValueError(f"the picture is a PNG file, so its name must end in .png, got {out}")
-    if out.exists() and any(image.exists() and out.samefile(image) for image in (image0, image1)):
-        raise ValueError(f"the picture would replace the image {out}: choose another output")
+    check_not_replaced((image0, image1), out, "image")
     grey0, grey1 = read_image(image0), read_image(image1)
     features0, features1 = extractor.extract(grey0).to("cpu"), extractor.extract(grey1).to("cpu")
     matches = match_features(features0, features1, settings)

@@ -16,14 +16,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .feature_files import RecordFile, check_key
+from .feature_files import RecordFile, check_key, folders_of
 from .images import read_image
 from .unfinished_files import ADVICE, UnfinishedRecords
 from .video import VIDEO_SUFFIXES, open_source, read_ahead
@@ -118,14 +118,10 @@ def _check_earlier(images: Mapping[str, Path], earlier: RecordFile[Record] | Non
     """Refuses to replace a file with records of other images: of none of these and no frame of one."""
     if earlier is None:
         return
-    lost = [key for key in earlier if not any(name in images for name in (key, *_folders(key)))]
+    lost = [key for key in earlier if not any(name in images for name in (key, *folders_of(key)))]
     if lost:
         count = "an image" if len(lost) == 1 else f"{len(lost)} images"
         raise ValueError(f"{earlier.path} holds {count} not asked for now, for instance {lost[0]}: {ADVICE}")
-
-
-def _folders(key: str) -> list[str]:
-    return [folder.as_posix() for folder in PurePosixPath(key).parents]
 
 
 def _has_changed(image: _Loaded, earlier: RecordFile[Record] | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -64,6 +65,17 @@ def write_overlay(path: Path, grey: NDArray[np.float32], features: Features) -> 
         ValueError: See `draw_keypoints`.
     """
     return write_png(path, draw_keypoints(grey, features))
+
+
+def check_not_replaced(sources: Sequence[str | Path], out: Path, kind: str) -> None:
+    """Refuses an output that is one of the files that it is made from.
+
+    Raises:
+        ValueError: It is one; the message names that as an image, a source or whatever ``kind`` says.
+    """
+    for source in sources:
+        if out.exists() and Path(source).exists() and out.samefile(source):
+            raise ValueError(f"the output would replace the {kind} {source}: choose another output")
 
 
 def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:

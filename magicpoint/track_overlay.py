@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .extract import Extractor
+from .overlay import check_not_replaced
 from .runtime import stop_requests
 from .track import Tracker, Tracks, TrackSettings
 from .video import SourceEnded, open_source, read_ahead
@@ -57,8 +58,7 @@ def track_video(
     """
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, or None for all, got {max_frames}")
-    if out.exists() and Path(source).exists() and out.samefile(source):
-        raise ValueError(f"the output would replace the source {source}: choose another output")
+    check_not_replaced((source,), out, "source")
     opened = open_source(source)
     tracker, trails = Tracker(settings), Trails()
     frames, longest = 0, 0

@@ -15,6 +15,7 @@ from typing import Any, Generic
 import h5py
 
 from .checkpoint import write_atomically
+from .differences import differences
 from .feature_files import FEATURES, Layout, Record, RecordFile, write_records
 from .types import Features
 
@@ -83,9 +84,10 @@ class UnfinishedRecords(Generic[Record]):
         self._parts.update(dict.fromkeys(part, part))
 
     def _check(self, records: RecordFile[Record], origin: str) -> None:
-        differences = _differences(records.provenance, self._provenance)
-        if differences:
-            raise ValueError(f"{origin} with other weights, settings or versions ({differences}): {ADVICE}")
+        changed = differences(_decoded(records.provenance), _decoded(self._provenance), unset="unset")
+        if changed:
+            listed = ", ".join(f"{name} {before}, now {now}" for name, (before, now) in changed.items())
+            raise ValueError(f"{origin} with other weights, settings or versions ({listed}): {ADVICE}")
 
     def get(self, key: str, digest: str) -> Record | None:
         """The record of an image that was added before and is still the same."""
@@ -125,22 +127,14 @@ class UnfinishedRecords(Generic[Record]):
         return self._path
 
 
-def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """What differs between two provenances, down to the single settings; empty where nothing does."""
-    old, new = _leaves(before), _leaves(now)
-    pairs = {name: (old.get(name, "unset"), new.get(name, "unset")) for name in sorted(old.keys() | new.keys())}
-    return ", ".join(f"{name} {was}, now {is_}" for name, (was, is_) in pairs.items() if was != is_)
-
-
-def _leaves(values: Mapping[str, Any], group: str = "") -> dict[str, Any]:
-    """The single values by their full names, of dicts and of strings that are JSON of a dict."""
-    leaves: dict[str, Any] = {}
-    for name, value in values.items():
+def _decoded(provenance: Mapping[str, str]) -> dict[str, Any]:
+    """With the groups of values, which are stored as JSON, as dicts."""
+    decoded: dict[str, Any] = dict(provenance)
+    for name, value in provenance.items():
         if isinstance(value, str) and value.startswith("{"):
             with contextlib.suppress(json.JSONDecodeError):
-                value = json.loads(value)
-        leaves |= _leaves(value, f"{group}{name}.") if isinstance(value, dict) else {f"{group}{name}": value}
-    return leaves
+                decoded[name] = json.loads(value)
+    return decoded
 
 
 class UnfinishedFeatures(UnfinishedRecords[Features]):
