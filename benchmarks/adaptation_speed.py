@@ -31,15 +31,15 @@ HEIGHT, WIDTH = 240, 320
 def measure(width: float, views: int, options: list[str]) -> float:
     """Seconds of one image in this process, after a warm-up on a few views."""
     if "keep_memory" in options:
-        from magicpoint.allocator import keep_freed_memory
+        from magicpoint.core.machine import keep_freed_memory
 
         keep_freed_memory()
     import numpy as np
     import torch
 
-    from magicpoint.extract import Extractor
-    from magicpoint.model import SuperPoint
-    from magicpoint.pseudo_label import AdaptationSettings, Labeller
+    from magicpoint.adaptation.labeller import AdaptationSettings, Labeller
+    from magicpoint.inference.extractor import Extractor
+    from magicpoint.model.network import SuperPoint
 
     torch.manual_seed(0)
     model = SuperPoint(width).eval()
@@ -74,7 +74,7 @@ def main() -> None:
 
     import torch
 
-    from magicpoint.runtime import resolve_precision
+    from magicpoint.core.machine import resolve_precision
 
     supported = resolve_precision("auto", torch.device("cpu")) == "bfloat16"
     variants = {name: options for name, options in VARIANTS.items() if supported or "bfloat16" not in options}

@@ -31,8 +31,8 @@ def measure(variant: str, batch: int, size: tuple[int, int], dim: int) -> dict[s
     from torch.nn import functional as F
 
     from homography import sample_homography
-    from magicpoint.correspondences import draw_points, find_correspondences
-    from magicpoint.descriptor_losses import dense_hinge_loss, dual_softmax_loss, sparse_loss
+    from magicpoint.training.correspondences import draw_points, find_correspondences
+    from magicpoint.training.losses.descriptors import dense_hinge_loss, dual_softmax_loss, sparse_loss
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -60,7 +60,7 @@ def plain_dense_hinge(descriptors0: Tensor, descriptors1: Tensor, H_0to1: Tensor
     import torch
 
     from homography import warp_points
-    from magicpoint.correspondences import cell_centres
+    from magicpoint.core.grid import cell_centres
 
     centres = cell_centres(*descriptors0.shape[2:]).double()
     warped = warp_points(centres.expand(len(H_0to1), -1, -1), H_0to1)

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
     from extract_variants import operations
 
-    from magicpoint.checkpoint import versions
+    from magicpoint.core.machine import versions
 
     chosen = all_variants()
     agreements = run_apart(__file__, "agreements", ["agreements", {}, arguments.repeats]) or {}

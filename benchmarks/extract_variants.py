@@ -18,15 +18,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from magicpoint import DecodeSettings, Extractor, MagicPoint, SuperPoint
-from magicpoint.agreement import compare_features
-from magicpoint.allocator import keep_freed_memory
-from magicpoint.checkpoint import load_weights
-from magicpoint.decode import decode, logits_to_heatmap, sample_descriptors
-from magicpoint.images import as_input, read_image
-from magicpoint.labels import CELL_SIZE
-from magicpoint.model import PointNetwork
-from magicpoint.types import Features
-from magicpoint.weight_files import pretrained_names, pretrained_weights
+from magicpoint.core.grid import CELL_SIZE
+from magicpoint.core.machine import keep_freed_memory
+from magicpoint.core.types import Features
+from magicpoint.decoding.decode import decode, logits_to_heatmap
+from magicpoint.decoding.descriptors import sample_descriptors
+from magicpoint.inference.extractor import as_input
+from magicpoint.io.images import read_image
+from magicpoint.measures.agreement import compare_features
+from magicpoint.model.network import PointNetwork
+from magicpoint.model.weights import load_weights, pretrained_names, pretrained_weights
 from synthetic_shapes import ShapeSettings, render_sample
 
 PHOTOGRAPH = Path(__file__).parents[1] / "notebooks" / "images" / "cameraman.png"

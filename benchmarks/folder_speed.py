@@ -17,12 +17,13 @@ from pathlib import Path
 
 import torch
 
-from magicpoint.allocator import keep_freed_memory
-from magicpoint.extract import Extractor
-from magicpoint.images import find_images, read_image
-from magicpoint.over_images import LOADERS, process_images
-from magicpoint.unfinished_files import UnfinishedFeatures
-from magicpoint.weight_files import find_weights
+from magicpoint.core.machine import keep_freed_memory
+from magicpoint.inference.extractor import Extractor
+from magicpoint.io.finding import find_images
+from magicpoint.io.images import read_image
+from magicpoint.io.per_image import LOADERS, process_images
+from magicpoint.io.unfinished import UnfinishedFeatures
+from magicpoint.model.weights import find_weights
 
 
 def now() -> tuple[float, float]:

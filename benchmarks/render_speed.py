@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from magicpoint.photometric import PhotometricSettings, augment_photometric
+from magicpoint.data.photometric import PhotometricSettings, augment_photometric
 from synthetic_shapes import PRIMITIVES, ShapeSettings, render_sample
 from synthetic_shapes.background import add_grain, draw_background
 from synthetic_shapes.canvas import Canvas

@@ -39,8 +39,8 @@ SPLITS = {"light": "illumination", "viewpoint": "viewpoint"}
 def open_extractor(weights: str, precision: str) -> Any:
     """With settings under which every image has more than 1000 keypoints, of which the best are kept."""
     from magicpoint import DecodeSettings, Extractor
-    from magicpoint.scoring import LOWEST_SCORE
-    from magicpoint.weight_files import find_weights
+    from magicpoint.measures.detection import LOWEST_SCORE
+    from magicpoint.model.weights import find_weights
 
     settings = DecodeSettings(threshold=LOWEST_SCORE, max_keypoints=1000)
     return Extractor.from_checkpoint(find_weights(weights), settings, "cpu", precision=precision)  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def time_call(name: str, weights: str, precision: str, repeats: int) -> float:
     """Seconds of one whole call."""
     from extract_variants import OPENCV, measure, median_seconds, pictures
 
-    from magicpoint.allocator import keep_freed_memory
+    from magicpoint.core.machine import keep_freed_memory
 
     if name == PLAIN:
         return measure(name, {"plain": True, "width": 1.0, "device": "cpu"}, SIZE, repeats)["whole"]
@@ -150,7 +150,7 @@ def main() -> None:
         parser.error("PAIRS is missing")
     import torch
 
-    from magicpoint.checkpoint import versions
+    from magicpoint.core.machine import versions
 
     pairs = itertools.product(arguments.weights, PRECISIONS)
     variants = {f"{label(weights)} {precision}": (weights, precision) for weights, precision in pairs}

@@ -28,15 +28,15 @@ BATCH_SIZE, SIZE = 32, (120, 160)
 def measure(width: float, seconds: float, options: list[str]) -> float:
     """Images per second of one variant in this process, after two steps of warm-up: the median step."""
     if "keep_memory" in options:
-        from magicpoint.allocator import keep_freed_memory
+        from magicpoint.core.machine import keep_freed_memory
 
         keep_freed_memory()
     import torch
     from torch.optim import AdamW
 
-    from magicpoint.labels import labels2Dto3D
-    from magicpoint.losses import detector_loss
-    from magicpoint.model import MagicPoint
+    from magicpoint.model.network import MagicPoint
+    from magicpoint.training.losses.detector import detector_loss
+    from magicpoint.training.targets import labels2Dto3D
 
     torch.manual_seed(0)
     model = MagicPoint(width).train()
@@ -68,7 +68,7 @@ def operations(width: float) -> float:
     import torch
     from torch import nn
 
-    from magicpoint.model import MagicPoint
+    from magicpoint.model.network import MagicPoint
 
     total = 0
 

@@ -6,68 +6,72 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import AugmentationSettings, JointSettings, PairSettings, TrainSettings
-    from .decode import DecodeSettings
-    from .evaluate import evaluate_synthetic
-    from .evaluate_homography import evaluate_pairs
-    from .export import export_model
-    from .extract import Extractor, extract_images
-    from .feature_files import read_features
-    from .finetune import FinetuneSettings, finetune_images
-    from .images import read_image
-    from .label_files import Labels, read_labels
-    from .labels import draw_keypoint_map, labels2Dto3D, labels3Dto2D, mask_to_cells
-    from .losses import detector_loss
-    from .match import Matches, MatchSettings, estimate_homography, match_features
-    from .match_overlay import draw_matches, match_images
-    from .model import MagicPoint, ModelSettings, SuperPoint
-    from .photometric import PhotometricSettings
-    from .pseudo_label import AdaptationSettings, adapt_images
-    from .track import Tracker, TrackSettings
-    from .track_overlay import track_video
-    from .train import train_model
-    from .types import Features
+    from .adaptation.labeller import AdaptationSettings
+    from .core.types import Features, Labels, Matches
+    from .data.photometric import PhotometricSettings
+    from .data.settings import AugmentationSettings, PairSettings
+    from .decoding.decode import DecodeSettings
+    from .export.onnx import export_model
+    from .inference.extractor import Extractor
+    from .io.features import read_features
+    from .io.images import read_image
+    from .io.labels import read_labels
+    from .jobs.adapt import adapt_images
+    from .jobs.evaluate import evaluate_pairs, evaluate_synthetic
+    from .jobs.extract import extract_images
+    from .jobs.finetune.run import FinetuneSettings, finetune_images
+    from .jobs.match import match_images
+    from .jobs.track import track_video
+    from .matching.homography import estimate_homography
+    from .matching.nearest import MatchSettings, match_features
+    from .matching.tracks import Tracker, TrackSettings
+    from .model.network import MagicPoint, ModelSettings, SuperPoint
+    from .pictures.matches import draw_matches
+    from .training.loop import train_model
+    from .training.losses.detector import detector_loss
+    from .training.settings import JointSettings, TrainSettings
+    from .training.targets import draw_keypoint_map, labels2Dto3D, labels3Dto2D, mask_to_cells
 
 # None has the name of a module: importing that would put the module in its place.
 _HOMES = {
-    "AdaptationSettings": "pseudo_label",
-    "AugmentationSettings": "config",
-    "DecodeSettings": "decode",
-    "Extractor": "extract",
-    "Features": "types",
-    "FinetuneSettings": "finetune",
-    "JointSettings": "config",
-    "Labels": "label_files",
-    "MagicPoint": "model",
-    "MatchSettings": "match",
-    "Matches": "match",
-    "ModelSettings": "model",
-    "PairSettings": "config",
-    "PhotometricSettings": "photometric",
-    "SuperPoint": "model",
-    "TrackSettings": "track",
-    "Tracker": "track",
-    "TrainSettings": "config",
-    "adapt_images": "pseudo_label",
-    "detector_loss": "losses",
-    "draw_keypoint_map": "labels",
-    "draw_matches": "match_overlay",
-    "estimate_homography": "match",
-    "evaluate_pairs": "evaluate_homography",
-    "evaluate_synthetic": "evaluate",
-    "export_model": "export",
-    "extract_images": "extract",
-    "finetune_images": "finetune",
-    "labels2Dto3D": "labels",
-    "labels3Dto2D": "labels",
-    "mask_to_cells": "labels",
-    "match_features": "match",
-    "match_images": "match_overlay",
-    "read_features": "feature_files",
-    "read_image": "images",
-    "read_labels": "label_files",
-    "track_video": "track_overlay",
-    "train_model": "train",
+    "AdaptationSettings": "adaptation.labeller",
+    "AugmentationSettings": "data.settings",
+    "DecodeSettings": "decoding.decode",
+    "Extractor": "inference.extractor",
+    "Features": "core.types",
+    "FinetuneSettings": "jobs.finetune.run",
+    "JointSettings": "training.settings",
+    "Labels": "core.types",
+    "MagicPoint": "model.network",
+    "MatchSettings": "matching.nearest",
+    "Matches": "core.types",
+    "ModelSettings": "model.network",
+    "PairSettings": "data.settings",
+    "PhotometricSettings": "data.photometric",
+    "SuperPoint": "model.network",
+    "TrackSettings": "matching.tracks",
+    "Tracker": "matching.tracks",
+    "TrainSettings": "training.settings",
+    "adapt_images": "jobs.adapt",
+    "detector_loss": "training.losses.detector",
+    "draw_keypoint_map": "training.targets",
+    "draw_matches": "pictures.matches",
+    "estimate_homography": "matching.homography",
+    "evaluate_pairs": "jobs.evaluate",
+    "evaluate_synthetic": "jobs.evaluate",
+    "export_model": "export.onnx",
+    "extract_images": "jobs.extract",
+    "finetune_images": "jobs.finetune.run",
+    "labels2Dto3D": "training.targets",
+    "labels3Dto2D": "training.targets",
+    "mask_to_cells": "training.targets",
+    "match_features": "matching.nearest",
+    "match_images": "jobs.match",
+    "read_features": "io.features",
+    "read_image": "io.images",
+    "read_labels": "io.labels",
+    "track_video": "jobs.track",
+    "train_model": "training.loop",
 }
 
 __all__ = [

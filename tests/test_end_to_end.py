@@ -6,9 +6,9 @@ import re
 import cv2
 import numpy as np
 
-from magicpoint.checkpoint import load_weights
 from magicpoint.cli import main
-from magicpoint.label_files import read_labels
+from magicpoint.io.labels import read_labels
+from magicpoint.model.weights import load_weights
 
 SMALL = ["--model.width", "0.125", "--workers", "0", "--precision", "float32"]
 SHIFT = (16, 8)  # whole cells, so a network sees the same in both images, but near the border

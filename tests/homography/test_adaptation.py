@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from homography import HomographySettings, adapt, adaptation, sample_views, valid_mask, warp_points
-from magicpoint.decode import DecodeSettings, decode
-from magicpoint.extract import Extractor
-from magicpoint.labels import draw_keypoint_map
+from magicpoint.decoding.decode import DecodeSettings, decode
+from magicpoint.inference.extractor import Extractor
+from magicpoint.training.targets import draw_keypoint_map
 from synthetic_shapes import render_shape
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -92,7 +92,7 @@ def test_trained_weights_find_the_corners_of_a_checkerboard() -> None:
         extractor = Extractor.from_pretrained("magicpoint", device="cpu")
     except ValueError:
         pytest.skip("no weights are shipped")
-    from magicpoint.pseudo_label import Labeller
+    from magicpoint.adaptation.labeller import Labeller
 
     image, corners = corners_apart("checkerboard", 0)
     adapted = adapt(Labeller(extractor).heatmap, image, views_of(image, 20))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from magicpoint.model import MagicPoint, SuperPoint
+from magicpoint.model.network import MagicPoint, SuperPoint
 
 
 @pytest.fixture(scope="session")

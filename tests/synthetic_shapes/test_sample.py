@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from magicpoint.photometric import PhotometricSettings, augment_photometric
+from magicpoint.data.photometric import PhotometricSettings, augment_photometric
 from synthetic_shapes import PRIMITIVES, ShapeSettings, render_sample
 from synthetic_shapes.sample import sample_generator
 

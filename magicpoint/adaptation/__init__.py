@@ -1,0 +1,1 @@
+"""Homographic adaptation: a detector labels photographs. Imports `inference` and what is below."""

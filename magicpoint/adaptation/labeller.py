@@ -1,0 +1,171 @@
+"""Homographic adaptation: a detector labels an image from many views of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from homography import HomographySettings, adapt, sample_views
+from homography.adaptation import Aggregation
+
+from ..core.grid import CELL_SIZE
+from ..core.machine import Precision, resolve_precision
+from ..core.types import Labels
+from ..decoding.decode import DecodeSettings, decode, logits_to_heatmap
+from ..inference.extractor import Extractor
+from ..model.fold import fold_batch_norm
+
+_PIXEL_AND_NEIGHBOURS = np.ones((3, 3), np.uint8)
+_OF_EXTRACTION = ("decode", "network")  # of the provenance, what labelling does in its own way
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptationSettings:
+    """How a detector labels images.
+
+    Args:
+        count: Views of each image, the first the image itself.
+        homographies: The other views.
+        aggregation: What is taken of the heatmaps of the views that see a pixel: their mean, their largest value, or
+            their sum over the number of all views, which makes keypoints near the border less certain.
+        threshold: A keypoint is kept where its score, the height of its peak in the aggregate, is larger than this.
+        nms_radius: A keypoint suppresses the weaker ones up to this many pixels away in x and in y.
+        max_keypoints: At most this many keypoints of an image are kept, the best by score; null keeps all.
+        erosion: Pixels of each view that are not trusted along its frame and along the image's border.
+        tolerance: Take no more views once the last ten have moved no pixel of the mean by more than this; null takes
+            all.
+        longest_side: Larger images are shrunk to this many pixels on the longer side; null takes all as they are.
+        seed: Together with an image's key it decides the views of the image.
+        chunk_pixels: The network sees as many views at once as have this many pixels, but at least one.
+        precision: Number format of the network's layers; auto takes bfloat16 where it is measured to be faster.
+    """
+
+    count: int = 100
+    homographies: HomographySettings = dataclasses.field(default_factory=HomographySettings)
+    aggregation: Aggregation = "mean"
+    threshold: float = 0.015
+    nms_radius: int = 4
+    max_keypoints: int | None = None
+    erosion: int = 4
+    tolerance: float | None = None
+    longest_side: int | None = None
+    seed: int = 0
+    chunk_pixels: int = 4 * 240 * 320
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        for name, smallest in (("count", 1), ("erosion", 0), ("chunk_pixels", 1)):
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} must be at least {smallest}, got {getattr(self, name)}")
+        if self.aggregation not in ("mean", "sum", "max"):
+            raise ValueError(f"aggregation must be mean, sum or max, got {self.aggregation!r}")
+        if self.tolerance is not None and (self.aggregation != "mean" or not self.tolerance >= 0):
+            raise ValueError(
+                f"tolerance must be 0 or more and of the mean, got {self.tolerance} of the {self.aggregation}"
+            )
+        if self.longest_side is not None and self.longest_side < CELL_SIZE:
+            raise ValueError(f"longest_side must be at least {CELL_SIZE}, or None for any, got {self.longest_side}")
+        DecodeSettings(self.nms_radius, self.threshold, max_keypoints=self.max_keypoints)
+
+
+class Labeller:
+    """Labels images with a detector.
+
+    The network is copied without its descriptor head and with BatchNorm folded into its convolutions.
+
+    Args:
+        extractor: Its network and device are used; its settings, which are those of single views, are not.
+        settings: None stands for `AdaptationSettings()`.
+    """
+
+    def __init__(self, extractor: Extractor, settings: AdaptationSettings | None = None) -> None:
+        self.settings = settings or AdaptationSettings()
+        self.device = extractor.device
+        self.dtype = getattr(torch, resolve_precision(self.settings.precision, self.device))
+        model = fold_batch_norm(extractor.model, descriptors=False).to(self.device, self.dtype)
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.provenance = {name: text for name, text in extractor.provenance.items() if name not in _OF_EXTRACTION}
+        self.provenance["adaptation"] = json.dumps(dataclasses.asdict(self.settings))
+
+    def label(self, grey: NDArray[np.float32], key: str) -> Labels:
+        """The labels of one image, the same whatever was labelled before.
+
+        Args:
+            grey: (H, W) in [0, 1].
+            key: The name of the image, which with the seed decides its views.
+
+        Returns:
+            Positions and mask in pixels of `grey`, on the CPU. The mask's True pixels were seen, with their neighbours,
+            by at least one view.
+        """
+        settings = self.settings
+        shrunk = _shrink(grey, settings.longest_side)
+        height, width = shrunk.shape
+        adapted = adapt(
+            self.heatmap,
+            torch.from_numpy(shrunk).to(self.device),
+            self._views((width, height), key),
+            aggregation=settings.aggregation,
+            erosion=settings.erosion,
+            chunk_size=max(1, settings.chunk_pixels // (width * height)),
+            tolerance=settings.tolerance,
+        )
+        heatmap = adapted.heatmap / (adapted.view_count if settings.aggregation == "sum" else 1)
+        mask = adapted.valid_mask[None, None]
+        decoding = DecodeSettings(settings.nms_radius, settings.threshold, border=0)
+        [(keypoints, scores)] = decode(heatmap[None], decoding, valid_mask=mask)
+        return self._in_pixels_of(grey, keypoints.cpu(), scores.cpu(), adapted.valid_mask.cpu().numpy())
+
+    @torch.inference_mode()
+    def heatmap(self, views: Tensor) -> Tensor:
+        """The detector alone: views (B, 1, H, W) of any size to heatmaps (B, H, W)."""
+        height, width = views.shape[-2:]
+        padded = F.pad(views, (0, -width % CELL_SIZE, 0, -height % CELL_SIZE), mode="replicate")
+        output = self.model(padded.to(self.dtype).contiguous(memory_format=torch.channels_last))
+        return logits_to_heatmap(output.logits)[:, :height, :width]
+
+    def _views(self, size: tuple[int, int], key: str) -> NDArray[np.float64]:
+        if min(size) < 2:  # A line of pixels has no views but itself.
+            return np.eye(3)[None]
+        digest = hashlib.sha256(f"{self.settings.seed} {key}".encode()).digest()
+        generator = np.random.default_rng(int.from_bytes(digest, "little"))
+        return sample_views(size, generator, self.settings.homographies, count=self.settings.count)
+
+    def _in_pixels_of(
+        self, grey: NDArray[np.float32], keypoints: Tensor, scores: Tensor, valid: NDArray[np.bool_]
+    ) -> Labels:
+        """Labels in the image as it was, the best of them, without what lies on the edge of the mask."""
+        height, width = grey.shape
+        # A peak on the edge of the mask may be the shoulder of one beyond it.
+        inner = cv2.erode(valid.astype(np.uint8), _PIXEL_AND_NEIGHBOURS)
+        if valid.shape != grey.shape:
+            scale = torch.tensor([width / valid.shape[1], height / valid.shape[0]])
+            keypoints = (keypoints + 0.5) * scale - 0.5
+            inner = cv2.resize(inner, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        mask = torch.from_numpy(np.asarray(inner, bool))
+        kept = _look_up(mask, keypoints).nonzero()[: self.settings.max_keypoints, 0]
+        return Labels(keypoints[kept], scores[kept], None, (width, height), mask)
+
+
+def _look_up(mask: Tensor, keypoints: Tensor) -> Tensor:
+    """The values, bool (N,), of a mask (H, W) at the pixels that hold the keypoints."""
+    column, row = keypoints.round().long().unbind(1)
+    return mask[row.clamp(0, mask.shape[0] - 1), column.clamp(0, mask.shape[1] - 1)]
+
+
+def _shrink(grey: NDArray[np.float32], longest_side: int | None) -> NDArray[np.float32]:
+    height, width = grey.shape
+    if longest_side is None or max(height, width) <= longest_side:
+        return grey
+    scale = longest_side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    # Each pixel becomes the mean of those that it covers, which leaves no alias and moves no edge.
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -1,0 +1,40 @@
+"""The verbs of the command line, a file for each: its `SUMMARY`, `add` for its arguments and `run`.
+
+A verb's file imports what it needs when it is asked for, so that `magicpoint --help` need not wait for torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from jsonargparse import ArgumentParser, Namespace
+
+from . import adapt, convert, evaluate, export, extract, finetune, generate, match, track, train
+
+
+class Verb(Protocol):
+    """A module of this folder."""
+
+    SUMMARY: str
+
+    def add(self, parser: ArgumentParser, words: Sequence[str]) -> None:
+        """Gives the verb's parser its arguments; sees the words of the command line."""
+
+    def run(self, arguments: Namespace) -> None:
+        """Does it."""
+
+
+VERBS: dict[str, Verb] = {
+    "generate": generate,
+    "convert": convert,
+    "train": train,
+    "adapt": adapt,
+    "evaluate": evaluate,
+    "extract": extract,
+    "match": match,
+    "track": track,
+    "finetune": finetune,
+    "export": export,
+}
+"""In the order in which the help lists them."""

@@ -1,0 +1,35 @@
+"""`magicpoint adapt`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ..options import add_weights, fields, open_extractor
+
+SUMMARY = "Label images with a detector by homographic adaptation."
+
+
+def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from ...adaptation.labeller import AdaptationSettings
+
+    parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="HDF5 file of labels to write; a report goes beside it."
+    )
+    parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for sheets of labelled images.")
+    add_weights(parser, "magicpoint")
+    parser.add_class_arguments(AdaptationSettings, as_group=False)
+
+
+def run(arguments: Namespace) -> None:
+    from ...adaptation.labeller import AdaptationSettings
+    from ...core.machine import keep_freed_memory
+    from ...jobs.adapt import adapt_images
+
+    keep_freed_memory()
+    settings = AdaptationSettings(**fields(arguments, AdaptationSettings))
+    extractor = open_extractor(arguments)
+    print(adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay))

@@ -1,0 +1,38 @@
+"""`magicpoint export`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ..options import add_weights, fields, open_extractor
+
+SUMMARY = "Write a network for another program (ONNX)."
+
+
+def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from ...decoding.decode import DecodeSettings
+
+    add_weights(parser, "superpoint")
+    parser.add_argument("--out", type=Path, required=True, help="File to write.")
+    parser.add_argument("--format", choices=("onnx",), default="onnx", help="The file's format.")
+    parser.add_argument(
+        "--kind",
+        choices=("dense", "keypoints"),
+        default="dense",
+        help="dense: grey images (B, 1, H, W) in [0, 1], H and W multiples of 8, to heatmap and descriptor map; "
+        "keypoints: of any H and W, to keypoints, scores, descriptors and their count, as the decoding options say, at "
+        "most 1024 where max_keypoints is null.",
+    )
+    parser.add_class_arguments(DecodeSettings, as_group=False)
+
+
+def run(arguments: Namespace) -> None:
+    from ...decoding.decode import DecodeSettings
+    from ...export.onnx import export_model
+
+    model = open_extractor(arguments).model
+    settings = DecodeSettings(**fields(arguments, DecodeSettings))
+    print(export_model(model, arguments.out, arguments.format, arguments.kind, settings))

@@ -1,0 +1,42 @@
+"""`magicpoint extract`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ..options import add_engine, add_weights, fields, open_extractor
+
+SUMMARY = "Find the keypoints of images; write them to an HDF5 file."
+
+
+def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from ...decoding.decode import DecodeSettings
+
+    parser.add_argument("images", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
+    parser.add_argument("--out", type=Path, required=True, help="HDF5 file to write, one group for each image.")
+    parser.add_argument(
+        "--overlay",
+        type=Path | None,
+        default=None,
+        help="Folder for pictures with the keypoints, from red to green by their score.",
+    )
+    add_weights(parser, "superpoint")
+    add_engine(parser)
+    parser.add_class_arguments(DecodeSettings, as_group=False)
+
+
+def run(arguments: Namespace) -> None:
+    from ...core.machine import keep_freed_memory
+    from ...decoding.decode import DecodeSettings
+    from ...io.features import read_features
+    from ...jobs.extract import extract_images
+
+    keep_freed_memory()
+    extractor = open_extractor(arguments, DecodeSettings(**fields(arguments, DecodeSettings)))
+    out = extract_images(arguments.images, arguments.out, extractor, arguments.overlay)
+    features = read_features(out)
+    counts = [len(features[key]) for key in features]
+    print(f"{out}: {sum(counts)} keypoints in {len(counts)} images, {len(features.skipped)} skipped")

@@ -1,0 +1,45 @@
+"""`magicpoint match`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ..options import add_engine, add_weights, fields, open_extractor
+
+SUMMARY = "Match two images, find the homography between them, draw both."
+
+
+def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from ...decoding.decode import DecodeSettings
+    from ...matching.nearest import MatchSettings
+
+    parser.add_argument("image0", type=Path, help="An image.")
+    parser.add_argument("image1", type=Path, help="Another, of any other size.")
+    parser.add_argument("--out", type=Path, default=Path("matches.png"), help="Picture of the matches to write, PNG.")
+    add_weights(parser, "superpoint")
+    add_engine(parser)
+    parser.add_argument(
+        "--homography_threshold",
+        type=float,
+        default=3.0,
+        help="Largest distance in image 1, in pixels, of a match that agrees with the homography.",
+    )
+    parser.add_class_arguments(MatchSettings, as_group=False)
+    parser.add_class_arguments(DecodeSettings, as_group=False)
+
+
+def run(arguments: Namespace) -> None:
+    from ...decoding.decode import DecodeSettings
+    from ...jobs.match import match_images
+    from ...matching.nearest import MatchSettings
+
+    extractor = open_extractor(arguments, DecodeSettings(**fields(arguments, DecodeSettings)))
+    settings = MatchSettings(**fields(arguments, MatchSettings))
+    print(
+        match_images(
+            arguments.image0, arguments.image1, extractor, arguments.out, settings, arguments.homography_threshold
+        )
+    )

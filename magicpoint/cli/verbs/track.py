@@ -1,0 +1,39 @@
+"""`magicpoint track`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ..options import add_engine, add_weights, fields, open_extractor
+
+SUMMARY = "Follow the keypoints of a video or camera; write the video with their tracks."
+
+
+def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+    from ...decoding.decode import DecodeSettings
+    from ...matching.tracks import TrackSettings
+
+    parser.add_argument("source", type=str, help="Video file, camera index, image folder, or a pattern in quotes.")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="Video to write (.mp4, .mov, .avi, .mkv), or a folder for PNG files."
+    )
+    parser.add_argument("--max_frames", type=int | None, default=None, help="Stop after so many; null: at the end.")
+    add_weights(parser, "superpoint")
+    add_engine(parser)
+    parser.add_class_arguments(TrackSettings, as_group=False)
+    parser.add_class_arguments(DecodeSettings, as_group=False)
+
+
+def run(arguments: Namespace) -> None:
+    from ...core.machine import keep_freed_memory
+    from ...decoding.decode import DecodeSettings
+    from ...jobs.track import track_video
+    from ...matching.tracks import TrackSettings
+
+    keep_freed_memory()
+    extractor = open_extractor(arguments, DecodeSettings(**fields(arguments, DecodeSettings)))
+    settings = TrackSettings(**fields(arguments, TrackSettings))
+    track_video(arguments.source, arguments.out, extractor, settings, arguments.max_frames)

@@ -1,0 +1,16 @@
+"""The grid of cells of 8x8 pixels in which the network sees an image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CELL_SIZE = 8
+DUSTBIN = CELL_SIZE * CELL_SIZE
+"""Index of the channel that stands for 'no keypoint in this cell'."""
+
+
+def cell_centres(rows: int, columns: int, device: torch.device | str = "cpu") -> Tensor:
+    """The centres of all cells in raster order, float32 (rows * columns, 2), (x, y) in pixels: 8 i + 3.5."""
+    y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
+    return torch.stack((x, y), -1).view(-1, 2) * float(CELL_SIZE) + (CELL_SIZE - 1) / 2

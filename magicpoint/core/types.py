@@ -1,0 +1,106 @@
+"""What flows between the rooms: features, labels, matches."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+    """The keypoints of one image; a batch is a list of them.
+
+    Args:
+        keypoints: (N, 2) float32, (x, y) in pixels of the original image; the centre of the top-left pixel is (0, 0).
+        keypoint_scores: (N,) float32 in [0, 1], the larger the more certain.
+        descriptors: (N, D) float32 of unit length, or None from a detector without descriptors.
+        image_size: (W, H) of the original image in pixels.
+
+    Raises:
+        TypeError: A tensor is not float32.
+        ValueError: Shapes do not fit together, or the image size is not two positive whole numbers.
+    """
+
+    keypoints: Tensor
+    keypoint_scores: Tensor
+    descriptors: Tensor | None
+    image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if self.keypoints.ndim != 2 or self.keypoints.shape[1] != 2:
+            raise ValueError(f"keypoints must have shape (N, 2), got {tuple(self.keypoints.shape)}")
+        count = self.keypoints.shape[0]
+        if tuple(self.keypoint_scores.shape) != (count,):
+            raise ValueError(f"keypoint_scores must have shape ({count},), got {tuple(self.keypoint_scores.shape)}")
+        if self.descriptors is not None and (self.descriptors.ndim != 2 or self.descriptors.shape[0] != count):
+            raise ValueError(f"descriptors must have shape ({count}, D), got {tuple(self.descriptors.shape)}")
+        for name in ("keypoints", "keypoint_scores", "descriptors"):
+            tensor = getattr(self, name)
+            if tensor is not None and tensor.dtype != torch.float32:
+                raise TypeError(f"{name} must be float32, got {tensor.dtype}")
+        if len(self.image_size) != 2 or any(not isinstance(side, int) or side < 1 for side in self.image_size):
+            raise ValueError(f"image_size must be two positive whole numbers (W, H), got {self.image_size}")
+
+    def __len__(self) -> int:
+        return self.keypoints.shape[0]
+
+    def to(self, device: torch.device | str) -> Features:
+        """The same features with every tensor on `device`."""
+        return dataclasses.replace(
+            self,
+            keypoints=self.keypoints.to(device),
+            keypoint_scores=self.keypoint_scores.to(device),
+            descriptors=None if self.descriptors is None else self.descriptors.to(device),
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Labels(Features):
+    """The keypoints of an image to learn from.
+
+    Args:
+        valid_mask: (H, W) bool in pixels of the original image. Where it is False nothing is known: neither that there
+            is a keypoint nor that there is none.
+
+    Raises:
+        ValueError: The mask is not bool or not of the image's size.
+    """
+
+    valid_mask: Tensor
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        width, height = self.image_size
+        if self.valid_mask.dtype != torch.bool or tuple(self.valid_mask.shape) != (height, width):
+            raise ValueError(
+                f"valid_mask must be bool {(height, width)}, got {self.valid_mask.dtype} {tuple(self.valid_mask.shape)}"
+            )
+
+    def to(self, device: torch.device | str) -> Labels:
+        """The same labels with every tensor on `device`."""
+        moved = super().to(device)
+        return Labels(
+            moved.keypoints, moved.keypoint_scores, moved.descriptors, moved.image_size, self.valid_mask.to(device)
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Matches:
+    """Pairs of keypoints of two images.
+
+    Args:
+        matches01: int64 (K, 2): index of the keypoint in image 0 (increasing) and in image 1.
+        scores: float32 (K,): the cosine of the two descriptors.
+    """
+
+    matches01: Tensor
+    scores: Tensor
+
+    def __len__(self) -> int:
+        return self.matches01.shape[0]
+
+    def to(self, device: torch.device | str) -> Matches:
+        """The same matches with both tensors on `device`."""
+        return Matches(self.matches01.to(device), self.scores.to(device))

@@ -1,0 +1,122 @@
+"""Images with their labels from homographic adaptation, as samples to train on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthetic_shapes import ShapeSettings, render_sample
+from synthetic_shapes.sample import sample_generator
+
+from ..core.types import Labels
+from ..io.finding import find_images
+from ..io.images import read_image
+from ..io.labels import read_labels
+from .sources import LabelledSample, ShuffledIndices
+
+HELD_OUT_SHARE = 0.05
+MOST_HELD_OUT = 64
+
+
+class LabelledImages:
+    """The images of a label file; files are opened when they are asked for, so that this can be sent to processes.
+
+    ``len(dataset)`` is their number; ``dataset[i]`` is a `LabelledSample`.
+
+    Args:
+        images: Image files and folders, as they were given to `magicpoint adapt`.
+        labels: The file that it wrote. An image without labels is left out.
+        certain_score: The certainty of a keypoint is its score over this, at most 1; 0 gives all the certainty 1.
+
+    Raises:
+        FileNotFoundError: A path or the label file does not exist.
+        ValueError: The file is damaged, or none or not all of its images are found.
+    """
+
+    def __init__(self, images: Sequence[Path], labels: Path, certain_score: float = 0.0) -> None:
+        self._certain_score = certain_score
+        self._labels = read_labels(labels)
+        found = find_images(images)
+        missing = [key for key in self._labels if key not in found]
+        if missing:
+            raise ValueError(
+                f"{labels} labels {len(self._labels)} images, {len(missing)} of which are not in "
+                f"{', '.join(map(str, images))}, such as {missing[0]}: give the images as `magicpoint adapt` got them"
+            )
+        self._keys = [key for key in found if key in self._labels]
+        if not self._keys:
+            raise ValueError(f"{labels} labels no image")
+        self._paths = {key: found[key] for key in self._keys}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, index: int) -> LabelledSample:
+        key = self._keys[index]
+        path, labels = self._paths[key], self._labels[key]
+        grey = read_image(path)
+        if grey.shape != labels.valid_mask.shape:
+            raise ValueError(
+                f"{path} is {grey.shape[1]}x{grey.shape[0]}, but was labelled as "
+                f"{labels.image_size[0]}x{labels.image_size[1]} in {self._labels.path}"
+            )
+        return np.rint(grey * 255).astype(np.uint8), self._points(labels), labels.valid_mask.numpy()
+
+    def _points(self, labels: Labels) -> NDArray[np.float32]:
+        """(N, 3): x, y, certainty."""
+        scores = labels.keypoint_scores.numpy()
+        certain = self._certain_score
+        certainties = np.minimum(scores / certain, 1.0) if certain > 0 else np.ones_like(scores)
+        return np.column_stack((labels.keypoints.numpy(), certainties)).astype(np.float32)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the keys and the labels with their scores."""
+        digest = hashlib.sha256()
+        for key in self._keys:
+            labels = self._labels[key]
+            digest.update(key.encode() + b"\0" + labels.keypoints.numpy().tobytes())
+            digest.update(labels.keypoint_scores.numpy().tobytes())
+            digest.update(np.packbits(labels.valid_mask.numpy()).tobytes())
+        return digest.hexdigest()
+
+    def split(self) -> tuple[list[int], list[int]]:
+        """The indices to train on and those held out, every 20th image of a fixed shuffle, at least 1 and at most 64.
+
+        A single image is in both.
+        """
+        order = sample_generator(0, "held out", 0).permutation(len(self)).tolist()
+        if len(order) == 1:
+            return order, order
+        count = min(MOST_HELD_OUT, max(1, round(HELD_OUT_SHARE * len(order))))
+        return sorted(order[count:]), sorted(order[:count])
+
+
+class LabelledSource:
+    """Labelled images over and over, each time in another order, with rendered shapes among them.
+
+    Args:
+        dataset: The images.
+        indices: Those of them to take.
+        seed: Decides the order and the shapes.
+        shapes_share: Chance of a sample to be a rendered shape.
+        shapes: What is rendered.
+    """
+
+    def __init__(
+        self, dataset: LabelledImages, indices: Sequence[int], seed: int, shapes_share: float, shapes: ShapeSettings
+    ) -> None:
+        self._dataset, self._seed = dataset, seed
+        self._order = ShuffledIndices(indices, seed)
+        self._shapes_share, self._shapes = shapes_share, shapes
+
+    def sample(self, index: int) -> LabelledSample:
+        if sample_generator(self._seed, "shape or image", index).random() < self._shapes_share:
+            image, keypoints = render_sample(self._seed, index, self._shapes)
+            points = np.column_stack((keypoints, np.ones(len(keypoints)))).astype(np.float32)
+            return image, points, np.ones(image.shape, np.bool_)
+        return self._dataset[self._order[index]]

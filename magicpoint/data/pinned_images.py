@@ -1,0 +1,110 @@
+"""Synthetic images that no training sees, always the same: the validation images and the pinned test set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthetic_shapes import SHAPES_WITH_KEYPOINTS
+from synthetic_shapes.sample import render_shape, sample_generator
+
+from .photometric import PhotometricSettings, augment_photometric
+from .sources import Sample
+
+SEED = 0
+CONDITIONS = ("clean", "noise")
+
+NOISE = PhotometricSettings(
+    probability=0.5,
+    brightness=50.0,
+    contrast=1.7,
+    shade=0.5,
+    motion_blur=5.0,
+    gaussian_blur=1.2,
+    speckle_noise=0.2,
+    additive_noise=20.0,
+    jpeg_quality=30,
+)
+"""The noise of the noisy images; written out, so that other defaults of the augmentation do not change them."""
+
+
+@dataclass(frozen=True)
+class ShapeImages:
+    """Numbered images of each shape with keypoints.
+
+    Args:
+        stream: Name of the images; it must not be one of the training's streams, so that no training sees them.
+        size: Height and width in pixels.
+    """
+
+    stream: str
+    size: tuple[int, int] = (120, 160)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(W, H)."""
+        return self.size[1], self.size[0]
+
+    def clean(self, shape: str, index: int) -> Sample:
+        """Image ``index`` of a shape."""
+        return render_shape(shape, self.size, self.generator("image", shape, index))
+
+    def noisy(self, image: NDArray[np.uint8], shape: str, index: int, view: str = "noise") -> NDArray[np.uint8]:
+        """The image ``index`` of a shape with ``NOISE``, drawn anew for each name of a view."""
+        return augment_photometric(image, NOISE, self.generator(view, shape, index))
+
+    def both(self, shape: str, indices: Iterable[int]) -> dict[str, list[Sample]]:
+        """The same images in each of the ``CONDITIONS``."""
+        clean = [(index, *self.clean(shape, index)) for index in indices]
+        return {
+            "clean": [(image, keypoints) for _, image, keypoints in clean],
+            "noise": [(self.noisy(image, shape, index), keypoints) for index, image, keypoints in clean],
+        }
+
+    def generator(self, purpose: str, shape: str, index: int) -> np.random.Generator:
+        """The source of all that is drawn for one purpose and image."""
+        return sample_generator(SEED, f"{self.stream} {purpose} {shape}", index)
+
+
+VALIDATION = ShapeImages("validation")
+TEST = ShapeImages("test")
+TEST_IMAGES_PER_SHAPE = 1000
+
+CHUNK_SIZE = 50
+"""So many images are in memory at a time."""
+
+PINNED_DIGESTS: dict[str, str | None] = {
+    "clean": "8f23fd9f30971e8ad223fb6523463271c7e79765dfcf1cea88e773cd5d865cb6",
+    "noise": "c38a12c0ca3e36f6e29a64f2ee938be027d8256e9cd5d8fc787d3ce875fcda3b",
+}
+"""What ``render_digests()`` gives with the versions of constraints.txt: 1000 images of each shape and condition."""
+
+
+class SampleDigest:
+    """SHA-256 over the bytes of images and keypoints in the order in which they are added."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        for image, keypoints in samples:
+            self._digest.update(image.tobytes())
+            self._digest.update(len(keypoints).to_bytes(4, "little"))
+            self._digest.update(keypoints.astype("<f4").tobytes())
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def render_digests(images_per_shape: int = TEST_IMAGES_PER_SHAPE) -> dict[str, str]:
+    """Renders the test set and returns its digest in each condition: shape after shape, image after image."""
+    digests = {condition: SampleDigest() for condition in CONDITIONS}
+    for shape in SHAPES_WITH_KEYPOINTS:
+        for index in range(images_per_shape):
+            for condition, samples in TEST.both(shape, [index]).items():
+                digests[condition].add(samples)
+    return {condition: digest.hexdigest() for condition, digest in digests.items()}

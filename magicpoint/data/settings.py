@@ -1,0 +1,58 @@
+"""How training images and pairs of views are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from homography import HomographySettings
+
+from ..core.grid import CELL_SIZE
+from .photometric import PhotometricSettings
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """What is done to each training image.
+
+    Args:
+        homographic_probability: Chance of an image to be warped.
+        homographic: The warps.
+        photometric: The changes of light, lens, sensor and file.
+    """
+
+    homographic_probability: float = 0.3
+    homographic: HomographySettings = field(default_factory=HomographySettings)
+    photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.homographic_probability <= 1.0:
+            raise ValueError(f"homographic_probability must be in [0, 1], got {self.homographic_probability}")
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How two views are made of one image.
+
+    Args:
+        size: Height and width of the views, multiples of 8.
+        smallest_crop: Smallest side of the crop that view 0 shows, as a share of the largest crop that the image has
+            room for.
+        first_warp_probability: Chance of view 0 to be warped itself.
+        homographic: The homographies from view 0 to view 1, and those of view 0 where it is warped.
+        photometric: The changes of light, lens, sensor and file, drawn anew for each view.
+    """
+
+    size: tuple[int, int] = (120, 160)
+    smallest_crop: float = 0.5
+    first_warp_probability: float = 0.3
+    homographic: HomographySettings = field(default_factory=lambda: HomographySettings(scale=0.5, patch_ratio=0.75))
+    photometric: PhotometricSettings = field(default_factory=lambda: PhotometricSettings(probability=0.35))
+
+    def __post_init__(self) -> None:
+        height, width = self.size
+        if min(height, width) < CELL_SIZE or height % CELL_SIZE or width % CELL_SIZE:
+            raise ValueError(f"size must be positive multiples of {CELL_SIZE}, got {height}x{width}")
+        if not 0.0 < self.smallest_crop <= 1.0:
+            raise ValueError(f"smallest_crop must be in (0, 1], got {self.smallest_crop}")
+        if not 0.0 <= self.first_warp_probability <= 1.0:
+            raise ValueError(f"first_warp_probability must be in [0, 1], got {self.first_warp_probability}")

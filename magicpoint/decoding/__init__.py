@@ -1,0 +1,1 @@
+"""The network's maps to keypoints and descriptors. Imports `core`."""

@@ -1,0 +1,1 @@
+"""Networks and other methods compared: protocols, methods, reports. Imports `inference` and what is below."""

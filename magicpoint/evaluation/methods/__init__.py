@@ -1,0 +1,1 @@
+"""What is compared: networks, and OpenCV's methods."""

@@ -1,0 +1,1 @@
+"""The comparison on image pairs with known homographies."""

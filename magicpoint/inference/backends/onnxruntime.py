@@ -1,0 +1,30 @@
+"""The exported graph in ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...model.network import PointNetwork
+from .base import Maps, as_json
+
+
+class OnnxNetwork:
+    """The exported graph in ONNX Runtime, with as many threads as torch has."""
+
+    def __init__(self, model: PointNetwork) -> None:
+        from ...export.dense import dense_graph
+        from ...export.graph import import_onnxruntime
+
+        runtime = import_onnxruntime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        graph = dense_graph(model).SerializeToString()
+        self._session: Any = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.settings = as_json("onnxruntime", "float32", version=runtime.__version__)
+
+    def __call__(self, image: Tensor) -> Maps:
+        heatmap, *descriptors = map(torch.from_numpy, self._session.run(None, {"image": image.cpu().numpy()}))
+        return Maps(heatmap, descriptors[0] if descriptors else None)

@@ -1,0 +1,1 @@
+"""Files and cameras to arrays and records, and back. Imports `core`."""

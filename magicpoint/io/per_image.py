@@ -1,0 +1,188 @@
+"""A stage that turns each image of a list into a record: skips what is no image, and goes on after a stop.
+
+Files are read and decoded by threads while the network works on the images before them; OpenCV and NumPy let other
+threads run meanwhile. The network still sees one image at a time: batches would gain 3 to 11 % on a CPU, and an image
+would no longer give the same bits alone and among others, so images are not sorted by size either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .images import read_image
+from .records import RecordFile, check_key, folders_of
+from .unfinished import ADVICE, UnfinishedRecords
+from .video import VIDEO_SUFFIXES, open_source, read_ahead
+
+Record = TypeVar("Record")
+Grey = NDArray[np.float32]
+
+LOADERS = min(8, max(1, (os.cpu_count() or 1) // 2))
+"""Threads that read images. One is ten times faster than a network on the CPU, a GPU needs several."""
+
+WAITING_PIXELS = 2**25
+"""No further image is read while those that wait have this many pixels, 128 MB, however many small ones could wait."""
+
+_NOTHING = np.zeros((0, 0), np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loaded:
+    """An image and the SHA-256 of its file, or, of a frame, of its grey values; or why there is none."""
+
+    key: str
+    digest: str
+    grey: Grey
+    error: str | None = None
+
+
+def process_images(
+    images: Mapping[str, Path],
+    unfinished: UnfinishedRecords[Record],
+    process: Callable[[str, Grey], Record],
+    draw: Callable[[str, Grey, Record], object] | None = None,
+    progress: bool = True,
+    videos: bool = False,
+) -> Path:
+    """Make the records of images and join them to one file.
+
+    An image that cannot be read is reported on the standard error, listed in the file and left out. So is a truncated
+    video, whose frames up to there stay. An earlier file is replaced when the new one is complete, and it is said how
+    many of its images have changed since.
+
+    Args:
+        images: Keys and paths, as from `io.finding.find_images`.
+        unfinished: Where the records are kept; those that it has are not made again.
+        process: Makes the record of an image from its key and its grey values.
+        draw: Is called with each image and its record, made now or before.
+        progress: Show a progress bar on the standard error.
+        videos: Take a path with one of `io.video.VIDEO_SUFFIXES` for the images that are its frames, under the keys
+            KEY/000000, KEY/000001 and so on.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        KeyboardInterrupt: The message says how to go on.
+        OSError: A file cannot be written.
+        ValueError: Not one of the images can be read, or an earlier file holds others than these.
+    """
+    _check_earlier(images, unfinished.earlier)
+    made: list[str] = []
+    skipped: dict[str, str] = {}
+    changed = 0
+    has_videos = videos and any(map(_is_video, images.values()))
+    try:
+        with contextlib.closing(_load_all(images, videos)) as loaded:
+            for image in tqdm(loaded, total=None if has_videos else len(images), unit="image", disable=not progress):
+                if image.error is not None:
+                    skipped[image.key] = image.error
+                    tqdm.write(f"skipped {image.key}: {image.error}", file=sys.stderr)
+                    continue
+                record = unfinished.get(image.key, image.digest)
+                if record is None:
+                    record = process(image.key, image.grey)
+                    unfinished.add(image.key, record, image.digest)
+                made.append(image.key)
+                changed += _has_changed(image, unfinished.earlier)
+                if draw is not None:
+                    draw(image.key, image.grey, record)
+    except KeyboardInterrupt:
+        unfinished.save()
+        raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
+    if not made:
+        raise ValueError(f"none of {len(images)} images could be read: {next(iter(skipped.values()))}")
+    out = unfinished.finish(made, skipped)
+    if changed:
+        print(f"{changed} of {len(made)} images had changed since the earlier {out}, now replaced", file=sys.stderr)
+    if skipped:
+        print(f"{len(skipped)} of {len(images)} images skipped, as listed in {out}", file=sys.stderr)
+    return out
+
+
+def _check_earlier(images: Mapping[str, Path], earlier: RecordFile[Record] | None) -> None:
+    """Refuses to replace a file with records of other images: of none of these and no frame of one."""
+    if earlier is None:
+        return
+    lost = [key for key in earlier if not any(name in images for name in (key, *folders_of(key)))]
+    if lost:
+        count = "an image" if len(lost) == 1 else f"{len(lost)} images"
+        raise ValueError(f"{earlier.path} holds {count} not asked for now, for instance {lost[0]}: {ADVICE}")
+
+
+def _has_changed(image: _Loaded, earlier: RecordFile[Record] | None) -> bool:
+    return earlier is not None and image.key in earlier and earlier.digest(image.key) != image.digest
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _load_all(images: Mapping[str, Path], videos: bool) -> Generator[_Loaded, None, None]:
+    """The images in their order."""
+    for are_videos, group in groupby(images.items(), key=lambda item: videos and _is_video(item[1])):
+        load = _load_videos if are_videos else _load_files
+        with contextlib.closing(load(group)) as loaded:
+            yield from loaded
+
+
+def _load_files(images: Iterator[tuple[str, Path]]) -> Generator[_Loaded, None, None]:
+    waiting: deque[Future[_Loaded]] = deque()
+    with ThreadPoolExecutor(LOADERS, thread_name_prefix="read_image") as pool:
+        try:
+            while True:
+                while _has_room(waiting) and (item := next(images, None)) is not None:
+                    waiting.append(pool.submit(_load_file, *item))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for image in waiting:
+                image.cancel()
+
+
+def _has_room(waiting: deque[Future[_Loaded]]) -> bool:
+    ready = sum(image.result().grey.size for image in waiting if image.done())
+    return not waiting or (len(waiting) < 2 * LOADERS and ready < WAITING_PIXELS)
+
+
+def _load_file(key: str, path: Path) -> _Loaded:
+    try:
+        _check(key, path)
+        return _Loaded(key, hashlib.sha256(path.read_bytes()).hexdigest(), read_image(path))
+    except (OSError, ValueError) as error:
+        return _Loaded(key, "", _NOTHING, str(error))
+
+
+def _load_videos(videos: Iterator[tuple[str, Path]]) -> Generator[_Loaded, None, None]:
+    for key, path in videos:
+        try:
+            _check(key, path)
+            with read_ahead(_load_frames(key, path)) as frames:
+                yield from frames
+        except (OSError, ValueError) as error:
+            yield _Loaded(key, "", _NOTHING, str(error))
+
+
+def _load_frames(key: str, path: Path) -> Generator[_Loaded, None, None]:
+    for number, grey in enumerate(open_source(path).frames):
+        yield _Loaded(f"{key}/{number:06d}", hashlib.sha256(grey.data).hexdigest(), grey)
+
+
+def _check(key: str, path: Path) -> None:
+    if check_key(key) != key:
+        raise ValueError(f"{path} has a backslash in its name")

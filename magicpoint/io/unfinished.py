@@ -1,0 +1,145 @@
+"""What a file of records of images has so far, kept until all are there."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic
+
+import h5py
+
+from ..core.files import write_atomically
+from ..core.settings import differences
+from ..core.types import Features
+from .features import FEATURES
+from .records import Layout, Record, RecordFile, write_records
+
+ADVICE = "remove it, or choose another output"
+"""How to go on where something is in the way."""
+
+_PART_LENGTH = 32
+_PART_SECONDS = 60.0
+
+
+class UnfinishedRecords(Generic[Record]):
+    """What a file of records will hold, kept in small files beside it until it is complete.
+
+    HDF5 files that are open when their process is killed are lost. So the records are written to files of their own,
+    a few images in each, in the folder `<name>.partial`, and joined at the end.
+
+    Args:
+        path: The file. One that is there is replaced in the end, by records of the same provenance only; it stays as
+            `earlier` until then, and records of images that are still the same are taken from it.
+        layout: How a record is written.
+        provenance: Where the records come from.
+
+    Raises:
+        IsADirectoryError: The path is a folder.
+        OSError: Nothing can be written there.
+        ValueError: Records of another provenance are there or have been begun, or the path is another kind of file; the
+            message names the file and what differs.
+    """
+
+    def __init__(self, path: Path, layout: Layout[Record], provenance: Mapping[str, str]) -> None:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder, not a {layout.name}")
+        self._path, self._layout, self._provenance = path, layout, dict(provenance)
+        self.folder = path.with_name(f"{path.name}.partial")
+        self._parts: dict[str, RecordFile[Record]] = {}
+        self._pending: dict[str, Record] = {}
+        self._digests: dict[str, str] = {}
+        self._saved = time.monotonic()
+        self.earlier = self._open_earlier() if path.exists() else None
+        if self.earlier is not None:
+            self._parts.update(dict.fromkeys(self.earlier, self.earlier))
+        self._check_writable()
+        for part in sorted(self.folder.glob("*.h5")):
+            self._register(part)
+
+    def _open_earlier(self) -> RecordFile[Record]:
+        try:
+            earlier = RecordFile(self._path, self._layout)
+        except (FileNotFoundError, ValueError) as error:
+            raise ValueError(f"{error}; it is not replaced: {ADVICE}") from error
+        self._check(earlier, f"{self._path} was made")
+        return earlier
+
+    def _check_writable(self) -> None:
+        """Better refused now than when the work is done."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._path.parent):
+                pass
+        except OSError as error:
+            raise OSError(f"cannot write {self._path}: {error}") from error
+
+    def _register(self, path: Path) -> None:
+        part = RecordFile(path, self._layout)
+        self._check(part, f"{self.folder} was begun")
+        self._parts.update(dict.fromkeys(part, part))
+
+    def _check(self, records: RecordFile[Record], origin: str) -> None:
+        changed = differences(_decoded(records.provenance), _decoded(self._provenance), unset="unset")
+        if changed:
+            listed = ", ".join(f"{name} {before}, now {now}" for name, (before, now) in changed.items())
+            raise ValueError(f"{origin} with other weights, settings or versions ({listed}): {ADVICE}")
+
+    def get(self, key: str, digest: str) -> Record | None:
+        """The record of an image that was added before and is still the same."""
+        part = self._parts.get(key)
+        return part[key] if part is not None and part.digest(key) == digest else None
+
+    def add(self, key: str, record: Record, digest: str) -> None:
+        """Keeps the record of an image; a killed process loses the last few, or those of the last minute."""
+        self._pending[key], self._digests[key] = record, digest
+        if len(self._pending) >= _PART_LENGTH or time.monotonic() - self._saved >= _PART_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Keeps what was added so far even if the process is killed."""
+        if self._pending:
+            number = 1 + max((int(part.stem) for part in self.folder.glob("*.h5")), default=-1)
+            path = self.folder / f"{number:06d}.h5"
+            self._register(write_records(path, self._layout, self._pending, self._provenance, self._digests))
+            self._pending, self._digests = {}, {}
+        self._saved = time.monotonic()
+
+    def finish(self, keys: Sequence[str], skipped: Mapping[str, str]) -> Path:
+        """Writes the file, of these keys and no others, and removes the folder beside it; returns its path."""
+        self.save()
+
+        def join(temporary: Path) -> None:
+            with h5py.File(temporary, "w") as file:
+                file.attrs.update({"format": self._layout.format, "skipped": json.dumps(skipped), **self._provenance})
+                for path, group in itertools.groupby(keys, lambda key: self._parts[key].path):
+                    with h5py.File(path, "r") as part:
+                        for key in group:
+                            part.copy(key, file, name=key)
+
+        write_atomically(self._path, join)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        return self._path
+
+
+def _decoded(provenance: Mapping[str, str]) -> dict[str, Any]:
+    """With the groups of values, which are stored as JSON, as dicts."""
+    decoded: dict[str, Any] = dict(provenance)
+    for name, value in provenance.items():
+        if isinstance(value, str) and value.startswith("{"):
+            with contextlib.suppress(json.JSONDecodeError):
+                decoded[name] = json.loads(value)
+    return decoded
+
+
+class UnfinishedFeatures(UnfinishedRecords[Features]):
+    """`UnfinishedRecords` of features."""
+
+    def __init__(self, path: Path, provenance: Mapping[str, str]) -> None:
+        super().__init__(path, FEATURES, provenance)

@@ -1,0 +1,131 @@
+"""Pictures in their order to a video file or a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .images import write_png
+from .video import SourceEnded
+
+DEFAULT_RATE = 25.0
+"""Frames a second of a picture sequence that says nothing about its rate."""
+
+# Encoders of OpenCV's own FFmpeg that are free everywhere and play in common players.
+_CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "MJPG"}
+
+
+class FrameSink(Protocol):
+    """Where pictures (H, W, 3), uint8, red first, go in their order; a context manager."""
+
+    def write(self, picture: NDArray[np.uint8]) -> None: ...
+
+    def __enter__(self) -> FrameSink: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_sink(out: Path, rate: float | None) -> FrameSink:
+    """A sink for a video file (.mp4, .mov, .avi, .mkv) or, where the path has no suffix, for a folder of PNG files.
+
+    A video is written under a temporary name and renamed when the block is left, so an older one stays until then. It
+    is kept where the block was left by `SourceEnded` or `KeyboardInterrupt`, and removed at any other error. A side of
+    an odd number of pixels loses its last one, which the codecs do not take.
+
+    Args:
+        out: Its folder is made.
+        rate: Frames a second; None stands for `DEFAULT_RATE`.
+
+    Raises:
+        FileExistsError: The folder holds something.
+        ValueError: The suffix is of no video that can be written.
+    """
+    if out.suffix.lower() in _CODECS:
+        return _VideoSink(out, rate or DEFAULT_RATE)
+    if out.suffix:
+        raise ValueError(f"{out}: a video ends in {', '.join(_CODECS)}; a folder for PNG files has no suffix")
+    return _FolderSink(out)
+
+
+class _VideoSink:
+    def __init__(self, out: Path, rate: float) -> None:
+        self._out, self._rate = out, rate
+        # FFmpeg chooses the container by the suffix, so that it has to stay at the end.
+        self._temporary = out.with_name(f".{out.stem}.{os.getpid()}.tmp{out.suffix}")
+        self._writer: Any = None
+        self._size = (0, 0)
+        self._count = 0
+
+    def write(self, picture: NDArray[np.uint8]) -> None:
+        height, width = picture.shape[:2]
+        if self._writer is None:
+            self._size = (width, height)
+            self._writer = self._open(width, height)
+        if self._size != (width, height):
+            raise ValueError(
+                f"{self._out}: frame {self._count} is {width}x{height}, those before it are "
+                f"{self._size[0]}x{self._size[1]}, and a video has one size: write a folder of PNG files"
+            )
+        self._writer.write(np.ascontiguousarray(picture[..., ::-1]))
+        self._count += 1
+
+    def _open(self, width: int, height: int) -> Any:
+        self._out.parent.mkdir(parents=True, exist_ok=True)
+        code = cv2.VideoWriter.fourcc(*_CODECS[self._out.suffix.lower()])
+        writer = cv2.VideoWriter(str(self._temporary), code, self._rate, (width, height))
+        if not writer.isOpened():
+            raise OSError(f"cannot write {self._out}: no encoder for {width}x{height}, or the folder is not writable")
+        return writer
+
+    def __enter__(self) -> _VideoSink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        try:
+            if kind is None or issubclass(kind, (SourceEnded, KeyboardInterrupt)):
+                self._check()
+                os.replace(self._temporary, self._out)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _check(self) -> None:
+        """A full disk is nothing that OpenCV reports."""
+        written = cv2.VideoCapture(str(self._temporary))
+        count = round(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
+        written.release()
+        if count < self._count - 1:
+            raise OSError(f"cannot write {self._out}: it holds {count} of {self._count} frames; is the disk full?")
+
+
+class _FolderSink:
+    def __init__(self, out: Path) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise FileExistsError(f"the folder {out} is not empty: the new frames would stand among other files")
+        self._out = out
+        self._count = 0
+
+    def write(self, picture: NDArray[np.uint8]) -> None:
+        write_png(self._out / f"{self._count:06d}.png", picture)
+        self._count += 1
+
+    def __enter__(self) -> _FolderSink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Each file is complete already."""

@@ -1,0 +1,98 @@
+"""Labels of files by homographic adaptation, with their report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..adaptation.labeller import AdaptationSettings, Labeller
+from ..adaptation.summary import BorderBin, LabelReport, format_report, summarise_labels
+from ..core.files import write_text
+from ..core.types import Labels
+from ..inference.extractor import Extractor
+from ..io.finding import find_images
+from ..io.labels import LABELS, read_labels
+from ..io.per_image import process_images
+from ..io.unfinished import UnfinishedRecords
+from ..pictures.sheets import write_sheets
+
+
+def adapt_images(
+    paths: Sequence[Path],
+    out: Path,
+    extractor: Extractor,
+    settings: AdaptationSettings | None = None,
+    overlay: Path | None = None,
+    progress: bool = True,
+) -> Path:
+    """Label images, and all images in folders, by homographic adaptation (SuperPoint, section 5); print a report.
+
+    An image that cannot be read is reported on the standard error, listed in the file and left out. A run that was
+    stopped, even killed, goes on where it was when it is started again with the same arguments. An older `out` stays
+    until the new one is complete. The report, see `adaptation.summary.LabelReport`, is also written beside the labels,
+    as `out` with the suffix .json.
+
+    Args:
+        paths: Image files and folders; see `io.finding.find_images` for the keys under which labels are stored.
+        out: The file to write; see `io.labels.FORMAT`.
+        extractor: Its network finds the keypoints.
+        settings: None stands for `AdaptationSettings()`.
+        overlay: A folder for sheets of images with their labels, to look at.
+        progress: Show a progress bar on the standard error.
+
+    Returns:
+        `out`.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+        KeyboardInterrupt: The message says how to go on.
+        OSError: A file cannot be written.
+        ValueError: There is no image, or not one that can be read; or a file, finished or not, of other weights,
+            settings, versions or images is there.
+    """
+    images = find_images(paths, skip=overlay)
+    labeller = Labeller(extractor, settings)
+    unfinished = UnfinishedRecords(out, LABELS, labeller.provenance)
+    seconds: list[float] = []
+
+    def process(key: str, grey: NDArray[np.float32]) -> Labels:
+        start = time.perf_counter()
+        labels = labeller.label(grey, key)
+        seconds.append(time.perf_counter() - start)
+        return labels
+
+    process_images(images, unfinished, process, progress=progress)
+    labels = read_labels(out)
+    rate = len(seconds) / sum(seconds) if seconds else None
+    report = summarise_labels(labels, labeller.settings.longest_side, rate)
+    content = json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n"
+    write_text(out.with_suffix(".json"), content)
+    if overlay is not None:
+        write_sheets(labels, images, overlay)
+    print(format_report(report))
+    return out
+
+
+def read_label_report(labels: Path, longest_side: int | None) -> LabelReport:
+    """The report beside a file of labels; it is made, without the speed, where a stop came before it was written.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ValueError: A file is damaged; it is named.
+    """
+    path = labels.with_suffix(".json")
+    if not path.exists():
+        report = summarise_labels(read_labels(labels), longest_side)
+        write_text(path, json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n")
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return LabelReport(**{**values, "border": [BorderBin(**ring) for ring in values["border"]]})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged or no report of labels: {error}") from error

@@ -1,0 +1,69 @@
+"""Features of files: images, folders and videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.types import Features
+from ..inference.extractor import Extractor
+from ..io.finding import find_images
+from ..io.per_image import process_images
+from ..io.unfinished import UnfinishedFeatures
+from ..pictures.keypoints import overlay_path, write_overlay
+
+
+def extract_images(
+    paths: Sequence[Path], out: Path, extractor: Extractor, overlay: Path | None = None, progress: bool = True
+) -> Path:
+    """Write the features of images and of all images in folders to one HDF5 file.
+
+    An image that cannot be read is reported on the standard error, listed in the file (`FeatureFile.skipped`) and left
+    out. A run that was stopped, even killed, goes on where it was when it is started again with the same arguments. An
+    older `out` stays until the new one is complete, and for good where it is of other weights, settings or versions or
+    holds other images. An overlay folder inside a searched folder is not searched.
+
+    Args:
+        paths: Image files, folders and video files; see `io.finding.find_images` for the keys under which images are
+            stored. The frames of a video, which has to be named itself, are stored under KEY/000000, KEY/000001, ...
+        out: The file to write; see `io.features.FORMAT`.
+        extractor: It finds the keypoints.
+        overlay: A folder for pictures of the keypoints, named as the keys, as PNG.
+        progress: Show a progress bar on the standard error.
+
+    Returns:
+        `out`.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+        KeyboardInterrupt: The message says how to go on.
+        OSError: A file cannot be written.
+        ValueError: There is no image, or not one that can be read; a picture would replace an image or another picture;
+            or a file, finished or not, of other weights, settings, versions or images is there.
+    """
+    images = find_images(paths, skip=overlay)
+    if overlay is not None:
+        _check_pictures(images, overlay)
+
+    def draw(key: str, grey: NDArray[np.float32], features: Features) -> None:
+        if overlay is not None:
+            write_overlay(overlay_path(overlay, key), grey, features)
+
+    unfinished = UnfinishedFeatures(out, extractor.provenance)
+    return process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress, videos=True)
+
+
+def _check_pictures(images: dict[str, Path], overlay: Path) -> None:
+    sources = set(images.values())
+    drawn: dict[Path, str] = {}
+    for key in images:
+        target = Path(os.path.abspath(overlay_path(overlay, key)))
+        if target in sources:
+            raise ValueError(f"the overlay of {key} would replace the image {target}: choose another overlay folder")
+        if target in drawn:
+            raise ValueError(f"the overlays of {drawn[target]} and {key} would be the same file {target}")
+        drawn[target] = key

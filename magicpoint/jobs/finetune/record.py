@@ -1,0 +1,68 @@
+"""What a folder of a fine-tuning was begun with, so that it is gone on with in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...core.files import write_text
+from ...core.machine import Precision
+from ...core.settings import differences
+
+RECORD_FILE = "finetune.json"
+
+CHANGEABLE = frozenset({"rounds", "workers"})
+"""Settings with which a folder may be gone on with: they leave what was done as it is."""
+
+
+def open_record(
+    out: Path, settings: dict[str, Any], weights_hash: str, images: list[str], resolve: Callable[[], Precision]
+) -> Precision:
+    """Write the record of a folder, or check the one that is there.
+
+    Args:
+        out: The folder; it is made.
+        settings: By name, as plain values, groups as dicts.
+        weights_hash: Of the weights to start from.
+        images: The keys of the images.
+        resolve: Says which precision the settings stand for. It is asked once only: what `auto` stands for is measured,
+            and could be something else the next time.
+
+    Returns:
+        The precision of the folder.
+
+    Raises:
+        OSError: The record cannot be read or written.
+        ValueError: The folder was begun with other settings, weights or images; the message says which.
+    """
+    path = out / RECORD_FILE
+    record = {"settings": json.loads(json.dumps(settings)), "weights_hash": weights_hash, "images": images}
+    if path.exists():
+        try:
+            old = json.loads(path.read_text(encoding="utf-8"))
+            precision: Precision = old["precision"]
+            _check_same(old, record, out)
+        except (json.JSONDecodeError, KeyError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+    else:
+        precision = resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**record, "precision": precision}, indent=1) + "\n"
+    write_text(path, text)
+    return precision
+
+
+def _check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
+    advice = "go on with what it was begun with, or choose another folder"
+    for name, (before, now) in differences(old["settings"], new["settings"]).items():
+        if name not in CHANGEABLE:
+            raise ValueError(f"{out} was begun with {name} {before}, not {now}: {advice}")
+    if old["weights_hash"] != new["weights_hash"]:
+        raise ValueError(f"{out} was begun with other weights of the name {new['settings']['weights']}: {advice}")
+    before, now = set(old["images"]), set(new["images"])
+    if before != now:
+        example = f"{min(now - before)} is new" if now - before else f"{min(before - now)} is gone"
+        count = f"{len(now - before)} are new, {len(before - now)} are gone"
+        raise ValueError(f"{out} was begun with other images: {count}, for instance {example}: {advice}")

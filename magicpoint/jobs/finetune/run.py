@@ -1,0 +1,281 @@
+"""From a folder of images to a SuperPoint of their own: label, train, evaluate, report, and go on after a stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import yaml
+
+from ...adaptation.labeller import AdaptationSettings
+from ...adaptation.summary import LabelReport
+from ...core.files import write_atomically, write_text
+from ...core.machine import Precision, default_device, resolve_precision
+from ...data.hpatches_writer import write_view_pairs
+from ...data.labelled_images import LabelledImages
+from ...evaluation.pairs.report import JSON_FILE
+from ...inference.extractor import Extractor
+from ...io.finding import find_images
+from ...io.labels import read_labels
+from ...model.weights import BEST_WEIGHTS, find_weights, load_weights, weights_hash
+from ...pictures.sheets import write_sheets
+from ...training.loop import train_model
+from ...training.run import LAST_WEIGHTS, SETTINGS_FILE
+from ...training.settings import JointSettings, TrainSettings
+from ..adapt import adapt_images, read_label_report
+from ..evaluate import evaluate_pairs
+from .record import open_record
+from .report import Round, write_finetune_report
+
+METHODS = ("sift", "orb", "harris", "random")
+PROTOCOLS = ("paper-repeatability", "paper-homography")
+
+MOST_SCENES = 20
+"""Held-out images that become pairs: with two sequences of six images each they evaluate in some minutes."""
+
+USABLE_EMPTY_SHARE = 0.5
+"""Labels of which more images are empty than this teach a detector to find nothing."""
+
+# Training shows half an image or more in 160x120 pixels, so larger ones would cost time and add nothing. A weak label
+# counts little (`JointSettings.certain_score`), so that many of them do no harm and tell texture from nothing.
+_ADAPTATION = AdaptationSettings(count=50, threshold=0.005, longest_side=320)
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneSettings:
+    """How a network learns a folder of images.
+
+    Args:
+        weights: Weights that label the images in round 1, and from which training begins: a file, a run's folder or a
+            shipped name. Their width stays.
+        rounds: How often to label and train; each further round labels and begins with the network of the one before.
+        steps: Optimiser steps of each round.
+        batch_size: Pairs of views of one step.
+        learning_rate: Highest learning rate (AdamW).
+        seed: Decides every sample and the views of the evaluation.
+        precision: Number format of the layers in training; auto takes bfloat16 where it is measured to be faster.
+        workers: Processes that prepare the training data.
+        adaptation: How the images are labelled.
+        joint: How detector and descriptors are trained together.
+    """
+
+    weights: str = "superpoint"
+    rounds: int = 1
+    steps: int = 3000
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    seed: int = 0
+    precision: Precision = "auto"
+    workers: int = 1
+    adaptation: AdaptationSettings = dataclasses.field(default_factory=lambda: _ADAPTATION)
+    joint: JointSettings = dataclasses.field(default_factory=JointSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def finetune_images(
+    images: Sequence[Path],
+    out: Path,
+    settings: FinetuneSettings | None = None,
+    device: torch.device | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train a SuperPoint on images without labels, measure it beside what it began with and beside classical methods.
+
+    For each round k the folder `out` gets ``labels_k.h5`` with ``labels_k.json`` (`jobs.adapt.adapt_images`),
+    ``sheets_k`` (pictures of the labels) and ``round_k`` (`training.loop.train_model`); then ``best.safetensors``, the
+    last round's best weights, ``pairs`` (views of images that no round trained on, see
+    `data.hpatches_writer.write_view_pairs`), ``evaluation`` (`jobs.evaluate.evaluate_pairs`) and ``report.md``. What is
+    complete is passed over and what was stopped, even killed, goes on when the function is called again with the same
+    arguments; with more ``rounds`` it goes on from the last.
+
+    Args:
+        images: Image files and folders; at least two images.
+        out: The folder to write; not inside a folder of the images.
+        settings: None stands for `FinetuneSettings()`.
+        device: Where to compute; None takes CUDA where there is one.
+        progress: Show progress bars on the standard error.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        FileNotFoundError: An image path does not exist.
+        KeyboardInterrupt: The message says how to go on.
+        OSError: A file cannot be read or written.
+        ValueError: There are fewer than two images, the labels are unusable, or `out` was begun with other settings,
+            images or weights; the message says which.
+        TrainingError: See `training.loop.train_model`.
+    """
+    run = _Finetuning([Path(os.path.abspath(path)) for path in images], out, settings, device, progress)
+    run.open()
+    try:
+        return run.go_through()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; the same command goes on with {out}") from None
+
+
+class _Finetuning:
+    """The stages, and the folder in which they are."""
+
+    def __init__(
+        self,
+        images: Sequence[Path],
+        out: Path,
+        settings: FinetuneSettings | None,
+        device: torch.device | None,
+        progress: bool,
+    ) -> None:
+        self.images, self.out, self.settings = images, out, settings or FinetuneSettings()
+        self.device, self.progress = device or default_device(), progress
+        self.start = find_weights(self.settings.weights)
+        self.precision: Precision = "auto"
+
+    def open(self) -> None:
+        """Starts the folder, or checks that it is of the same images, weights and settings."""
+        found = find_images(self.images)
+        if len(found) < 2:
+            raise ValueError(f"{next(iter(found))} is one image: two are needed, one to train on and one to judge")
+        inner = Path(os.path.abspath(self.out))
+        around = [path for path in self.images if path.is_dir() and inner.is_relative_to(path)]
+        if around:
+            raise ValueError(f"{self.out} is inside {around[0]}, whose images are wanted: choose a folder outside")
+        start_hash = weights_hash(load_weights(self.start)[0].state_dict())
+        self.precision = open_record(
+            self.out,
+            dataclasses.asdict(self.settings),
+            start_hash,
+            list(found),
+            lambda: resolve_precision(self.settings.precision, self.device),
+        )
+        plain = json.loads(json.dumps(dataclasses.asdict(self.settings)))
+        write_text(self.out / SETTINGS_FILE, yaml.safe_dump(plain, sort_keys=False))
+
+    def go_through(self) -> Path:
+        """All stages; returns the path of the report."""
+        rounds, start = [], self.start
+        for number in range(1, self.settings.rounds + 1):
+            labels = self.label(number, start)
+            start = self.train(number, start)
+            rounds.append(Round(number, labels, self.out / f"round_{number}"))
+        self._keep_best(start)
+        self.make_pairs()
+        self.evaluate()
+        path = write_finetune_report(self.out, self.images, self.settings.weights, rounds)
+        print(f"{path}: whether the labels are good, and what came of them")
+        return path
+
+    def label(self, number: int, weights: Path) -> LabelReport:
+        """Labels the images, unless they are; refuses labels that nothing can be learnt from."""
+        labels, sheets = self.out / f"labels_{number}.h5", self.out / f"sheets_{number}"
+        settings = self.settings.adaptation
+        if not labels.exists():
+            self._say(labels, f"labels by {weights}, from {settings.count} views of each image")
+            extractor = Extractor.from_checkpoint(weights, device=self.device)
+            adapt_images(self.images, labels, extractor, settings, progress=self.progress)
+            report = read_label_report(labels, settings.longest_side)
+        else:
+            report = read_label_report(labels, settings.longest_side)
+            self._say(labels, "complete", *(f"WARNING: {warning}" for warning in report.warnings))
+        if not sheets.exists():
+            self._say(sheets, "pictures of the labels, to look at")
+            found = find_images(self.images)
+            _write_folder(sheets, lambda folder: write_sheets(read_labels(labels), found, folder))
+        self._check_labels(number, report)
+        return report
+
+    def _check_labels(self, number: int, report: LabelReport) -> None:
+        labels = self.out / f"labels_{number}.h5"
+        if report.images < 2:
+            raise ValueError(f"{labels} labels {report.images} image: two are needed, one to train on and one to judge")
+        if report.empty_share > USABLE_EMPTY_SHARE:
+            raise ValueError(
+                f"nothing can be learnt from {labels}: {report.empty_share:.0%} of {report.images} images have no "
+                f"point. Look at {self.out / f'sheets_{number}'}, then take a lower adaptation.threshold or other "
+                "weights, and another folder"
+            )
+        if number > 1 and list(read_labels(labels)) != list(read_labels(self.out / "labels_1.h5")):
+            raise ValueError(f"{labels} and labels_1.h5 are not of the same images: were some changed in between?")
+
+    def train(self, number: int, start: Path) -> Path:
+        """Trains on the labels of a round, unless that is done; returns the path of the best weights."""
+        folder, labels = self.out / f"round_{number}", Path(os.path.abspath(self.out / f"labels_{number}.h5"))
+        if _is_trained(folder, self.settings.steps):
+            self._say(folder, "complete")
+            return folder / BEST_WEIGHTS
+        self._say(folder, f"training from {start}, {self.settings.steps} steps of {self.settings.batch_size} pairs")
+        settings = TrainSettings(
+            task="superpoint",
+            images=tuple(self.images),
+            labels=labels,
+            start=os.path.abspath(start),
+            seed=self.settings.seed,
+            steps=self.settings.steps,
+            batch_size=self.settings.batch_size,
+            learning_rate=self.settings.learning_rate,
+            warmup_steps=min(TrainSettings.warmup_steps, self.settings.steps // 10),
+            precision=self.precision,
+            workers=self.settings.workers,
+            model=load_weights(start)[0].settings,
+            joint=self.settings.joint,
+        )
+        return train_model(folder, settings, resume=True, device=self.device, progress=self.progress)
+
+    def make_pairs(self) -> None:
+        """Writes pairs of views of images that were held out from training, unless they are there."""
+        pairs = self.out / "pairs"
+        if pairs.exists():
+            self._say(pairs, "complete")
+            return
+        dataset = LabelledImages(self.images, self.out / "labels_1.h5")
+        held_out = dataset.split()[1]
+        chosen = held_out[:: math.ceil(len(held_out) / MOST_SCENES)]
+        self._say(pairs, f"pairs of views of {len(chosen)} images that were not trained on")
+        scenes = {f"{index:06d}": dataset[index][0] for index in chosen}
+        _write_folder(pairs, lambda folder: write_view_pairs(scenes, folder, self.settings.seed))
+
+    def evaluate(self) -> None:
+        """Measures the networks and other methods on the pairs, unless these networks were."""
+        weights = {"start": self.start}
+        weights |= {f"round {k}": self.out / f"round_{k}" / BEST_WEIGHTS for k in range(1, self.settings.rounds + 1)}
+        networks = {name: Extractor.from_checkpoint(path, device=self.device) for name, path in weights.items()}
+        out, path = self.out / "evaluation", self.out / "evaluation" / JSON_FILE
+        if path.exists():
+            measured = json.loads(path.read_text(encoding="utf-8"))["methods"]
+            hashes = {name: method["weights_hash"] for name, method in measured.items() if "weights_hash" in method}
+            if hashes == {name: extractor.provenance["weights_hash"] for name, extractor in networks.items()}:
+                self._say(out, "complete")
+                return
+        self._say(out, f"{', '.join(networks)} beside {', '.join(METHODS)}")
+        evaluate_pairs(self.out / "pairs", out, networks, METHODS, PROTOCOLS, self.progress)
+
+    def _keep_best(self, weights: Path) -> None:
+        content, best = weights.read_bytes(), self.out / BEST_WEIGHTS
+        if not best.exists() or best.read_bytes() != content:
+            write_atomically(best, lambda temporary: temporary.write_bytes(content))
+
+    def _say(self, stage: Path, *lines: str) -> None:
+        print(f"{stage}: " + "\n".join(lines), flush=True)
+
+
+def _is_trained(folder: Path, steps: int) -> bool:
+    """Whether a run has taken all its steps; its last weights are written after its best."""
+    last = folder / LAST_WEIGHTS
+    return last.exists() and load_weights(last)[1]["steps"] == steps
+
+
+def _write_folder(folder: Path, write: Callable[[Path], object]) -> None:
+    """Lets ``write`` fill a folder beside this one, then renames it: it is whole or not there."""
+    unfinished = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    write(unfinished)
+    os.replace(unfinished, folder)

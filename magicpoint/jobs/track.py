@@ -1,0 +1,70 @@
+"""A video, and the video with the tracks of its keypoints."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..core.files import check_not_replaced
+from ..core.interrupts import stop_requests
+from ..inference.extractor import Extractor
+from ..io.video import SourceEnded, open_source, read_ahead
+from ..io.video_out import open_sink
+from ..matching.tracks import Tracker, TrackSettings
+from ..pictures.tracks import Trails
+
+
+def track_video(
+    source: str,
+    out: Path,
+    extractor: Extractor,
+    settings: TrackSettings | None = None,
+    max_frames: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Follow the keypoints of a video; print how many frames and tracks there were and the frames a second.
+
+    Frames are decoded by a thread while the network works on those before. Ctrl-C ends the video in good order, as does
+    the end of a truncated one: what was done until then is kept.
+
+    Args:
+        source: See `io.video.open_source`.
+        out: A video file or a folder for PNG files, see `io.video_out.open_sink`.
+        extractor: With descriptors these link the keypoints, without them their positions do.
+        settings: None stands for `TrackSettings()`.
+        max_frames: Stop after so many; None goes on to the end, with a camera until Ctrl-C.
+        progress: Show the number of frames, and frames a second, on the standard error.
+
+    Returns:
+        `out`.
+
+    Raises:
+        OSError: The source cannot be opened, or the output not be written.
+        SourceEnded: The source is truncated or gives no more frames; the message says how many are in `out`.
+        ValueError: The source is no video, the suffix of `out` of none that can be written, `out` is the source, or
+            max_frames less than 1.
+    """
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames must be at least 1, or None for all, got {max_frames}")
+    check_not_replaced((source,), out, "source")
+    opened = open_source(source)
+    tracker, trails = Tracker(settings), Trails()
+    frames, longest = 0, 0
+    start = time.perf_counter()
+    with stop_requests() as stop, open_sink(out, opened.rate) as sink, read_ahead(opened.frames) as ahead:
+        limited = itertools.islice(ahead, max_frames)
+        try:
+            for grey in tqdm(limited, total=max_frames or opened.count, unit="frame", disable=not progress):
+                tracks = tracker.update(extractor.extract(grey))
+                sink.write(trails.draw(grey, tracks))
+                frames, longest = frames + 1, max(longest, int(tracks.lengths.max(initial=0)))
+                if stop.requested:
+                    break
+        except SourceEnded as error:
+            raise SourceEnded(f"{error}; the {frames} frames before that are in {out}" if frames else error) from error
+    rate = frames / (time.perf_counter() - start)
+    print(f"{out}: {frames} frames, {rate:.1f} frames/s, {tracker.started} tracks, the longest of {longest} frames")
+    return out

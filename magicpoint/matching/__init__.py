@@ -1,0 +1,1 @@
+"""Keypoints to matches, homographies and tracks. Imports `core`."""

@@ -1,0 +1,140 @@
+"""Tracks: keypoints of one frame linked to those of the next, each track with an id that stays."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from ..core.types import Features
+
+Indices = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackSettings:
+    """How keypoints of frames become tracks.
+
+    Args:
+        reach: With descriptors: pixels that a point moves at most from where it was seen last.
+        min_similarity: With descriptors: least cosine, from -1 to 1, of the two descriptors of a link.
+        radius: Without descriptors, where the nearest position decides: pixels that a point moves at most.
+        lost_after: A track ends when it was not seen in this many frames in a row.
+    """
+
+    reach: float = 40.0
+    min_similarity: float = 0.7
+    radius: float = 8.0
+    lost_after: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("reach", "radius"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if not -1.0 <= self.min_similarity <= 1.0:
+            raise ValueError(f"min_similarity must be in [-1, 1], got {self.min_similarity}")
+        if self.lost_after < 1:
+            raise ValueError(f"lost_after must be at least 1, got {self.lost_after}")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tracks:
+    """The tracks that are seen in one frame; every keypoint of the frame belongs to one.
+
+    Args:
+        keypoints: float32 (N, 2), (x, y) in pixels of the frame, in the order of its features.
+        ids: int64 (N,), counted from 0; no other track of the video ever has the same.
+        lengths: int64 (N,): in how many frames the track was seen, this one included; 1 for a new one.
+        ended: int64 (M,): ids of the tracks that end, since they were lost for too long.
+    """
+
+    keypoints: NDArray[np.float32]
+    ids: Indices
+    lengths: Indices
+    ended: Indices
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tracker:
+    """Links the keypoints of each frame to the tracks so far.
+
+    A link is between a keypoint and a track that are each other's nearest among all that are close enough: nearest by
+    the cosine of their descriptors, or by their distance in pixels where the network gives no descriptors. A track is
+    where, and looks as, it did when it was seen last. Among equals the older track and the better keypoint are nearest.
+    """
+
+    def __init__(self, settings: TrackSettings | None = None) -> None:
+        self.settings = settings or TrackSettings()
+        self.started = 0
+        """How many tracks there have been: their ids are those below."""
+        self._keypoints = np.zeros((0, 2), np.float32)
+        self._descriptors: NDArray[np.float32] | None = None
+        self._ids, self._lengths, self._missed = (np.zeros(0, np.int64) for _ in range(3))
+
+    def update(self, features: Features) -> Tracks:
+        """The tracks in the next frame, from its features, which are on any device."""
+        features = features.to("cpu")
+        keypoints = features.keypoints.numpy()
+        descriptors = None if features.descriptors is None else features.descriptors.numpy()
+        linked, found = self._link(keypoints, descriptors)
+        ids, lengths = np.full(len(keypoints), -1), np.ones(len(keypoints), np.int64)
+        ids[found], lengths[found] = self._ids[linked], self._lengths[linked] + 1
+        new = ids < 0
+        ids[new] = self.started + np.arange(new.sum())
+        self.started += int(new.sum())
+
+        missed = self._missed + 1
+        unseen = np.ones(len(missed), np.bool_)
+        unseen[linked] = False
+        waiting = unseen & (missed < self.settings.lost_after)
+        ended = self._ids[unseen & ~waiting]
+        self._keep(waiting, missed, keypoints, descriptors, ids, lengths)
+        return Tracks(keypoints, ids, lengths, ended)
+
+    def _keep(
+        self,
+        waiting: NDArray[np.bool_],
+        missed: Indices,
+        keypoints: NDArray[np.float32],
+        descriptors: NDArray[np.float32] | None,
+        ids: Indices,
+        lengths: Indices,
+    ) -> None:
+        """Remember the tracks that wait to be seen again and those seen now, in the order of their ids."""
+        all_ids = np.concatenate((self._ids[waiting], ids))
+        order = all_ids.argsort()
+        self._ids = all_ids[order]
+        self._keypoints = np.concatenate((self._keypoints[waiting], keypoints))[order]
+        self._lengths = np.concatenate((self._lengths[waiting], lengths))[order]
+        self._missed = np.concatenate((missed[waiting], np.zeros(len(ids), np.int64)))[order]
+        if descriptors is not None and self._descriptors is not None:
+            descriptors = np.concatenate((self._descriptors[waiting], descriptors))
+        self._descriptors = None if descriptors is None else descriptors[order]
+
+    def _link(self, keypoints: NDArray[np.float32], descriptors: NDArray[np.float32] | None) -> tuple[Indices, Indices]:
+        """Links as indices of tracks and, in the same order, of keypoints."""
+        if not len(self._ids) or not len(keypoints):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        limit = self.settings.radius if descriptors is None else self.settings.reach
+        near = KDTree(self._keypoints).sparse_distance_matrix(KDTree(keypoints), limit, output_type="ndarray")
+        track, keypoint, distance = near["i"], near["j"], near["v"]
+        if descriptors is None or self._descriptors is None:
+            return _mutual(track, keypoint, distance)
+        similarity = np.einsum("ij,ij->i", self._descriptors[track], descriptors[keypoint])
+        alike = similarity >= self.settings.min_similarity
+        return _mutual(track[alike], keypoint[alike], -similarity[alike])
+
+
+def _mutual(track: Indices, keypoint: Indices, cost: NDArray[np.floating]) -> tuple[Indices, Indices]:
+    """The pairs that are the cheapest of their track and of their keypoint, in the order of the tracks."""
+    by_track = np.lexsort((keypoint, cost, track))
+    of_track = by_track[np.unique(track[by_track], return_index=True)[1]]
+    by_keypoint = np.lexsort((track, cost, keypoint))
+    of_keypoint = by_keypoint[np.unique(keypoint[by_keypoint], return_index=True)[1]]
+    mutual = np.intersect1d(of_track, of_keypoint)
+    mutual = mutual[track[mutual].argsort()]
+    return track[mutual], keypoint[mutual]

@@ -1,0 +1,1 @@
+"""What is measured, as functions of points and nothing else. Imports `core`, `matching` and `homography`."""

@@ -1,0 +1,86 @@
+"""MagicPoint (detector) and SuperPoint (detector and descriptors)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from ..core.grid import CELL_SIZE
+from .encoder import Encoder
+from .heads import DescriptorHead, DetectorHead
+
+BatchNormLayout = Literal["all", "hidden", "none"]
+
+DESCRIPTOR_DIM = 256
+"""Length of the descriptors of the paper (SuperPoint, section 3.3)."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The network's form.
+
+    Args:
+        width: Factor on the channels of every hidden layer; 1 is the paper's network.
+        batch_norm: BatchNorm after every convolution (all), after all but the heads' outputs (hidden), or nowhere.
+        descriptor_dim: Length of the descriptors; 0 leaves the descriptor head out (MagicPoint).
+    """
+
+    width: float = 1.0
+    batch_norm: BatchNormLayout = "hidden"
+    descriptor_dim: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.width <= 4.0:
+            raise ValueError(f"width must be in (0, 4], got {self.width}")
+        if self.batch_norm not in ("all", "hidden", "none"):
+            raise ValueError(f"batch_norm must be all, hidden or none, got {self.batch_norm!r}")
+        if self.descriptor_dim < 0:
+            raise ValueError(f"descriptor_dim must not be negative, got {self.descriptor_dim}")
+
+
+class Output(NamedTuple):
+    """What the network gives for a batch.
+
+    ``logits`` (B, 65, Hc, Wc); ``descriptors`` (B, D, Hc, Wc) of length 1, or None without descriptor head.
+    """
+
+    logits: Tensor
+    descriptors: Tensor | None
+
+
+class PointNetwork(nn.Module):
+    """Encoder and heads: image (B, 1, H, W) in [0, 1], H and W multiples of 8, to an ``Output``."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        hidden_norm, output_norm = settings.batch_norm != "none", settings.batch_norm == "all"
+        self.encoder = Encoder(settings.width, hidden_norm)
+        inputs = self.encoder.channels
+        self.detector = DetectorHead(inputs, settings.width, hidden_norm, output_norm)
+        self.descriptor: DescriptorHead | None = None
+        if settings.descriptor_dim:
+            self.descriptor = DescriptorHead(inputs, settings.descriptor_dim, settings.width, hidden_norm, output_norm)
+
+    def forward(self, image: Tensor) -> Output:
+        if image.ndim != 4 or image.shape[1] != 1 or image.shape[2] % CELL_SIZE or image.shape[3] % CELL_SIZE:
+            raise ValueError(
+                f"image must be (B, 1, H, W) with H and W multiples of {CELL_SIZE}, got {tuple(image.shape)}"
+            )
+        features = self.encoder(image)
+        descriptors = self.descriptor(features) if self.descriptor is not None else None
+        return Output(self.detector(features), descriptors)
+
+
+def MagicPoint(width: float = 1.0, batch_norm: BatchNormLayout = "hidden") -> PointNetwork:
+    """The detector alone (Toward Geometric Deep SLAM, arXiv 1707.07410; SuperPoint, section 4)."""
+    return PointNetwork(ModelSettings(width, batch_norm))
+
+
+def SuperPoint(
+    width: float = 1.0, batch_norm: BatchNormLayout = "hidden", descriptor_dim: int = DESCRIPTOR_DIM
+) -> PointNetwork:
+    """Detector and descriptors on one encoder (SuperPoint, arXiv 1712.07629, section 3)."""
+    return PointNetwork(ModelSettings(width, batch_norm, descriptor_dim))

@@ -1,0 +1,1 @@
+"""What a person looks at: keypoints, matches, tracks and labels, drawn. Imports `core` and `io`."""

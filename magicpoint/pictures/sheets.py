@@ -1,0 +1,68 @@
+"""Sheets of labelled images to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..core.types import Features, Labels
+from ..io.images import read_image, write_png
+from .keypoints import draw_keypoints
+
+SHEET_COLUMNS, SHEET_ROWS, MOST_SHEETS = 4, 3, 8
+TILE = (320, 240)
+_CAPTION_HEIGHT = 16
+
+
+def write_sheets(labels: Mapping[str, Labels], images: Mapping[str, Path], folder: Path) -> list[Path]:
+    """Draw images with their labels, 4 x 3 on a sheet, as sheet_0.png and so on.
+
+    Args:
+        labels: By key. Of more than eight sheets' worth, every second, third, ... image is drawn.
+        images: The image files by key.
+        folder: Where the sheets go.
+
+    Returns:
+        The sheets.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ValueError: An image cannot be read.
+    """
+    per_sheet = SHEET_COLUMNS * SHEET_ROWS
+    keys = list(labels)
+    keys = keys[:: -(-len(keys) // (per_sheet * MOST_SHEETS))]
+    sheets = []
+    for number, start in enumerate(range(0, len(keys), per_sheet)):
+        tiles = [draw_tile(read_image(images[key]), labels[key], key) for key in keys[start : start + per_sheet]]
+        tiles += [np.zeros_like(tiles[0])] * (per_sheet - len(tiles))
+        rows = [np.concatenate(tiles[row : row + SHEET_COLUMNS], axis=1) for row in range(0, per_sheet, SHEET_COLUMNS)]
+        sheets.append(write_png(folder / f"sheet_{number}.png", np.concatenate(rows)))
+    return sheets
+
+
+def draw_tile(grey: NDArray[np.float32], labels: Labels, caption: str) -> NDArray[np.uint8]:
+    """An image fitted into a tile with its points, the best of the image yellow, dark where nothing is known.
+
+    Returns:
+        uint8 (256, 320, 3), red first, the caption and the number of points at the bottom.
+    """
+    height, width = grey.shape
+    scale = min(TILE[0] / width, TILE[1] / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shaded = np.where(labels.valid_mask.numpy(), grey, grey / 2).astype(np.float32)
+    small = cv2.resize(shaded, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    factors = torch.tensor([size[0] / width, size[1] / height])
+    best = labels.keypoint_scores.max() if len(labels) else 1.0
+    shown = Features((labels.keypoints + 0.5) * factors - 0.5, labels.keypoint_scores / best, None, size)
+    tile = np.zeros((TILE[1] + _CAPTION_HEIGHT, TILE[0], 3), np.uint8)
+    tile[: size[1], : size[0]] = draw_keypoints(np.asarray(small, np.float32), shown)
+    text = f"{len(labels)} points  {caption[-40:]}"
+    place = (4, TILE[1] + _CAPTION_HEIGHT - 4)
+    cv2.putText(tile, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
+    return tile

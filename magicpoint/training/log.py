@@ -1,0 +1,93 @@
+"""The metrics of a run: JSON lines, a progress bar and, if wanted, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from ..core.files import write_atomically
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class RunLog:
+    """Appends to ``metrics.jsonl`` in a run's folder and moves its progress bar.
+
+    Lines of steps after ``start_step`` are dropped first: a resumed run goes through these steps again.
+    """
+
+    def __init__(
+        self, out: Path, start_step: int, steps: int, batch_size: int, progress: bool, tensorboard: bool
+    ) -> None:
+        path = out / METRICS_FILE
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines(keepends=True) if _is_kept(line, start_step)]
+            write_atomically(path, lambda temporary: temporary.write_text("".join(kept)))
+        self._file = path.open("a", buffering=1)
+        self._bar = tqdm(
+            total=steps * batch_size,
+            initial=start_step * batch_size,
+            unit=" images",
+            unit_scale=True,
+            disable=not progress,
+            smoothing=0.05,
+            dynamic_ncols=True,
+        )
+        self._batch_size = batch_size
+        self._last = (time.perf_counter(), start_step)
+        self._writer: Any = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(out), purge_step=start_step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        self._file.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def advance(self) -> None:
+        """One step is done."""
+        self._bar.update(self._batch_size)
+
+    def training(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes the training metrics up to ``step``, and the images per second since the last call."""
+        now = time.perf_counter()
+        rate = (step - self._last[1]) * self._batch_size / max(now - self._last[0], 1e-9)
+        self._last = (now, step)
+        self._write("train", step, {**metrics, "images_per_second": round(rate, 1)})
+        self._bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
+
+    def validation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes the validation metrics at ``step`` and prints them above the bar."""
+        self._write("validation", step, metrics)
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        if not self._bar.disable:
+            self._bar.write(f"step {step}: {figures}")
+
+    def _write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
+        line = {"kind": kind, "step": step, "images": step * self._batch_size, **metrics}
+        self._file.write(json.dumps(line) + "\n")
+        if self._writer is not None:
+            for name, value in metrics.items():
+                self._writer.add_scalar(f"{kind}/{name}", value, step)
+
+
+def _is_kept(line: str, start_step: int) -> bool:
+    """Whether a line is whole and of a step that is not repeated."""
+    try:
+        return bool(json.loads(line)["step"] <= start_step)
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return False

@@ -1,0 +1,1 @@
+"""Losses: arithmetic on tensors, a file for each."""

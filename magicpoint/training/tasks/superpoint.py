@@ -1,0 +1,101 @@
+"""SuperPoint: detector and descriptors learn from pairs of views of labelled images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synthetic_shapes.sample import sample_generator
+
+from ...data.batches import PairBatch, PairBatches, to_pair_batch
+from ...data.labelled_images import LabelledImages, LabelledSource
+from ...model.network import Output, PointNetwork
+from ..correspondences import draw_points, find_correspondences
+from ..losses.descriptors import LEAST_GAP, Similarity, dense_hinge_loss, dual_softmax_loss, sparse_loss
+from ..settings import JointSettings, TrainSettings
+from ..targets import mask_to_cells
+from ..validation.superpoint import PairValidator
+from .base import TrainingError, detection_loss, run_network
+
+TOLD_APART_BY_STEP = 500
+"""From this step on descriptors that are as alike of different places as of the same are taken for collapsed."""
+
+
+class JointTask:
+    """SuperPoint: the labelled keypoints of images, and descriptors by which two views of an image match."""
+
+    def __init__(self, settings: TrainSettings) -> None:
+        assert settings.labels is not None  # TrainSettings has checked it
+        self._settings = settings
+        dataset = LabelledImages(settings.images, settings.labels, settings.joint.certain_score)
+        training, held_out = dataset.split()
+        joint = settings.joint
+        self._source = LabelledSource(dataset, training, settings.seed, joint.shapes_share, settings.shapes)
+        self._validator = PairValidator(dataset, held_out, joint.pairs)
+        self.digest = dataset.digest
+
+    def batches(self, rank: int, world_size: int) -> PairBatches:
+        settings = self._settings
+        return PairBatches(self._source, settings.joint.pairs, settings.seed, settings.batch_size, rank, world_size)
+
+    def losses(self, model: PointNetwork, collated: Any, device: torch.device, step: int) -> dict[str, Tensor]:
+        """The detector's loss in both views, the descriptors' between them, and the mean cosines of the latter.
+
+        ``compared`` is 1 where the views have a place in common, so that its mean is the share of such steps. Both
+        cosines are 0 in the others: their means are those of the steps compared, times that share.
+        """
+        settings, batch = self._settings, to_pair_batch(collated, device)
+        output = run_network(model, torch.cat((batch.image0, batch.image1)), settings)
+        keypoints, masks = batch.keypoints0 + batch.keypoints1, torch.cat((batch.valid_mask0, batch.valid_mask1))
+        certainties = batch.certainties0 + batch.certainties1
+        detection = detection_loss(output, keypoints, masks, settings, certainties)
+        seed = int(sample_generator(settings.seed, "points", step).integers(2**62))
+        generator = torch.Generator().manual_seed(seed)
+        description, similarity = _description(output, batch, settings.joint, generator)
+        compared = (similarity.positives > 0).float()
+        return {
+            "loss": detection + settings.joint.weight * description,
+            "detector_loss": detection.detach(),
+            "descriptor_loss": description.detach(),
+            "positive_similarity": similarity.positive * compared,
+            "negative_similarity": similarity.negative * compared,
+            "compared": compared,
+        }
+
+    def measure(self, model: PointNetwork, device: torch.device) -> dict[str, float]:
+        return self._validator.measure(model, device)
+
+    def score(self, measures: Mapping[str, float]) -> float:
+        score = 0.5 * (measures["repeatability"] + measures["matching_score"])
+        return -math.inf if math.isnan(score) else score
+
+    def check(self, means: Mapping[str, float], step: int) -> None:
+        compared = means["compared"]
+        if step < TOLD_APART_BY_STEP or compared == 0:
+            return
+        positive, negative = means["positive_similarity"] / compared, means["negative_similarity"] / compared
+        if positive - negative < LEAST_GAP:
+            raise TrainingError(
+                f"the descriptors have collapsed: at step {step} those of the same place have the cosine "
+                f"{positive:.3f}, those of others {negative:.3f}"
+            )
+
+
+def _description(
+    output: Output, batch: PairBatch, settings: JointSettings, generator: torch.Generator
+) -> tuple[Tensor, Similarity]:
+    assert output.descriptors is not None
+    descriptors0, descriptors1 = output.descriptors.chunk(2)
+    mask0, mask1 = mask_to_cells(batch.valid_mask0), mask_to_cells(batch.valid_mask1)
+    H_0to1 = batch.H_0to1.float()
+    if settings.loss == "dense_hinge":
+        return dense_hinge_loss(descriptors0, descriptors1, H_0to1, mask0, mask1)
+    height, width = batch.image0.shape[-2:]
+    drawn = draw_points(batch.keypoints0, (height, width), settings.points, generator)
+    points0, points1 = zip(*find_correspondences(drawn, H_0to1, mask0, mask1), strict=True)
+    loss = dual_softmax_loss if settings.loss == "dual_softmax" else sparse_loss
+    return loss(descriptors0, descriptors1, points0, points1)

@@ -1,0 +1,1 @@
+"""How a run judges itself, a file for each task."""

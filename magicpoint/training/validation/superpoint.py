@@ -1,0 +1,106 @@
+"""The measures by which joint training judges itself, on pairs of views of images that it never trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synthetic_shapes.sample import sample_generator
+
+from ...core.types import Features
+from ...data.augment import View
+from ...data.labelled_images import LabelledImages
+from ...data.settings import PairSettings
+from ...data.views import make_pair
+from ...decoding.decode import DecodeSettings, decode, logits_to_heatmap
+from ...decoding.descriptors import sample_descriptors
+from ...matching.nearest import match_features
+from ...measures.matches import match_errors, matching_accuracy, matching_score
+from ...measures.repeatability import repeatability
+from ...measures.statistics import mean_of_defined
+from ...model.network import PointNetwork
+
+TOLERANCE = 3.0
+PIXELS_PER_KEYPOINT = 256
+"""So many of the best keypoints of each view are compared, as 300 of 240x320 in the paper (SuperPoint, section 7.2)."""
+
+
+class PairValidator:
+    """Measures detector and descriptors on the same pairs each time, one of each held-out image.
+
+    Args:
+        dataset: The images.
+        indices: Those of them to take.
+        settings: How pairs are made; each view 0 is a plain crop.
+    """
+
+    def __init__(self, dataset: LabelledImages, indices: Sequence[int], settings: PairSettings) -> None:
+        self._dataset, self._indices = dataset, indices
+        self._settings = replace(settings, first_warp_probability=0.0)
+
+    @cached_property
+    def _pairs(self) -> list[tuple[View, View, NDArray[np.float64]]]:
+        return [
+            make_pair(self._dataset[index], self._settings, sample_generator(0, "validation pair", index))
+            for index in self._indices
+        ]
+
+    def measure(self, model: PointNetwork, device: torch.device) -> dict[str, float]:
+        """Runs the network in evaluation mode and leaves it in the mode in which it was.
+
+        Returns:
+            Means over the pairs in which they are defined, at 3 px, of the best keypoints of each view:
+            ``repeatability``, ``localization_error`` (pixels), ``matching_score`` and ``matching_accuracy``, the share
+            of the mutual nearest neighbours that are right; and ``keypoints_per_image``, their mean number.
+        """
+        training = model.training
+        model.eval()
+        try:
+            measured = [self._measure_pair(model, device, *pair) for pair in self._pairs]
+        finally:
+            model.train(training)
+        return {name: mean_of_defined([pair[name] for pair in measured]) for name in measured[0]}
+
+    def _measure_pair(
+        self, model: PointNetwork, device: torch.device, view0: View, view1: View, H_0to1: NDArray[np.float64]
+    ) -> dict[str, float]:
+        features0, features1 = (_extract(model, device, view) for view in (view0, view1))
+        sizes = features0.image_size, features1.image_size
+        repeated = repeatability(features0.keypoints, features1.keypoints, H_0to1, *sizes, TOLERANCE)
+        matches = match_features(features0, features1)
+        errors = match_errors(features0, features1, matches, H_0to1)
+        return {
+            "repeatability": repeated.one_to_one,
+            "localization_error": repeated.localization_error,
+            "matching_score": matching_score(features0, features1, matches, H_0to1, TOLERANCE),
+            "matching_accuracy": float(matching_accuracy(errors, [TOLERANCE])[0]),
+            "keypoints_per_image": (len(features0) + len(features1)) / 2,
+        }
+
+
+@torch.inference_mode()
+def _extract(model: PointNetwork, device: torch.device, view: View) -> Features:
+    image, _, mask = view
+    tensor = torch.from_numpy(image)[None, None].to(device).float() / 255.0
+    output = model(tensor.contiguous(memory_format=torch.channels_last))
+    assert output.descriptors is not None
+    valid = torch.from_numpy(mask)[None, None].to(device)
+    settings = DecodeSettings(max_keypoints=image.size // PIXELS_PER_KEYPOINT)
+    [(keypoints, scores)] = decode(
+        logits_to_heatmap(output.logits), settings, valid_mask=_eroded(valid, settings.border)
+    )
+    [descriptors] = sample_descriptors(output.descriptors, [keypoints])
+    return Features(keypoints.cpu(), scores.cpu(), descriptors.cpu(), (image.shape[1], image.shape[0]))
+
+
+def _eroded(valid_mask: Tensor, radius: int) -> Tensor:
+    """Without the pixels within ``radius`` of an invalid one: the edge of the image in the view is no keypoint."""
+    invalid = F.max_pool2d((~valid_mask).float(), 2 * radius + 1, 1, radius)
+    return invalid == 0

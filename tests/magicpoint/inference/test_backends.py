@@ -1,0 +1,207 @@
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from magicpoint.core.types import Features
+from magicpoint.decoding.decode import DecodeSettings, decode, logits_to_heatmap
+from magicpoint.decoding.descriptors import sample_descriptors
+from magicpoint.inference.backends import open_network, torch_int8
+from magicpoint.inference.backends.base import Maps
+from magicpoint.inference.backends.torch_int8 import QuantizedNetwork
+from magicpoint.inference.extractor import Extractor, as_input
+from magicpoint.io.images import read_image, to_grey
+from magicpoint.measures.agreement import compare_features
+from magicpoint.model.network import MagicPoint, PointNetwork, SuperPoint
+from magicpoint.model.weights import load_weights, pretrained_weights
+from synthetic_shapes import ShapeSettings, render_sample
+
+CPU = torch.device("cpu")
+PHOTOGRAPH = Path(__file__).parents[3] / "notebooks" / "images" / "cameraman.png"
+SETTINGS = DecodeSettings(max_keypoints=1000)
+
+
+def integer_convolutions():
+    try:
+        QuantizedNetwork(MagicPoint(0.125), [torch.zeros(1, 1, 8, 8)])
+    except RuntimeError:
+        return False
+    return True
+
+
+needs_int8 = pytest.mark.skipif(not integer_convolutions(), reason="needs exact 8-bit convolutions")
+
+
+@pytest.fixture(scope="module")
+def network():
+    """The shipped detector, with a descriptor head of arbitrary weights."""
+    detector, _ = load_weights(pretrained_weights("magicpoint"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = SuperPoint(detector.settings.width, detector.settings.batch_norm, 64)
+    model.load_state_dict(detector.state_dict(), strict=False)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def images():
+    """A part of a photograph, and renders that no network has been trained or calibrated on."""
+    renders = [render_sample(7, number, ShapeSettings((120, 160)), "test")[0] for number in range(9)]
+    return [read_image(PHOTOGRAPH)[100:280, 150:390], *(to_grey(image) for image in renders)]
+
+
+def plainly(model: PointNetwork, image) -> Features:
+    """The reference: the network as it was trained, in float32, and nothing but the library's decoding."""
+    with torch.no_grad():
+        output = model(as_input(image, 8))
+    size = (image.shape[1], image.shape[0])
+    [(keypoints, scores)] = decode(logits_to_heatmap(output.logits), SETTINGS, [size])
+    return Features(keypoints, scores, sample_descriptors(output.descriptors, [keypoints])[0], size)
+
+
+@pytest.fixture(scope="module")
+def reference(network, images):
+    return [plainly(network, image) for image in images]
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+def test_float32_finds_the_same_keypoints(network, images, reference, backend):
+    if backend == "onnxruntime":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    extractor = Extractor(network, SETTINGS, "cpu", backend=backend)
+    found = extractor.extract_batch(images)
+    assert [len(features) for features in found] == [len(features) for features in reference]
+    agreement = compare_features(reference, found, tolerance=0.01)
+    assert agreement.keypoints > 150
+    assert agreement.found == 1.0
+    assert agreement.lowest_cosine > 0.9999
+    assert json.loads(extractor.provenance["network"])["backend"] == backend
+
+
+@pytest.mark.parametrize(
+    ("precision", "share"), [("bfloat16", 0.97), ("float16", 0.97), pytest.param("int8", 0.95, marks=needs_int8)]
+)
+def test_smaller_numbers_find_nearly_the_same_keypoints(network, images, reference, precision, share):
+    found = Extractor(network, SETTINGS, "cpu", precision=precision).extract_batch(images)
+    agreement = compare_features(reference, found)
+    assert agreement.found >= share
+    assert agreement.mean_cosine > 0.99
+    assert compare_features(found, reference).found >= share
+
+
+@needs_int8
+def test_a_layer_of_whole_numbers_is_computed_exactly():
+    # The image in units of 1 / 255 and weights of -127 to 127 units need no rounding: the sums are those of floats.
+    model = MagicPoint(0.125, batch_norm="none").eval()
+    first = model.encoder.layers[0][0]
+    with torch.no_grad():
+        first.weight.copy_(torch.randint(-126, 127, first.weight.shape, generator=torch.Generator().manual_seed(0)))
+        first.weight[:, 0, 0, 0] = 127
+        first.bias.zero_()
+    image = torch.randint(0, 256, (1, 1, 16, 16), generator=torch.Generator().manual_seed(0)) / 255
+    layer = torch_int8._quantized(first, 1 / 255, None)
+    pixels = (image * 255).round().to(torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(pixels), first(image), rtol=1e-5, atol=1e-5)
+
+
+@needs_int8
+def test_int8_depends_on_the_calibration_and_on_nothing_else(images):
+    network = MagicPoint(0.125).eval()
+    image = as_input(images[0], 8)
+    first, second = QuantizedNetwork(network), QuantizedNetwork(network)
+    assert first.digest == second.digest
+    assert torch.equal(first(image).logits, second(image).logits)
+    batch = first(torch.cat((image.flip(3), image)))
+    assert torch.equal(batch.logits[1:], first(image).logits)
+    assert QuantizedNetwork(network, [image]).digest != first.digest
+    by_extractor = Extractor(network, device="cpu", precision="int8", calibration=[images[0]])
+    assert QuantizedNetwork(network, [image]).digest in by_extractor.provenance["network"]
+
+
+@needs_int8
+def test_a_layer_that_never_fires_is_quantized_to_zeros():
+    network = MagicPoint(0.125, batch_norm="none").eval()
+    with torch.no_grad():
+        network.encoder.layers[0][0].weight.zero_()
+        network.encoder.layers[0][0].bias.fill_(-1.0)
+    logits = QuantizedNetwork(network)(torch.rand(1, 1, 16, 24)).logits
+    assert logits.shape == (1, 65, 2, 3)
+    assert torch.isfinite(logits).all()
+
+
+def test_any_module_with_that_output_runs_in_torch():
+    class Shipped(torch.nn.Module):
+        def forward(self, image):
+            return MagicPoint(0.125).eval()(image)
+
+    maps = open_network(Shipped(), CPU)(torch.rand(1, 1, 16, 24))
+    assert isinstance(maps, Maps)
+    assert maps.heatmap.shape == (1, 16, 24)
+    assert maps.descriptors is None
+    with pytest.raises(ValueError, match="needs a PointNetwork, got Shipped"):
+        open_network(Shipped(), CPU, precision="int8")
+
+
+def test_what_does_not_go_together_is_refused_by_name(monkeypatch):
+    network = MagicPoint(0.125)
+    with pytest.raises(ValueError, match="'tensorflow'"):
+        open_network(network, CPU, "tensorflow")
+    with pytest.raises(ValueError, match="'float8'"):
+        open_network(network, CPU, precision="float8")
+    with pytest.raises(ValueError, match="onnxruntime runs float32, got precision bfloat16"):
+        open_network(network, CPU, "onnxruntime", "bfloat16")
+    with pytest.raises(ValueError, match="got device meta"):
+        open_network(network, torch.device("meta"), precision="int8")
+    with pytest.raises(ValueError, match="for int8, not for float32"):
+        open_network(network, CPU, calibration=[torch.zeros(1, 1, 8, 8)])
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r"magicpoint\[onnx\]"):
+        open_network(network, CPU, "onnxruntime")
+
+
+def test_a_processor_whose_sums_overflow_is_refused(monkeypatch):
+    def saturating(convolution, before, after):
+        return lambda activations: torch.full((1, 8, 3, 3), 32767.0)
+
+    monkeypatch.setattr(torch_int8, "_quantized", saturating)
+    with pytest.raises(RuntimeError, match="32767"):
+        QuantizedNetwork(MagicPoint(0.125))
+
+
+def test_auto_is_one_of_the_two_formats():
+    settings = json.loads(open_network(MagicPoint(0.125), CPU, precision="auto").settings)
+    assert settings["precision"] in ("float32", "bfloat16")
+
+
+# --- agreement
+
+
+def features(points, descriptors=None):
+    points = torch.tensor(points, dtype=torch.float32).reshape(-1, 2)
+    if descriptors is not None:
+        descriptors = torch.tensor(descriptors, dtype=torch.float32).reshape(-1, 2)
+    return Features(points, torch.ones(len(points)), descriptors, (64, 48))
+
+
+def test_agreement_is_counted_over_all_keypoints_of_the_reference():
+    reference = [features([[1, 1], [10, 10], [20, 20]], [[1, 0], [1, 0], [0, 1]]), features([[5, 5]], [[0, 1]])]
+    other = [features([[1, 1.5], [10, 10], [23, 24]], [[1, 0], [0.6, 0.8], [0, 1]]), features([], [])]
+    agreement = compare_features(reference, other)
+    assert agreement.keypoints == 4
+    assert agreement.found == 0.5
+    assert agreement.largest_distance == 0.5
+    assert agreement.mean_cosine == pytest.approx(0.8)
+    assert agreement.lowest_cosine == pytest.approx(0.6)
+
+
+def test_nothing_agrees_with_nothing():
+    agreement = compare_features([features([])], [features([[1, 1]])])
+    assert (agreement.keypoints, agreement.found, agreement.mean_cosine) == (0, 1.0, None)
+    assert math.isclose(agreement.largest_distance, 0.0)
+    with pytest.raises(ValueError, match="shorter"):
+        compare_features([features([])], [])

@@ -1,0 +1,331 @@
+"""The whole chain on a folder of images, as small as it can be: its stages, its stops and its refusals."""
+
+import contextlib
+import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from magicpoint.adaptation.labeller import AdaptationSettings
+from magicpoint.data import hpatches_writer
+from magicpoint.data.labelled_images import LabelledImages
+from magicpoint.data.settings import PairSettings
+from magicpoint.inference.extractor import Extractor
+from magicpoint.io.finding import find_images
+from magicpoint.io.images import read_image
+from magicpoint.io.labels import read_labels
+from magicpoint.jobs.adapt import read_label_report
+from magicpoint.jobs.finetune import report as finetune_report
+from magicpoint.jobs.finetune import run as finetune
+from magicpoint.jobs.finetune.report import Round, label_warnings
+from magicpoint.jobs.finetune.run import FinetuneSettings, finetune_images
+from magicpoint.model.network import MagicPoint
+from magicpoint.model.weights import load_weights, save_weights, weights_hash
+from magicpoint.training import loop as train_module
+from magicpoint.training.settings import JointSettings, TrainSettings
+from magicpoint.training.tasks import open_task
+
+IMAGES = 12
+
+
+def texture(height, width, seed):
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
+    return cv2.equalizeHist(cv2.GaussianBlur(noise, (0, 0), 1.5))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """One view in place of five, and the faster of the methods: the evaluation has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hpatches_writer, "VIEWS", 1)
+        patch.setattr(finetune, "METHODS", ("orb", "random"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The images, in a folder and one below, of two sizes, and a detector of small random peaks."""
+    folder = tmp_path_factory.mktemp("finetune")
+    (folder / "images" / "more").mkdir(parents=True)
+    for number in range(IMAGES):
+        name = f"more/{number}.png" if number % 3 == 0 else f"{number}.png"
+        assert cv2.imwrite(str(folder / "images" / name), texture(72, 96 + 16 * (number % 2), number))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MagicPoint(0.125)
+    with torch.no_grad():
+        model.detector.layers[-1].weight.mul_(30)
+        model.detector.layers[-1].bias.zero_()
+    save_weights(folder / "start.safetensors", model, {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(folder):
+    return FinetuneSettings(
+        weights=str(folder / "start.safetensors"),
+        steps=3,
+        batch_size=2,
+        precision="float32",
+        workers=0,
+        adaptation=AdaptationSettings(count=3, threshold=0.005, precision="float32"),
+        joint=JointSettings(points=32, pairs=PairSettings(size=(48, 64))),
+    )
+
+
+def begin(folder, out, settings):
+    return finetune_images([folder / "images"], out, settings, torch.device("cpu"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def done(folder, settings):
+    out = folder / "run"
+    assert begin(folder, out, settings) == out / "report.md"
+    return out
+
+
+@pytest.fixture
+def copy(done, tmp_path):
+    return shutil.copytree(done, tmp_path / "run")
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def weights_of(path):
+    return weights_hash(load_weights(path)[0].state_dict())
+
+
+def test_every_stage_leaves_its_files(done):
+    expected = {"best.safetensors", "evaluation", "finetune.json", "settings.yaml", "labels_1.h5", "labels_1.json"}
+    assert {path.name for path in done.iterdir()} == expected | {"pairs", "report.md", "round_1", "sheets_1"}
+    assert len(read_labels(done / "labels_1.h5")) == IMAGES
+    assert json.loads((done / "labels_1.json").read_text())["points"] > 0
+    assert (done / "sheets_1" / "sheet_0.png").exists()
+    assert (done / "best.safetensors").read_bytes() == (done / "round_1" / "best.safetensors").read_bytes()
+    features = Extractor.from_checkpoint(done).extract(texture(72, 96, 0))
+    assert features.descriptors.shape == (len(features), 256)
+
+
+def test_training_begins_with_the_detector(done, folder):
+    model, provenance = load_weights(done / "round_1" / "last.safetensors")
+    assert provenance["start_hash"] == weights_of(folder / "start.safetensors")
+    assert provenance["steps"] == 3
+    assert model.settings.width == 0.125
+
+
+def test_the_images_of_the_evaluation_are_not_trained_on(done, folder):
+    settings = yaml.safe_load((done / "round_1" / "settings.yaml").read_text())
+    labels = Path(settings["labels"])
+    dataset = LabelledImages([folder / "images"], labels)
+    [held_out] = dataset.split()[1]
+    for change in "iv":
+        shown = np.rint(read_image(done / "pairs" / f"{change}_{held_out:06d}" / "1.png") * 255)
+        np.testing.assert_array_equal(shown, dataset[held_out][0])
+    joint = JointSettings(shapes_share=0.0)
+    settings = TrainSettings(task="superpoint", images=(folder / "images",), labels=labels, joint=joint)
+    source = open_task(settings)._source
+    trained = [source.sample(index)[0] for index in range(2 * IMAGES)]
+    assert len({image.tobytes() for image in trained}) == IMAGES - 1
+    assert not any(np.array_equal(image, shown) for image in trained)
+
+
+def test_the_report_says_what_came_of_it(done, folder):
+    text = (done / "report.md").read_text(encoding="utf-8")
+    assert f"The weights: {done / 'best.safetensors'}" in text
+    assert (done / "evaluation" / "homography.txt").read_text(encoding="utf-8").strip() in text
+    points = json.loads((done / "labels_1.json").read_text())["points_mean"]
+    assert f" {points:.1f} |" in text
+    assert "| start   |" in text
+    assert "| round 1 |" in text
+    assert f"magicpoint evaluate PAIRS --dataset homography --weights {done}" in text
+    assert re.search(r"\| 1 +\| +last \| +3 \|", text)
+
+
+def test_complete_stages_are_passed_over(copy, folder, settings, monkeypatch, capsys):
+    for name in ("adapt_images", "train_model", "write_view_pairs", "evaluate_pairs", "write_sheets"):
+        monkeypatch.setattr(finetune, name, None)
+    text = (copy / "report.md").read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.parent != copy}
+    stages = contents(copy)
+    begin(folder, copy, dataclasses.replace(settings, workers=1))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    changed = {path.name for path, content in contents(copy).items() if stages[path] != content}
+    assert changed == {"finetune.json", "settings.yaml", "report.md"}  # the copy lies elsewhere, and workers may change
+    assert capsys.readouterr().out.count(": complete\n") == 4
+    begin(folder, copy, dataclasses.replace(settings, workers=0))
+    assert (copy / "report.md").read_bytes() == text.replace(str(folder / "run").encode(), str(copy).encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"steps": 4}, "begun with steps 3, not 4"),
+        (
+            {"adaptation": AdaptationSettings(3, threshold=0.1, precision="float32")},
+            r"adaptation\.threshold 0\.005, not 0\.1",
+        ),
+        ({"joint": JointSettings(points=33, pairs=PairSettings((48, 64)))}, r"joint\.points 32, not 33"),
+    ],
+)
+def test_other_settings_are_refused(done, folder, settings, change, named):
+    before = contents(done)
+    with pytest.raises(ValueError, match=named):
+        begin(folder, done, dataclasses.replace(settings, **change))
+    assert contents(done) == before
+
+
+def test_other_images_and_weights_are_refused(copy, folder, settings, tmp_path):
+    images = shutil.copytree(folder / "images", tmp_path / "images")
+    (images / "1.png").rename(images / "other.png")
+    with pytest.raises(ValueError, match=r"1 are new, 1 are gone, for instance other\.png is new"):
+        finetune_images([images], copy, settings, progress=False)
+    start = tmp_path / "start.safetensors"
+    shutil.copy(folder / "start.safetensors", start)
+    here = dataclasses.replace(settings, weights=str(start))
+    record = json.loads((copy / "finetune.json").read_text())
+    record["settings"]["weights"] = str(start)
+    (copy / "finetune.json").write_text(json.dumps(record))
+    save_weights(start, MagicPoint(0.125), {})
+    with pytest.raises(ValueError, match="other weights of the name"):
+        begin(folder, copy, here)
+
+
+def test_a_second_round_learns_from_the_first(copy, folder, settings, capsys):
+    before = contents(copy)
+    begin(folder, copy, dataclasses.replace(settings, rounds=2))
+    after = contents(copy)
+    kept = [
+        path for path in before if path.parts[0] in ("labels_1.h5", "labels_1.json", "sheets_1", "round_1", "pairs")
+    ]
+    assert all(after[path] == before[path] for path in kept)
+    first = weights_of(copy / "round_1" / "best.safetensors")
+    assert read_labels(copy / "labels_2.h5").provenance["weights_hash"] == first
+    assert load_weights(copy / "round_2" / "last.safetensors")[1]["start_hash"] == first
+    assert (copy / "best.safetensors").read_bytes() == (copy / "round_2" / "best.safetensors").read_bytes()
+    methods = json.loads((copy / "evaluation" / "homography.json").read_text())["methods"]
+    assert list(methods) == ["start", "round 1", "round 2", "orb", "random"]
+    assert methods["round 2"]["weights_hash"] == weights_of(copy / "best.safetensors")
+    assert "| round 2 |" in (copy / "report.md").read_text(encoding="utf-8")
+
+
+class _Stop:
+    requested = True
+
+
+def test_a_run_that_is_stopped_in_every_stage_ends_as_one_that_is_not(done, folder, settings, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    stages = [(finetune, "adapt_images"), (finetune, "write_sheets"), (finetune, "evaluate_pairs")]
+    patches = [(module, name, interrupt) for module, name in stages]
+    patches += [(train_module, "stop_requests", lambda: contextlib.nullcontext(_Stop))]
+    patches += [(hpatches_writer, "warp_image", interrupt)]
+    left = []
+    while patches:
+        with monkeypatch.context() as patch:
+            for module, name, stop in patches:
+                patch.setattr(module, name, stop)
+            with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+                begin(folder, out, settings)
+        left.append(sorted(path.name for path in out.iterdir()))
+        order = ["adapt_images", "write_sheets", "stop_requests", "warp_image", "evaluate_pairs"]
+        patches.remove(min(patches, key=lambda entry: order.index(entry[1])))
+    assert left[0] == ["finetune.json", "settings.yaml"]
+    assert "sheets_1" not in left[1]
+    assert "pairs" not in left[3]
+    assert "pairs.partial" in left[3]
+    begin(folder, out, settings)
+    whole, parts = contents(done), contents(out)
+    assert whole.keys() == parts.keys()
+    same = [path for path in whole if path.parts[0] in ("pairs", "sheets_1", "evaluation")]
+    assert all(parts[path] == whole[path] for path in same)
+    assert weights_of(out / "best.safetensors") == weights_of(done / "best.safetensors")
+
+
+def test_labels_that_nothing_can_be_learnt_from_stop_the_run(folder, settings, tmp_path):
+    strict = dataclasses.replace(settings, adaptation=AdaptationSettings(1, threshold=0.99, precision="float32"))
+    with pytest.raises(ValueError, match=r"nothing can be learnt from .*labels_1\.h5: 100% of 12 images have no point"):
+        begin(folder, tmp_path, strict)
+    assert not (tmp_path / "round_1").exists()
+    assert (tmp_path / "sheets_1" / "sheet_0.png").exists()
+
+
+def test_a_single_image_is_too_few(folder, settings, tmp_path):
+    images = [folder / "images" / "1.png", tmp_path / "broken.png"]
+    with pytest.raises(ValueError, match=r"1\.png is one image: two are needed"):
+        finetune_images(images[:1], tmp_path / "out", settings, progress=False)
+    assert not (tmp_path / "out").exists()
+    images[1].touch()
+    with pytest.raises(ValueError, match="labels 1 image: two are needed"):
+        finetune_images(images, tmp_path / "out", settings, progress=False)
+
+
+def test_a_folder_among_the_images_is_refused(folder, settings):
+    with pytest.raises(ValueError, match="whose images are wanted"):
+        begin(folder, folder / "images" / "run", settings)
+    assert not (folder / "images" / "run").exists()
+    assert len(find_images([folder / "images"])) == IMAGES
+
+
+def test_a_report_that_a_stop_prevented_is_made_up_for(copy):
+    before = json.loads((copy / "labels_1.json").read_text())
+    (copy / "labels_1.json").unlink()
+    report = read_label_report(copy / "labels_1.h5", None)
+    assert dataclasses.asdict(report) == {**before, "images_per_second": None, "labels_per_hour": None}
+    (copy / "labels_1.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"labels_1\.json is damaged"):
+        read_label_report(copy / "labels_1.h5", None)
+
+
+def evaluation(tmp_path, own, start, sift):
+    """An evaluation of two scenes with so much of the keypoints repeated and of the homographies right."""
+
+    def measured(name, values):
+        return {"nms 4": {method: {"all": {name: {"mean": value}}} for method, value in values.items()}}
+
+    results = {
+        "paper-repeatability": measured("repeatability", {"round 1": own[0], "start": start}),
+        "paper-homography": measured("homography_accuracy_3", {"round 1": own[1], "sift": sift}),
+    }
+    sequences = {name: {"views": [2, 3]} for name in ("i_0", "i_1", "v_0", "v_1")}
+    path = tmp_path / "homography.json"
+    path.write_text(json.dumps({"results": results, "sequences": sequences}))
+    return path
+
+
+def test_the_verdict_says_what_is_worse(tmp_path):
+    lines = finetune_report.verdicts(evaluation(tmp_path, (0.6, 0.9), start=0.5, sift=0.9), 1)
+    assert lines == [
+        "8 pairs, which are views of 2 held-out images.",
+        "repeatability: 0.600, of start 0.500.",
+        "homographies within 3 px: 0.900, of sift 0.900.",
+    ]
+    worse = finetune_report.verdicts(evaluation(tmp_path, (0.4, None), start=0.5, sift=0.9), 1)
+    assert worse[1].startswith("WARNING, repeatability: 0.400, of start 0.500: worse.")
+    assert worse[2].startswith("WARNING, homographies within 3 px: -, of sift 0.900: worse.")
+
+
+def test_points_that_get_fewer_are_pointed_out(done):
+    report = read_label_report(done / "labels_1.h5", None)
+    rounds = [
+        Round(number, dataclasses.replace(report, points_mean=mean, warnings=[]), done)
+        for number, mean in ((1, 100.0), (2, 60.0), (3, 30.0))
+    ]
+    [warning] = label_warnings(rounds)
+    assert warning.startswith("round 3: 30.0 points an image instead of 60.0")
+
+
+def test_unusable_settings_are_named():
+    with pytest.raises(ValueError, match="rounds must be at least 1, got 0"):
+        FinetuneSettings(rounds=0)

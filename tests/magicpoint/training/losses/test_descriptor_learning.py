@@ -1,0 +1,71 @@
+"""A small network that learns descriptors of a few images by the default loss."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from homography import HomographySettings
+from magicpoint.data.batches import PairBatches, to_pair_batch
+from magicpoint.data.views import PairSettings
+from magicpoint.decoding.descriptors import sample_descriptors
+from magicpoint.model.network import ModelSettings, PointNetwork
+from magicpoint.training.correspondences import draw_points, find_correspondences
+from magicpoint.training.losses.descriptors import dual_softmax_loss
+from magicpoint.training.targets import mask_to_cells
+
+
+class Textures:
+    """Images of blurred noise, 72 x 96, with keypoints on a grid."""
+
+    digest = "textures"
+
+    def sample(self, index):
+        noise = np.random.default_rng(index).random((72, 96), np.float32)
+        texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2.0), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+        grid = np.stack(np.meshgrid(np.arange(4.0, 96.0, 8.0), np.arange(4.0, 72.0, 8.0)), -1).reshape(-1, 2)
+        certain = np.column_stack((grid, np.ones(len(grid)))).astype(np.float32)
+        return texture, certain, np.ones((72, 96), np.bool_)
+
+
+@pytest.fixture
+def one_thread():
+    """Layers this small gain nothing from a second thread, and wait for it where the cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_default_loss_overfits_eight_pairs():
+    settings = PairSettings(size=(56, 72), homographic=HomographySettings(rotation=0.5))
+    batch = to_pair_batch(PairBatches(Textures(), settings, seed=0, batch_size=8)[0], torch.device("cpu"))
+    mask0, mask1 = mask_to_cells(batch.valid_mask0), mask_to_cells(batch.valid_mask1)
+    known = find_correspondences(batch.keypoints0, batch.H_0to1, mask0, mask1)
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = PointNetwork(ModelSettings(width=0.125, descriptor_dim=64))
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
+    images = torch.cat((batch.image0, batch.image1))
+    for _ in range(60):
+        points = draw_points(batch.keypoints0, (56, 72), 128, generator)
+        points0, points1 = zip(*find_correspondences(points, batch.H_0to1, mask0, mask1), strict=True)
+        loss, similarity = dual_softmax_loss(*network(images).descriptors.chunk(2), points0, points1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert not similarity.collapsed()
+    maps = network(images).descriptors.detach().chunk(2)
+    right = total = 0
+    for image, (points0, points1) in enumerate(known):
+        [here] = sample_descriptors(maps[0][image : image + 1], [points0])
+        [there] = sample_descriptors(maps[1][image : image + 1], [points1])
+        scores = here @ there.T
+        forth, back = scores.argmax(1), scores.argmax(0)
+        here_again = torch.arange(len(points0))
+        right += ((forth == here_again) & (back == here_again)).sum().item()
+        total += len(points0)
+    assert total > 200
+    assert right / total > 0.95
