@@ -94,8 +94,13 @@ def test_no_file_imports_itself_on_a_detour():
 def test_the_public_names_are_there():
     import magicpoint
 
+    assert len(magicpoint.__all__) > 30
+    assert dir(magicpoint) == magicpoint.__all__
+    assert {"Extractor", "SuperPoint", "match_features"} <= set(magicpoint.__all__)
+    modules = {module.rpartition(".")[2] for module in MODULES.values()}
     for name in magicpoint.__all__:
-        assert getattr(magicpoint, name) is not None
+        assert getattr(magicpoint, name).__name__ == name
+        assert name not in modules, "importing the module would put it in the name's place"
     with pytest.raises(AttributeError, match="nothing"):
         _ = magicpoint.nothing
 

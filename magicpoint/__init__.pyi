@@ -1,0 +1,45 @@
+"""The public names, each once: what `magicpoint` imports when a name is first used, and what type checkers see.
+
+None has the name of a module: importing that would put the module in its place.
+"""
+
+from .adaptation.labeller import AdaptationSettings as AdaptationSettings
+from .core.types import Features as Features
+from .core.types import Labels as Labels
+from .core.types import Matches as Matches
+from .data.photometric import PhotometricSettings as PhotometricSettings
+from .data.settings import AugmentationSettings as AugmentationSettings
+from .data.settings import PairSettings as PairSettings
+from .decoding.decode import DecodeSettings as DecodeSettings
+from .export.onnx import export_model as export_model
+from .inference.extractor import Extractor as Extractor
+from .io.features import read_features as read_features
+from .io.images import read_image as read_image
+from .io.labels import read_labels as read_labels
+from .jobs.adapt import adapt_images as adapt_images
+from .jobs.evaluate import evaluate_pairs as evaluate_pairs
+from .jobs.evaluate import evaluate_synthetic as evaluate_synthetic
+from .jobs.extract import extract_images as extract_images
+from .jobs.finetune.run import FinetuneSettings as FinetuneSettings
+from .jobs.finetune.run import finetune_images as finetune_images
+from .jobs.match import match_images as match_images
+from .jobs.track import track_video as track_video
+from .matching.homography import estimate_homography as estimate_homography
+from .matching.nearest import MatchSettings as MatchSettings
+from .matching.nearest import match_features as match_features
+from .matching.tracks import Tracker as Tracker
+from .matching.tracks import TrackSettings as TrackSettings
+from .model.network import MagicPoint as MagicPoint
+from .model.network import ModelSettings as ModelSettings
+from .model.network import SuperPoint as SuperPoint
+from .pictures.matches import draw_matches as draw_matches
+from .training.loop import train_model as train_model
+from .training.losses.detector import detector_loss as detector_loss
+from .training.settings import JointSettings as JointSettings
+from .training.settings import TrainSettings as TrainSettings
+from .training.targets import draw_keypoint_map as draw_keypoint_map
+from .training.targets import labels2Dto3D as labels2Dto3D
+from .training.targets import labels3Dto2D as labels3Dto2D
+from .training.targets import mask_to_cells as mask_to_cells
+
+__version__: str
