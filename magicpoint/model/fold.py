@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .network import PointNetwork
 
@@ -13,9 +15,7 @@ from .network import PointNetwork
 def fold_batch_norm(model: PointNetwork, descriptors: bool = True) -> PointNetwork:
     """A copy of a network without BatchNorm that gives what the network gives in evaluation.
 
-    With running mean m and variance v, weight g, bias b and epsilon e of the BatchNorm, a convolution's weight is
-    multiplied by g / sqrt(v + e) for each output channel, and its bias a becomes (a - m) g / sqrt(v + e) + b. ReLU and
-    pooling come after the BatchNorm and stay.
+    Folded on the CPU in float64, so that the result is the same bits for a network on any device.
 
     Args:
         model: It stays as it is, whether it is in training or not.
@@ -29,14 +29,13 @@ def fold_batch_norm(model: PointNetwork, descriptors: bool = True) -> PointNetwo
     folded = PointNetwork(dataclasses.replace(model.settings, batch_norm="none", descriptor_dim=dim))
     first = next(model.parameters())
     folded = folded.to(first.device, first.dtype)
+    source = copy.deepcopy(model).cpu().double().eval()
     with torch.no_grad():
         for part in ("encoder", "detector", *(["descriptor"] if dim else [])):
-            sources, targets = convolutions(getattr(model, part)), convolutions(getattr(folded, part))
+            sources, targets = convolutions(getattr(source, part)), convolutions(getattr(folded, part))
             for (convolution, norm), (target, _) in zip(sources, targets, strict=True):
-                weight, bias = _fold(convolution, norm)
-                assert target.bias is not None
-                target.weight.copy_(weight)
-                target.bias.copy_(bias)
+                fused = convolution if norm is None else fuse_conv_bn_eval(convolution, norm)
+                target.load_state_dict(fused.state_dict())
     return folded.eval()
 
 
@@ -49,15 +48,3 @@ def convolutions(part: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None
         elif isinstance(layer, nn.BatchNorm2d):
             found[-1] = (found[-1][0], layer)
     return found
-
-
-def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor]:
-    """The folded weight and bias, in float64."""
-    weight = convolution.weight.double()
-    bias = torch.zeros_like(weight[:, 0, 0, 0]) if convolution.bias is None else convolution.bias.double()
-    if norm is None:
-        return weight, bias
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    return weight * scale[:, None, None, None], (bias - norm.running_mean.double()) * scale + norm.bias.double()
