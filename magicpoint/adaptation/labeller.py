@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -18,9 +19,11 @@ from homography.adaptation import Aggregation
 
 from ..core.grid import CELL_SIZE
 from ..core.machine import Precision, resolve_precision
+from ..core.settings import check_choice, check_range, check_whole
 from ..core.types import Labels
 from ..decoding.decode import DecodeSettings, decode, logits_to_heatmap
 from ..inference.extractor import Extractor
+from ..io.images import shrink
 from ..model.fold import fold_batch_norm
 
 _PIXEL_AND_NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -62,17 +65,16 @@ class AdaptationSettings:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        for name, smallest in (("count", 1), ("erosion", 0), ("chunk_pixels", 1)):
-            if getattr(self, name) < smallest:
-                raise ValueError(f"{name} must be at least {smallest}, got {getattr(self, name)}")
-        if self.aggregation not in ("mean", "sum", "max"):
-            raise ValueError(f"aggregation must be mean, sum or max, got {self.aggregation!r}")
-        if self.tolerance is not None and (self.aggregation != "mean" or not self.tolerance >= 0):
-            raise ValueError(
-                f"tolerance must be 0 or more and of the mean, got {self.tolerance} of the {self.aggregation}"
-            )
-        if self.longest_side is not None and self.longest_side < CELL_SIZE:
-            raise ValueError(f"longest_side must be at least {CELL_SIZE}, or None for any, got {self.longest_side}")
+        check_whole(self, 1, "count", "chunk_pixels")
+        check_whole(self, 0, "erosion", "seed")
+        check_choice(self, "aggregation", get_args(Aggregation))
+        check_choice(self, "precision", get_args(Precision))
+        if self.tolerance is not None:
+            check_range(self, "[0, inf)", "tolerance")
+            if self.aggregation != "mean":
+                raise ValueError(f"tolerance is of the mean, got {self.tolerance} of the {self.aggregation}")
+        if self.longest_side is not None:
+            check_whole(self, CELL_SIZE, "longest_side")
         DecodeSettings(self.nms_radius, self.threshold, max_keypoints=self.max_keypoints)
 
 
@@ -107,7 +109,7 @@ class Labeller:
             by at least one view.
         """
         settings = self.settings
-        shrunk = _shrink(grey, settings.longest_side)
+        shrunk = grey if settings.longest_side is None else shrink(grey, settings.longest_side)
         height, width = shrunk.shape
         adapted = adapt(
             self.heatmap,
@@ -132,12 +134,12 @@ class Labeller:
         output = self.model(padded.to(self.dtype).contiguous(memory_format=torch.channels_last))
         return logits_to_heatmap(output.logits)[:, :height, :width]
 
-    def _views(self, size: tuple[int, int], key: str) -> NDArray[np.float64]:
-        if min(size) < 2:  # A line of pixels has no views but itself.
+    def _views(self, image_size: tuple[int, int], key: str) -> NDArray[np.float64]:
+        if min(image_size) < 2:  # A line of pixels has no views but itself.
             return np.eye(3)[None]
         digest = hashlib.sha256(f"{self.settings.seed} {key}".encode()).digest()
         generator = np.random.default_rng(int.from_bytes(digest, "little"))
-        return sample_views(size, generator, self.settings.homographies, count=self.settings.count)
+        return sample_views(image_size, generator, self.settings.homographies, count=self.settings.count)
 
     def _in_pixels_of(
         self, grey: NDArray[np.float32], keypoints: Tensor, scores: Tensor, valid: NDArray[np.bool_]
@@ -159,13 +161,3 @@ def _look_up(mask: Tensor, keypoints: Tensor) -> Tensor:
     """The values, bool (N,), of a mask (H, W) at the pixels that hold the keypoints."""
     column, row = keypoints.round().long().unbind(1)
     return mask[row.clamp(0, mask.shape[0] - 1), column.clamp(0, mask.shape[1] - 1)]
-
-
-def _shrink(grey: NDArray[np.float32], longest_side: int | None) -> NDArray[np.float32]:
-    height, width = grey.shape
-    if longest_side is None or max(height, width) <= longest_side:
-        return grey
-    scale = longest_side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    # Each pixel becomes the mean of those that it covers, which leaves no alias and moves no edge.
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)

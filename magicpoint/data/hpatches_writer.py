@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from homography import HomographySettings, sample_homography, warp_image
 from synthetic_shapes.sample import sample_generator
 
+from ..io.images import shrink
 from .photometric import PhotometricSettings, augment_photometric
 
 VIEWS = 5
@@ -46,7 +47,7 @@ def write_view_pairs(images: Mapping[str, NDArray[np.uint8]], folder: Path, seed
         ValueError: An image cannot be encoded.
     """
     for index, (name, image) in enumerate(images.items()):
-        image = _shrink(image)
+        image = shrink(image, LONGEST_SIDE, shortest_side=2)
         rng = sample_generator(seed, "view pairs", index)
         darker = [(augment_photometric(image, PhotometricSettings(), rng), np.eye(3)) for _ in range(VIEWS)]
         moved = [draw_viewpoint((image.shape[1], image.shape[0]), rng) for _ in range(VIEWS)]
@@ -55,32 +56,25 @@ def write_view_pairs(images: Mapping[str, NDArray[np.uint8]], folder: Path, seed
     return folder
 
 
-def draw_viewpoint(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
+def draw_viewpoint(image_size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw one of the `VIEWPOINTS` whose horizon is far from the whole image, not only from what the view shows.
 
     A file of HPatches keeps no sign of the matrix: it is right where the top-left pixel lies on the visible side.
 
     Args:
-        size: (W, H) of both views in pixels.
+        image_size: (W, H) of both views in pixels.
         rng: Where the draw comes from.
 
     Returns:
         H_0to1, float64 (3, 3), whose last entry is 1.
     """
-    width, height = size
+    width, height = image_size
     corners = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1]])
     while True:
-        H_0to1: NDArray[np.float64] = sample_homography(size, rng, VIEWPOINTS)
+        H_0to1: NDArray[np.float64] = sample_homography(image_size, rng, VIEWPOINTS)
         if (corners @ H_0to1[2]).min() > _LEAST_DEPTH:
             H_0to1 /= H_0to1[2, 2]
             return H_0to1
-
-
-def _shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = image.shape
-    scale = min(1.0, LONGEST_SIDE / max(height, width))
-    size = max(2, round(width * scale)), max(2, round(height * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _write_sequence(

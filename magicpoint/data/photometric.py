@@ -1,19 +1,32 @@
-"""Photometric augmentation of grey images: what a camera does to light, without moving a corner."""
+"""Photometric augmentation of grey images: what a camera does to light, without moving a corner.
+
+Each change is a function and a row of ``CHANGES``. To add one, write a function beside the others, give
+`PhotometricSettings` a field for its largest strength that is 0 by default, and add a row that is drawn ``if_wanted``:
+the images of those who do not want it stay as they were, to the byte.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-_BANK_SIZE = 1 << 20
+from synthetic_shapes.noise import normal_noise
+
+from ..core.settings import check_range, check_whole
+
 _DIRECTIONS = 64
 _STEPS_PER_PIXEL = 4
+_BEST_JPEG = 95
+_UNCHANGED = 0.5
 
 
 @dataclass(frozen=True)
@@ -21,7 +34,7 @@ class PhotometricSettings:
     """How strongly an image is changed; every strength is drawn anew for each image.
 
     Args:
-        probability: Chance of each of the eight changes to be applied to an image.
+        probability: Chance of each of the changes to be applied to an image.
         brightness: Largest shift, in grey levels of 255.
         contrast: Largest factor on the range of greys; the smallest is one over it.
         shade: Largest darkening by a soft shadow, as a share of the grey.
@@ -43,24 +56,16 @@ class PhotometricSettings:
     jpeg_quality: int = 30
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.probability <= 1.0:
-            raise ValueError(f"probability must be in [0, 1], got {self.probability}")
-        if not 1.0 <= self.contrast < math.inf:
-            raise ValueError(f"contrast must be at least 1 and finite, got {self.contrast}")
-        if not 0.0 <= self.shade <= 1.0:
-            raise ValueError(f"shade must be in [0, 1], got {self.shade}")
-        if not 1 <= self.jpeg_quality <= 95:
-            raise ValueError(f"jpeg_quality must be in 1..95, got {self.jpeg_quality}")
-        for name in ("brightness", "motion_blur", "gaussian_blur", "speckle_noise", "additive_noise"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be finite and not negative, got {getattr(self, name)}")
+        check_range(self, "[0, 1]", "probability", "shade")
+        check_range(self, "[1, inf)", "contrast")
+        check_range(self, "[0, inf)", "brightness", "motion_blur", "gaussian_blur", "speckle_noise", "additive_noise")
+        check_whole(self, 1, "jpeg_quality", most=_BEST_JPEG)
 
 
 def augment_photometric(image: NDArray[np.uint8], settings: PhotometricSettings, rng: Generator) -> NDArray[np.uint8]:
     """Changes a uint8 (H, W) image of at least one pixel; the same generator state gives the same bytes.
 
-    Light first (shade, contrast, brightness), then the lens (blurs), then the sensor (speckle and additive noise), then
-    the file (JPEG).
+    Light first, then the lens, then the sensor, then the file: the order of ``CHANGES``.
 
     Raises:
         TypeError: The image is not of type uint8.
@@ -70,32 +75,135 @@ def augment_photometric(image: NDArray[np.uint8], settings: PhotometricSettings,
         raise TypeError(f"image must be uint8, got {image.dtype}")
     if image.ndim != 2 or image.size == 0:
         raise ValueError(f"image must be (H, W) and not empty, got shape {image.shape}")
-    draws = rng.random(16).tolist()
-    applied, strength = [draw < settings.probability for draw in draws[:8]], draws[8:]
-    levels: cv2.typing.MatLike = image.astype(np.float32)
-    if applied[0]:
-        levels = cv2.multiply(levels, _shade(image.shape, settings.shade * strength[0], rng))
-    if applied[1] or applied[2]:
-        factor = settings.contrast ** (2.0 * strength[1] - 1.0) if applied[1] else 1.0
-        shift = settings.brightness * (2.0 * strength[2] - 1.0) if applied[2] else 0.0
-        levels = _change_light(levels, factor, shift)
-    if applied[3]:
-        # A limited number of kernels, which are made once.
-        length = max(1.0, round(_STEPS_PER_PIXEL * settings.motion_blur * strength[3]) / _STEPS_PER_PIXEL)
-        kernel = motion_kernel(length, math.pi * int(_DIRECTIONS * rng.random()) / _DIRECTIONS)
-        levels = cv2.filter2D(levels, -1, kernel, borderType=cv2.BORDER_REPLICATE)
-    if applied[4]:
-        levels = _gaussian_blur(levels, settings.gaussian_blur * strength[4])
-    if applied[5]:
-        noise = cv2.multiply(levels, _noise(image.shape, rng), scale=settings.speckle_noise * strength[5])
-        levels = cv2.add(levels, noise)
-    if applied[6]:
-        levels = cv2.scaleAdd(_noise(image.shape, rng), settings.additive_noise * strength[6], levels)
-    # Rounds and clips to 0..255.
-    result = cv2.addWeighted(levels, 1.0, levels, 0.0, 0.0, dtype=cv2.CV_8U)
-    if applied[7]:
-        result = _through_jpeg(result, round(settings.jpeg_quality + (95 - settings.jpeg_quality) * strength[7]))
-    return result  # type: ignore[return-value]
+    strengths = _draw_strengths(settings, rng)
+    levels: MatLike = image.astype(np.float32)
+    for change in CHANGES:
+        if not strengths.keys().isdisjoint(change.draws):
+            levels = change.apply(levels, settings, strengths, rng)
+    return _to_bytes(levels)
+
+
+def _draw_strengths(settings: PhotometricSettings, rng: Generator) -> dict[str, float]:
+    """The strength, in [0, 1), of each change that is applied, by the name of its setting."""
+    wanted = [name for name in _IF_WANTED if getattr(settings, name) > 0]
+    strengths: dict[str, float] = {}
+    for names in filter(None, (_ALWAYS, wanted)):
+        draws = rng.random(2 * len(names)).tolist()
+        for name, chance, strength in zip(names, draws, draws[len(names) :], strict=False):
+            if chance < settings.probability:
+                strengths[name] = strength
+    return strengths
+
+
+def _shade(levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator) -> MatLike:
+    """A soft shadow: a smooth field of factors down to one less the strength."""
+    coarse = 1.0 - settings.shade * drawn["shade"] * rng.random((3, 4), np.float32)
+    field = cv2.resize(coarse, (levels.shape[1], levels.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return cv2.multiply(levels, field)
+
+
+def _light(levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator) -> MatLike:
+    """Contrast and brightness, at once, since they share the range that there is.
+
+    Scales the distance from the middle of the range and shifts it, as far as the range stays within 0..255: saturation
+    would wipe out corners that are still labelled.
+    """
+    factor = settings.contrast ** (2.0 * drawn.get("contrast", _UNCHANGED) - 1.0)
+    shift = settings.brightness * (2.0 * drawn.get("brightness", _UNCHANGED) - 1.0)
+    low, high = cv2.minMaxLoc(levels)[:2]
+    factor = min(factor, 255.0 / max(high - low, 1.0))
+    spread = factor * (high - low)
+    target = min(max((low + high - spread) / 2.0 + shift, 0.0), 255.0 - spread)
+    return cv2.addWeighted(levels, factor, levels, 0.0, target - factor * low)
+
+
+def _motion_blur(levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator) -> MatLike:
+    """A straight stroke in a random direction; of a limited number of kernels, which are made once."""
+    length = max(1.0, round(_STEPS_PER_PIXEL * settings.motion_blur * drawn["motion_blur"]) / _STEPS_PER_PIXEL)
+    kernel = motion_kernel(length, math.pi * int(_DIRECTIONS * rng.random()) / _DIRECTIONS)
+    return cv2.filter2D(levels, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+
+
+def _gaussian_blur(
+    levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator
+) -> MatLike:
+    """A Gaussian that is cut off at two standard deviations or more."""
+    deviation = settings.gaussian_blur * drawn["gaussian_blur"]
+    side = 2 * max(1, math.ceil(2.0 * deviation)) + 1
+    return cv2.GaussianBlur(levels, (side, side), max(deviation, 1e-3), borderType=cv2.BORDER_REPLICATE)
+
+
+def _speckle_noise(
+    levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator
+) -> MatLike:
+    """Normal noise in proportion to the grey."""
+    deviation = settings.speckle_noise * drawn["speckle_noise"]
+    return cv2.add(levels, cv2.multiply(levels, _noise_for(levels, rng), scale=deviation))
+
+
+def _additive_noise(
+    levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator
+) -> MatLike:
+    """Normal noise, the same for every grey."""
+    return cv2.scaleAdd(_noise_for(levels, rng), settings.additive_noise * drawn["additive_noise"], levels)
+
+
+def _jpeg(levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator) -> MatLike:
+    """What comes back from a JPEG file, between the lowest quality and one without visible loss."""
+    quality = round(settings.jpeg_quality + (_BEST_JPEG - settings.jpeg_quality) * drawn["jpeg_quality"])
+    encoded = cv2.imencode(".jpg", _to_bytes(levels), (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
+    if decoded is None:
+        raise RuntimeError(f"OpenCV could not read back a JPEG of shape {levels.shape}")
+    return decoded
+
+
+class Change(NamedTuple):
+    """One row of the table.
+
+    Args:
+        apply: Takes levels, float32 (H, W) in grey levels of 255, which it may not change in place, the settings, the
+            strengths that were drawn, in [0, 1) by name, and a generator for whatever else it draws. Gives levels, or
+            bytes where no other change comes behind it.
+        draws: The settings for each of which a chance and a strength are drawn. The change is applied where one of
+            them has its chance; only these have a strength.
+        if_wanted: Draw only where the setting is above 0.
+    """
+
+    apply: Callable[[MatLike, PhotometricSettings, Mapping[str, float], Generator], MatLike]
+    draws: tuple[str, ...]
+    if_wanted: bool = False
+
+
+CHANGES = (
+    # the light
+    Change(_shade, ("shade",)),
+    Change(_light, ("contrast", "brightness")),
+    # the lens
+    Change(_motion_blur, ("motion_blur",)),
+    Change(_gaussian_blur, ("gaussian_blur",)),
+    # the sensor
+    Change(_speckle_noise, ("speckle_noise",)),
+    Change(_additive_noise, ("additive_noise",)),
+    # the file
+    Change(_jpeg, ("jpeg_quality",)),
+)
+"""In the order in which they are applied."""
+
+_ALWAYS = [name for change in CHANGES if not change.if_wanted for name in change.draws]
+_IF_WANTED = [name for change in CHANGES if change.if_wanted for name in change.draws]
+
+
+def _noise_for(levels: MatLike, rng: Generator) -> NDArray[np.float32]:
+    height, width = levels.shape
+    return normal_noise(height, width, rng)
+
+
+def _to_bytes(levels: MatLike) -> NDArray[np.uint8]:
+    """Rounds and clips to 0..255; bytes stay."""
+    if levels.dtype == np.uint8:
+        return levels  # type: ignore[return-value]
+    return cv2.addWeighted(levels, 1.0, levels, 0.0, 0.0, dtype=cv2.CV_8U)  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=2048)
@@ -118,51 +226,3 @@ def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
     kernel /= kernel.sum()
     kernel.flags.writeable = False
     return kernel
-
-
-def _through_jpeg(image: cv2.typing.MatLike, quality: int) -> cv2.typing.MatLike:
-    """A uint8 (H, W) image as it comes back from a JPEG file."""
-    encoded = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
-    if decoded is None:
-        raise RuntimeError(f"OpenCV could not read back a JPEG of shape {image.shape}")
-    return decoded
-
-
-def _gaussian_blur(levels: cv2.typing.MatLike, deviation: float) -> cv2.typing.MatLike:
-    """Blurs by a Gaussian that is cut off at two standard deviations (pixels) or more."""
-    side = 2 * max(1, math.ceil(2.0 * deviation)) + 1
-    sigma = max(deviation, 1e-3)
-    return cv2.GaussianBlur(levels, (side, side), sigma, borderType=cv2.BORDER_REPLICATE)
-
-
-def _change_light(levels: cv2.typing.MatLike, factor: float, shift: float) -> cv2.typing.MatLike:
-    """Scales the distance from the middle of the range and shifts it, as far as the range stays within 0..255.
-
-    Saturation would wipe out corners that are still labelled.
-    """
-    low, high = cv2.minMaxLoc(levels)[:2]
-    factor = min(factor, 255.0 / max(high - low, 1.0))
-    spread = factor * (high - low)
-    target = min(max((low + high - spread) / 2.0 + shift, 0.0), 255.0 - spread)
-    return cv2.addWeighted(levels, factor, levels, 0.0, target - factor * low)
-
-
-def _shade(shape: tuple[int, ...], strength: float, rng: Generator) -> cv2.typing.MatLike:
-    """A smooth (H, W) field of factors from 1 - ``strength`` to 1."""
-    coarse = 1.0 - strength * rng.random((3, 4), np.float32)
-    return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-
-
-@cache
-def _noise_bank() -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal(_BANK_SIZE, np.float32)
-
-
-def _noise(shape: tuple[int, ...], rng: Generator) -> NDArray[np.float32]:
-    """Standard normal noise (H, W): a random stretch of a fixed bank, which is an order faster than fresh draws."""
-    count = shape[0] * shape[1]
-    if count > _BANK_SIZE // 2:
-        return rng.standard_normal((shape[0], shape[1]), np.float32)
-    start = int(rng.random() * (_BANK_SIZE - count))
-    return _noise_bank()[start : start + count].reshape(shape)

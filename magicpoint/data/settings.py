@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from homography import HomographySettings
 
 from ..core.grid import CELL_SIZE
+from ..core.settings import check_range, check_size_hw
 from .photometric import PhotometricSettings
 
 
@@ -25,8 +26,7 @@ class AugmentationSettings:
     photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.homographic_probability <= 1.0:
-            raise ValueError(f"homographic_probability must be in [0, 1], got {self.homographic_probability}")
+        check_range(self, "[0, 1]", "homographic_probability")
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,6 @@ class PairSettings:
     photometric: PhotometricSettings = field(default_factory=lambda: PhotometricSettings(probability=0.35))
 
     def __post_init__(self) -> None:
-        height, width = self.size
-        if min(height, width) < CELL_SIZE or height % CELL_SIZE or width % CELL_SIZE:
-            raise ValueError(f"size must be positive multiples of {CELL_SIZE}, got {height}x{width}")
-        if not 0.0 < self.smallest_crop <= 1.0:
-            raise ValueError(f"smallest_crop must be in (0, 1], got {self.smallest_crop}")
-        if not 0.0 <= self.first_warp_probability <= 1.0:
-            raise ValueError(f"first_warp_probability must be in [0, 1], got {self.first_warp_probability}")
+        check_size_hw(self, CELL_SIZE, "size")
+        check_range(self, "(0, 1]", "smallest_crop")
+        check_range(self, "[0, 1]", "first_warp_probability")

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.grid import CELL_SIZE, DUSTBIN
+from ..core.settings import check_range, check_whole
 from .nms import find_peaks, summits
 
 # The fit reads a neighbour below this share of its peak as this share: the logarithm of values near zero is noise. A
@@ -44,13 +45,10 @@ class DecodeSettings:
     subpixel: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("nms_radius", "border"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if not 0.0 <= self.threshold < 1.0:
-            raise ValueError(f"threshold must be in [0, 1), got {self.threshold}")
-        if self.max_keypoints is not None and self.max_keypoints < 1:
-            raise ValueError(f"max_keypoints must be 1 or more, or None for all, got {self.max_keypoints}")
+        check_whole(self, 0, "nms_radius", "border")
+        check_range(self, "[0, 1)", "threshold")
+        if self.max_keypoints is not None:
+            check_whole(self, 1, "max_keypoints")
 
 
 def logits_to_heatmap(logits: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core.files import write_atomically
 
 Image = str | os.PathLike[str] | NDArray[Any] | Tensor
+Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 _RED, _BLUE = 0.299, 0.114  # ITU-R BT.601, section 2.5.1; green has the rest
 _WHITE = {"bool": 1, "uint8": 255, "uint16": 65535}
@@ -141,6 +142,24 @@ def _is_complete(data: bytes) -> bool:
         else:
             position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return False
+
+
+def shrink(image: NDArray[Pixel], longest_side: int, shortest_side: int = 1) -> NDArray[Pixel]:
+    """Shrink a grey image to at most so many pixels on its longer side; a smaller one comes back as it is.
+
+    Each pixel becomes the mean of those that it covers, which leaves no alias and moves no edge.
+
+    Args:
+        image: uint8 or float32 (H, W).
+        longest_side: In pixels.
+        shortest_side: No side becomes shorter than this, which bends the proportions of a very narrow image.
+    """
+    height, width = image.shape
+    if max(height, width) <= longest_side:
+        return image
+    scale = longest_side / max(height, width)
+    image_size = max(shortest_side, round(width * scale)), max(shortest_side, round(height * scale))
+    return np.asarray(cv2.resize(image, image_size, interpolation=cv2.INTER_AREA), image.dtype)
 
 
 def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core.settings import check_range
 from ..core.types import Features, Matches
 
 ROWS = 1024
@@ -31,10 +32,9 @@ class MatchSettings:
     min_similarity: float = -1.0
 
     def __post_init__(self) -> None:
-        if self.ratio is not None and not 0.0 < self.ratio <= 1.0:
-            raise ValueError(f"ratio must be in (0, 1], or None for no such test, got {self.ratio}")
-        if not -1.0 <= self.min_similarity <= 1.0:
-            raise ValueError(f"min_similarity must be in [-1, 1], got {self.min_similarity}")
+        if self.ratio is not None:
+            check_range(self, "(0, 1]", "ratio")
+        check_range(self, "[-1, 1]", "min_similarity")
 
 
 def match_features(features0: Features, features1: Features, settings: MatchSettings | None = None) -> Matches:

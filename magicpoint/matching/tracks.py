@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from ..core.settings import check_range, check_whole
 from ..core.types import Features
 
 Indices = NDArray[np.int64]
@@ -30,13 +31,9 @@ class TrackSettings:
     lost_after: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("reach", "radius"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
-        if not -1.0 <= self.min_similarity <= 1.0:
-            raise ValueError(f"min_similarity must be in [-1, 1], got {self.min_similarity}")
-        if self.lost_after < 1:
-            raise ValueError(f"lost_after must be at least 1, got {self.lost_after}")
+        check_range(self, "(0, inf)", "reach", "radius")
+        check_range(self, "[-1, 1]", "min_similarity")
+        check_whole(self, 1, "lost_after")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

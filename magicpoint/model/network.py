@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor, nn
 
 from ..core.grid import CELL_SIZE
+from ..core.settings import check_choice, check_range, check_whole
 from .encoder import Encoder
 from .heads import DescriptorHead, DetectorHead
 
@@ -32,12 +33,9 @@ class ModelSettings:
     descriptor_dim: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.width <= 4.0:
-            raise ValueError(f"width must be in (0, 4], got {self.width}")
-        if self.batch_norm not in ("all", "hidden", "none"):
-            raise ValueError(f"batch_norm must be all, hidden or none, got {self.batch_norm!r}")
-        if self.descriptor_dim < 0:
-            raise ValueError(f"descriptor_dim must not be negative, got {self.descriptor_dim}")
+        check_range(self, "(0, 4]", "width")
+        check_choice(self, "batch_norm", get_args(BatchNormLayout))
+        check_whole(self, 0, "descriptor_dim")
 
 
 class Output(NamedTuple):

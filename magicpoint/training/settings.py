@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from synthetic_shapes import ShapeSettings
 
+from ..core.grid import CELL_SIZE
 from ..core.machine import Precision
+from ..core.settings import LARGEST_SEED, check_choice, check_range, check_size_hw, check_whole
 from ..data.settings import AugmentationSettings, PairSettings
 from ..model.network import DESCRIPTOR_DIM, ModelSettings
 from .losses.detector import DetectorLoss
@@ -41,16 +43,11 @@ class JointSettings:
     pairs: PairSettings = field(default_factory=PairSettings)
 
     def __post_init__(self) -> None:
-        if self.loss not in ("dual_softmax", "sparse", "dense_hinge"):
-            raise ValueError(f"loss must be dual_softmax, sparse or dense_hinge, got {self.loss!r}")
-        if not self.weight > 0.0:
-            raise ValueError(f"weight must be above 0, got {self.weight}")
-        if self.points < 2:
-            raise ValueError(f"points must be at least 2, got {self.points}")
-        if not 0.0 <= self.certain_score <= 1.0:
-            raise ValueError(f"certain_score must be in [0, 1], got {self.certain_score}")
-        if not 0.0 <= self.shapes_share < 1.0:
-            raise ValueError(f"shapes_share must be in [0, 1), got {self.shapes_share}")
+        check_choice(self, "loss", get_args(DescriptorLoss))
+        check_range(self, "(0, inf)", "weight")
+        check_whole(self, 2, "points")
+        check_range(self, "[0, 1]", "certain_score")
+        check_range(self, "[0, 1)", "shapes_share")
 
 
 @dataclass(frozen=True)
@@ -116,18 +113,19 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         self._check_task()
-        for name in ("steps", "batch_size", "log_every", "validate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.0 <= self.decay_fraction <= 1.0:
-            raise ValueError(f"decay_fraction must be in [0, 1], got {self.decay_fraction}")
-        height, width = self.shapes.size
-        if height % 8 or width % 8:
-            raise ValueError(f"shapes.size must be multiples of 8 for training, got {height}x{width}")
+        check_whole(self, 1, "steps", "batch_size", "log_every", "validate_every", "checkpoint_every")
+        check_whole(self, 0, "warmup_steps", "workers")
+        check_whole(self, 0, "seed", most=LARGEST_SEED)
+        check_range(self, "(0, inf)", "learning_rate")
+        check_range(self, "[0, inf)", "weight_decay", "label_sigma")
+        check_range(self, "[0, 1]", "decay_fraction")
+        check_range(self, "(0, inf]", "gradient_clip")
+        check_choice(self, "loss", get_args(DetectorLoss))
+        check_choice(self, "precision", get_args(Precision))
+        check_size_hw(self, CELL_SIZE, "shapes.size")
 
     def _check_task(self) -> None:
-        if self.task not in ("magicpoint", "superpoint"):
-            raise ValueError(f"task must be magicpoint or superpoint, got {self.task!r}")
+        check_choice(self, "task", get_args(Task))
         labelled = bool(self.images), self.labels is not None
         if self.task == "superpoint" and not all(labelled):
             raise ValueError("superpoint learns from labelled images: both images and labels are needed")

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 import yaml
@@ -17,6 +18,7 @@ from ...adaptation.labeller import AdaptationSettings
 from ...adaptation.summary import LabelReport
 from ...core.files import write_atomically, write_text
 from ...core.machine import Precision, default_device, resolve_precision
+from ...core.settings import LARGEST_SEED, check_choice, check_range, check_whole
 from ...data.hpatches_writer import write_view_pairs
 from ...data.labelled_images import LabelledImages
 from ...evaluation.pairs.report import JSON_FILE
@@ -77,9 +79,11 @@ class FinetuneSettings:
     joint: JointSettings = dataclasses.field(default_factory=JointSettings)
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_whole(self, 1, "rounds", "steps", "batch_size")
+        check_whole(self, 0, "workers")
+        check_whole(self, 0, "seed", most=LARGEST_SEED)
+        check_range(self, "(0, inf)", "learning_rate")
+        check_choice(self, "precision", get_args(Precision))
 
 
 def finetune_images(

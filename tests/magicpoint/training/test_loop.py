@@ -169,7 +169,7 @@ def test_the_learning_rate_rises_stays_and_falls():
 def test_unusable_settings_are_named():
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         TrainSettings(steps=0)
-    with pytest.raises(ValueError, match="multiples of 8 for training, got 50x64"):
+    with pytest.raises(ValueError, match=r"shapes\.size must be positive multiples of 8, got 50x64"):
         TrainSettings(shapes=ShapeSettings(size=(50, 64)))
 
 
