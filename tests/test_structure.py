@@ -18,7 +18,7 @@ FLOORS = [
     {"model", "decoding", "matching", "io"},
     {"data", "measures", "export", "pictures"},
     {"training", "inference"},
-    {"adaptation", "evaluation", "interop"},
+    {"adaptation", "evaluation", "interop", "planar"},
     {"jobs"},
     {"cli"},
 ]

@@ -1,0 +1,1 @@
+"""Known planar things: scenes, the detector of quadrilaterals, its verifier. Imports `training` and what is below."""

@@ -1,0 +1,162 @@
+"""Which anchors learn which objects: by a rule on their IoU, or by FreeAnchor, which lets the anchors compete.
+
+Both are functions of what the network says at the anchors of one image and of the objects in it, and give that image's
+loss, so that a training step can call either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .polybox import box_iou, decode, encode, to_boxes
+
+
+class AssignmentLoss(NamedTuple):
+    """The parts of an image's loss, scalars: of the objects, with their places, and of what is none."""
+
+    positive: Tensor
+    negative: Tensor
+
+
+@dataclass(frozen=True)
+class IouRule:
+    """Anchors learn by their overlap with the objects (Faster R-CNN, arXiv 1506.01497, section 3.1.2).
+
+    Args:
+        positive: An anchor with this IoU or more with an object learns it; so do the best anchors of each object.
+        negative: One whose largest IoU is below this learns that there is nothing; those in between learn nothing.
+        beta: Where the smooth L1 loss of the places turns from square to linear.
+    """
+
+    positive: float = 0.7
+    negative: float = 0.3
+    beta: float = 1.0 / 9.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.negative <= self.positive <= 1.0 or not self.beta > 0.0:
+            raise ValueError(f"need 0 <= negative <= positive <= 1 and beta > 0, got {self}")
+
+    def assign(self, anchors: Tensor, polyboxes: Tensor) -> Tensor:
+        """For each of the anchors (A, 4) the index of its object among (G, 10), -1 for nothing, -2 for no lesson."""
+        if not len(polyboxes):
+            return torch.full((len(anchors),), -1, device=anchors.device)
+        overlaps = box_iou(_anchor_boxes(anchors), to_boxes(polyboxes))
+        best, owner = overlaps.max(dim=1)
+        assigned = torch.where(best >= self.positive, owner, torch.where(best < self.negative, -1, -2))
+        # Of equally good anchors of an object all learn it, but none of an object that no anchor touches.
+        of_object = overlaps.amax(dim=0)
+        best_anchor, its_object = ((overlaps == of_object) & (of_object > 0)).nonzero(as_tuple=True)
+        assigned[best_anchor] = its_object
+        return assigned
+
+    def loss(self, logits: Tensor, codes: Tensor, anchors: Tensor, polyboxes: Tensor) -> AssignmentLoss:
+        """See `FreeAnchor.loss` for the arguments; both parts are divided by the number of anchors that learn."""
+        assigned = self.assign(anchors, polyboxes)
+        found, nothing = assigned >= 0, assigned == -1
+        count = (found | nothing).sum().clamp(min=1)
+        places = F.smooth_l1_loss(
+            codes[found], encode(polyboxes[assigned[found]], anchors[found]), beta=self.beta, reduction="sum"
+        )
+        sure = F.binary_cross_entropy_with_logits
+        objects = sure(logits[found], torch.ones_like(logits[found]), reduction="sum")
+        empty = sure(logits[nothing], torch.zeros_like(logits[nothing]), reduction="sum")
+        return AssignmentLoss(objects / count + places / (10 * found.sum().clamp(min=1)), empty / count)
+
+
+@dataclass(frozen=True)
+class FreeAnchor:
+    """Each object takes the anchor that does best, in the likelihood that is learnt (FreeAnchor, arXiv 1909.02466).
+
+    Args:
+        bag_size: Anchors of highest IoU that compete for an object (section 3.3).
+        threshold: IoU below which a decoded box cannot pass for an object (equation 7's t).
+        alpha: Weight of the objects' part, 1 - alpha that of the others (section 3.3).
+        gamma: Exponent of the focal term.
+        beta: Weight of the localisation loss inside its confidence exp(-beta loss) (equation 3).
+        smooth: Where its smooth L1 loss turns from square to linear.
+    """
+
+    bag_size: int = 50
+    threshold: float = 0.6
+    alpha: float = 0.5
+    gamma: float = 2.0
+    beta: float = 0.75
+    smooth: float = 0.11
+
+    def __post_init__(self) -> None:
+        if self.bag_size < 1 or not 0.0 <= self.threshold < 1.0 or not 0.0 < self.alpha < 1.0:
+            raise ValueError(f"need bag_size >= 1, threshold in [0, 1) and alpha in (0, 1), got {self}")
+        if self.gamma < 0.0 or not self.beta > 0.0 or not self.smooth > 0.0:
+            raise ValueError(f"gamma must not be negative, beta and smooth must be above 0, got {self}")
+
+    def loss(self, logits: Tensor, codes: Tensor, anchors: Tensor, polyboxes: Tensor) -> AssignmentLoss:
+        """The negative log likelihood of one image (equation 8).
+
+        Args:
+            logits: (A,), of an object at each anchor.
+            codes: (A, 10), see `polybox.encode`.
+            anchors: (A, 4), (xc, yc, w, h).
+            polyboxes: (G, 10), the objects; none is ordinary.
+
+        Returns:
+            The objects' part, a mean over them, and the rest, divided by their number times the bag's size.
+        """
+        probabilities = logits.sigmoid()
+        if not len(polyboxes):
+            return AssignmentLoss(logits.sum() * 0.0, (1 - self.alpha) * focal(probabilities, self.gamma).sum())
+        bags = bag_anchors(anchors, polyboxes, self.bag_size)
+        wanted = encode(polyboxes[:, None], anchors[bags])
+        error = F.smooth_l1_loss(codes[bags], wanted.expand_as(codes[bags]), beta=self.smooth, reduction="none")
+        likelihood = probabilities[bags] * torch.exp(-self.beta * error.mean(dim=-1))
+        recall = -mean_max(likelihood).clamp(min=1e-12).log().mean()
+        background = probabilities * (1 - self._object_probability(codes, anchors, polyboxes))
+        count = bags.numel()
+        return AssignmentLoss(self.alpha * recall, (1 - self.alpha) * focal(background, self.gamma).sum() / count)
+
+    @torch.no_grad()
+    def _object_probability(self, codes: Tensor, anchors: Tensor, polyboxes: Tensor) -> Tensor:
+        """(A,): how surely the box that an anchor decodes is one of the objects; the assignment has no gradient."""
+        overlaps = box_iou(to_boxes(decode(codes, anchors)), to_boxes(polyboxes))
+        return saturated_linear(overlaps, self.threshold).amax(dim=1)
+
+
+def bag_anchors(anchors: Tensor, polyboxes: Tensor, size: int) -> Tensor:
+    """For each object (G, 10) the indices (G, K) of its anchors of highest IoU, K the size or all that there are."""
+    overlaps = box_iou(to_boxes(polyboxes), _anchor_boxes(anchors))
+    return overlaps.topk(min(size, len(anchors)), dim=1).indices
+
+
+def mean_max(likelihood: Tensor) -> Tensor:
+    """Mean-Max over the last dimension (FreeAnchor, equation 6): near the mean for small values, near 1 if one is.
+
+    With weights 1 / (1 - x) it is sum(x / (1 - x)) / sum(1 / (1 - x)).
+    """
+    weight = 1.0 / (1.0 - likelihood).clamp(min=1e-12)
+    return (likelihood * weight).sum(dim=-1) / weight.sum(dim=-1)
+
+
+def saturated_linear(overlaps: Tensor, threshold: float) -> Tensor:
+    """The probability that a box is an object, from IoUs (A, G) (FreeAnchor, equation 7).
+
+    For each object it is 0 up to the threshold, 1 for the box with the largest IoU, and linear in between; where no box
+    is above the threshold it is 0 for all.
+    """
+    best = overlaps.amax(dim=0, keepdim=True)
+    span = best - threshold
+    share = (overlaps - threshold) / span.clamp(min=1e-12)
+    return torch.where(span > 0, share.clamp(0.0, 1.0), torch.zeros_like(overlaps))
+
+
+def focal(probabilities: Tensor, gamma: float) -> Tensor:
+    """-p^gamma log(1 - p), elementwise: what a false alarm of probability p costs (Focal Loss, arXiv 1708.02002)."""
+    return -(probabilities**gamma) * torch.log1p(-probabilities.clamp(max=1 - 1e-6))
+
+
+def _anchor_boxes(anchors: Tensor) -> Tensor:
+    """(A, 4), left, top, right, bottom, of anchors (xc, yc, w, h)."""
+    return torch.cat((anchors[:, :2] - anchors[:, 2:] / 2, anchors[:, :2] + anchors[:, 2:] / 2), dim=1)

@@ -1,0 +1,79 @@
+"""How much two quadrilaterals have in common, and which of many are kept."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def import_shapely() -> ModuleType:
+    """The package shapely, or an ImportError that says how to get it."""
+    try:
+        import shapely
+    except ImportError as error:
+        raise ImportError("this needs shapely: pip install 'magicpoint[planar]'") from error
+    module: ModuleType = shapely
+    return module
+
+
+def polygon_iou(quads0: ArrayLike, quads1: ArrayLike) -> NDArray[np.float64]:
+    """The intersection over union of quadrilaterals, each of the one with each of the other.
+
+    A quadrilateral that crosses itself, as a detector may propose, counts as the convex hull of its corners. The order
+    of the corners does not matter, neither where it begins nor its direction.
+
+    Args:
+        quads0: (N, 4, 2), (x, y); one without area has an IoU of 0 with all.
+        quads1: (M, 4, 2).
+
+    Returns:
+        float64 (N, M) in [0, 1].
+
+    Raises:
+        ValueError: A shape does not fit, or a value is not finite.
+    """
+    shapely = import_shapely()
+    polygons0, polygons1 = (_as_polygons(quads, shapely) for quads in (quads0, quads1))
+    index0, index1 = shapely.STRtree(polygons1).query(polygons0) if len(polygons0) and len(polygons1) else ([], [])
+    iou = np.zeros((len(polygons0), len(polygons1)))
+    shared = shapely.area(shapely.intersection(polygons0[index0], polygons1[index1]))
+    union = shapely.area(polygons0)[index0] + shapely.area(polygons1)[index1] - shared
+    iou[index0, index1] = np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+    return iou.clip(0.0, 1.0)
+
+
+def suppress_quads(quads: ArrayLike, scores: ArrayLike, largest_iou: float) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression of quadrilaterals: the best first, without those that overlap a better one.
+
+    Args:
+        quads: (N, 4, 2).
+        scores: (N,); among equals the first is the best.
+        largest_iou: One is dropped where its `polygon_iou` with one that is kept is larger.
+
+    Returns:
+        Indices of those that are kept, the best first.
+    """
+    values = np.asarray(scores, np.float64)
+    order = np.argsort(-values, kind="stable")
+    overlaps = polygon_iou(quads, quads) > largest_iou
+    kept: list[int] = []
+    dropped = np.zeros(len(order), np.bool_)
+    for index in order.tolist():
+        if not dropped[index]:
+            kept.append(index)
+            dropped |= overlaps[index]
+    return np.array(kept, np.intp)
+
+
+def _as_polygons(quads: ArrayLike, shapely: ModuleType) -> NDArray[np.object_]:
+    array = np.asarray(quads, np.float64)
+    if array.ndim != 3 or array.shape[1:] != (4, 2):
+        raise ValueError(f"quadrilaterals must have shape (N, 4, 2), got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("corners must be finite")
+    polygons: NDArray[np.object_] = np.asarray(shapely.polygons(array), np.object_).reshape(len(array))
+    crossing = ~shapely.is_valid(polygons)
+    polygons[crossing] = shapely.convex_hull(polygons[crossing])
+    return polygons
