@@ -11,6 +11,7 @@ from .background import add_grain, draw_background
 from .canvas import Canvas
 from .primitives import PRIMITIVES
 from .seeding import sample_generator
+from .sizes import SizeHW
 from .visibility import visible_corners
 
 __all__ = ["MIN_SIDE", "ShapeSettings", "render_sample", "render_shape", "sample_generator"]
@@ -28,7 +29,7 @@ class ShapeSettings:
         shapes: Names of the shapes to draw; sample i shows shape number i modulo their count.
     """
 
-    size: tuple[int, int] = (120, 160)
+    size: SizeHW = (120, 160)
     shapes: tuple[str, ...] = tuple(PRIMITIVES)
 
     def __post_init__(self) -> None:

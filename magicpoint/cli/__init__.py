@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 
-from jsonargparse import ArgumentParser
-
-from .options import expand_words
+from .. import __version__
+from ..core.errors import MagicpointError
+from .options import UnusableArgument
+from .parser import Parser
 from .verbs import VERBS
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb; returns the exit status: 0 done, 1 failed (it says why), 2 unusable arguments, 130 interrupted."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = ArgumentParser(prog="magicpoint", description="Learned keypoints, the whole way.")
-    parser.add_argument("--version", action="version", version=_version())
-    verbs = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
-    named = next((word for word in arguments if not word.startswith("-")), None)
-    for name, verb in VERBS.items():
-        of_verb = ArgumentParser(prog=f"magicpoint {name}", description=verb.SUMMARY)
-        if name == named:
-            verb.add(of_verb, arguments)
-        verbs.add_subcommand(name, of_verb, help=verb.SUMMARY)
-    parsed = parser.parse_args(expand_words(arguments))
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns the exit status: 0 done, 1 failed (it says why), 130 interrupted.
+
+    Args:
+        words: The verb and its arguments; None takes those of the process.
+
+    Raises:
+        SystemExit: With status 2, unusable arguments, which are named on the standard error; with 0, help was asked
+            for.
+    """
+    name, words_of_verb = _read_verb(words)
+    verb = VERBS[name]
+    parser = Parser(prog=f"magicpoint {name}", description=verb.SUMMARY)
+    verb.add(parser)
+    arguments = parser.read(words_of_verb)
+    if arguments.pop("print_config", False):
+        print(parser.dump(arguments, skip_validation=True), end="")
+        return 0
     try:
-        VERBS[parsed.verb].run(parser.instantiate_classes(parsed)[parsed.verb])
+        verb.run(arguments)
+    except UnusableArgument as error:
+        parser.error(str(error))
     except KeyboardInterrupt as error:
         print(f"\nmagicpoint: {error or 'interrupted'}", file=sys.stderr)
         return 130
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except (MagicpointError, ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"magicpoint: {error}", file=sys.stderr)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        print(f"magicpoint {__version__}: this is a bug, please report it with all of the above", file=sys.stderr)
         return 1
     return 0
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"magicpoint {version('magicpoint')}"
+def _read_verb(words: Sequence[str] | None) -> tuple[str, list[str]]:
+    """The verb, and the words after it."""
+    parser = argparse.ArgumentParser(prog="magicpoint", description="Learned keypoints, the whole way.")
+    parser.add_argument("--version", action="version", version=f"magicpoint {__version__}")
+    verbs = parser.add_subparsers(required=True, dest="verb", metavar="VERB", title="verbs")
+    for name, verb in VERBS.items():
+        verbs.add_parser(name, help=verb.SUMMARY, add_help=False)
+    read, rest = parser.parse_known_args(words)
+    return read.verb, rest

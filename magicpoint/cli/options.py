@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from importlib import resources
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
+
+from .parser import Parser, SettingsFile, presets
 
 if TYPE_CHECKING:
     from ..decoding.decode import DecodeSettings
     from ..inference.extractor import Extractor
 
-
-def presets() -> list[str]:
-    """The names of the settings that ship with the package."""
-    folder = resources.files("magicpoint") / "configs"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+Settings = TypeVar("Settings")
 
 
-def expand_words(arguments: list[str]) -> list[str]:
-    """Replaces the name of a preset behind --config by its path, and a size HxW behind an option by [H, W]."""
-    folder = resources.files("magicpoint") / "configs"
-    plain = list(arguments)
-    for place, (option, word) in enumerate(pairwise(arguments), 1):
-        if option == "--config" and word in presets():
-            plain[place] = str(folder / f"{word}.yaml")
-        elif option.endswith("size") and re.fullmatch(r"\d+x\d+", word):
-            plain[place] = f"[{word.replace('x', ', ')}]"
-    return plain
+class UnusableArgument(Exception):
+    """An option has a value that it cannot have; the message names both."""
 
 
-def add_weights(parser: ArgumentParser, default: str) -> None:
+def add_weights(parser: Parser, default: str) -> None:
     """The option that `open_extractor` reads."""
     parser.add_argument("--weights", type=str, default=default, help="Weights file, run folder, or shipped name.")
 
 
-def add_engine(parser: ArgumentParser) -> None:
+def add_engine(parser: Parser) -> None:
     """The options of the engine that `open_extractor` reads."""
     from ..inference.backends.base import Backend, NetworkPrecision
 
@@ -48,6 +36,14 @@ def add_engine(parser: ArgumentParser) -> None:
         default="float32",
         help="Number format of the network's layers; auto takes bfloat16 where it is measured to be faster. float16 is "
         "for GPUs, int8 for CPUs.",
+    )
+
+
+def add_settings_file(parser: Parser) -> None:
+    """The options that read settings from a file and show what they are in the end."""
+    parser.add_argument("--config", action=SettingsFile, help=f"YAML file, or one of: {', '.join(presets())}.")
+    parser.add_argument(
+        "--print_config", action="store_true", help="Print the settings that all this gives, as YAML, and exit."
     )
 
 
@@ -62,6 +58,33 @@ def open_extractor(arguments: Namespace, settings: DecodeSettings | None = None)
     return Extractor.from_checkpoint(find_weights(arguments.weights), settings, **engine)
 
 
-def fields(arguments: Namespace, settings: type) -> dict[str, Any]:
-    """The arguments that are fields of a dataclass."""
-    return {name: arguments[name] for name in settings.__dataclass_fields__}  # type: ignore[attr-defined]
+def build(settings: type[Settings], values: Namespace, **given: Any) -> Settings:
+    """The dataclass of settings whose fields the options are.
+
+    Args:
+        settings: The dataclass; its fields that are dataclasses are built from groups of options.
+        values: Of the options by name, and others.
+        given: Values of fields that come from elsewhere.
+
+    Raises:
+        UnusableArgument: The dataclass refuses a value; the message names the option.
+    """
+    built: Settings = _build(settings, {**values.__dict__, **given}, "")
+    return built
+
+
+def _build(settings: Any, values: dict[str, Any], group: str) -> Any:
+    hints, names = get_type_hints(settings), [field.name for field in dataclasses.fields(settings)]
+    arguments = {
+        name: _build(hints[name], value.__dict__, f"{group}{name}.")
+        if isinstance(value := values[name], Namespace)
+        else value
+        for name in names
+    }
+    try:
+        return settings(**arguments)
+    except (TypeError, ValueError) as error:
+        # By custom such a message begins with the name of the field.
+        if str(error).split(" ")[0].split(".")[0] in names:
+            raise UnusableArgument(f"--{group}{error}") from error
+        raise UnusableArgument(f"--{group.rstrip('.')}: {error}" if group else str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from homography import HomographySettings
+from synthetic_shapes.sizes import SizeHW
 
 from ..core.grid import CELL_SIZE
 from ..core.settings import check_range, check_size_hw
@@ -42,7 +43,7 @@ class PairSettings:
         photometric: The changes of light, lens, sensor and file, drawn anew for each view.
     """
 
-    size: tuple[int, int] = (120, 160)
+    size: SizeHW = (120, 160)
     smallest_crop: float = 0.5
     first_warp_probability: float = 0.3
     homographic: HomographySettings = field(default_factory=lambda: HomographySettings(scale=0.5, patch_ratio=0.75))

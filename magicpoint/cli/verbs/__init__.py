@@ -5,11 +5,11 @@ A verb's file imports what it needs when it is asked for, so that `magicpoint --
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
+from ..parser import Parser
 from . import adapt, convert, evaluate, export, extract, finetune, generate, match, track, train
 
 
@@ -18,8 +18,8 @@ class Verb(Protocol):
 
     SUMMARY: str
 
-    def add(self, parser: ArgumentParser, words: Sequence[str]) -> None:
-        """Gives the verb's parser its arguments; sees the words of the command line."""
+    def add(self, parser: Parser) -> None:
+        """Gives the verb's parser its arguments."""
 
     def run(self, arguments: Namespace) -> None:
         """Does it."""

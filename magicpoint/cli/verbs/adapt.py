@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from ..options import add_weights, fields, open_extractor
+from ..options import add_weights, build, open_extractor
+from ..parser import Parser
 
 SUMMARY = "Label images with a detector by homographic adaptation."
 
 
-def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+def add(parser: Parser) -> None:
     from ...adaptation.labeller import AdaptationSettings
 
     parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
@@ -30,6 +30,6 @@ def run(arguments: Namespace) -> None:
     from ...jobs.adapt import adapt_images
 
     keep_freed_memory()
-    settings = AdaptationSettings(**fields(arguments, AdaptationSettings))
+    settings = build(AdaptationSettings, arguments)
     extractor = open_extractor(arguments)
     print(adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
 from ..options import add_engine, add_weights, open_extractor
+from ..parser import Parser
 
 SUMMARY = "Measure a network beside classical methods, on unseen shapes or on image pairs."
 
 
-def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+def add(parser: Parser) -> None:
     from ...data.pinned_images import TEST_IMAGES_PER_SHAPE
     from ...evaluation.methods.for_pairs import METHODS
     from ...evaluation.methods.for_shapes import CLASSICAL

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from ..options import add_weights, fields, open_extractor
+from ..options import add_weights, build, open_extractor
+from ..parser import Parser
 
 SUMMARY = "Write a network for another program (ONNX)."
 
 
-def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+def add(parser: Parser) -> None:
     from ...decoding.decode import DecodeSettings
 
     add_weights(parser, "superpoint")
@@ -34,5 +34,5 @@ def run(arguments: Namespace) -> None:
     from ...export.onnx import export_model
 
     model = open_extractor(arguments).model
-    settings = DecodeSettings(**fields(arguments, DecodeSettings))
+    settings = build(DecodeSettings, arguments)
     print(export_model(model, arguments.out, arguments.format, arguments.kind, settings))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from ..options import add_engine, add_weights, fields, open_extractor
+from ..options import add_engine, add_weights, build, open_extractor
+from ..parser import Parser
 
 SUMMARY = "Find the keypoints of images; write them to an HDF5 file."
 
 
-def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+def add(parser: Parser) -> None:
     from ...decoding.decode import DecodeSettings
 
     parser.add_argument("images", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> None:
     from ...jobs.extract import extract_images
 
     keep_freed_memory()
-    extractor = open_extractor(arguments, DecodeSettings(**fields(arguments, DecodeSettings)))
+    extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     out = extract_images(arguments.images, arguments.out, extractor, arguments.overlay)
     features = read_features(out)
     counts = [len(features[key]) for key in features]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
+
+from ..options import build
+from ..parser import Parser
 
 SUMMARY = "Write a dataset of synthetic shapes with sub-pixel labels."
 
 
-def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+def add(parser: Parser) -> None:
     from synthetic_shapes import PRIMITIVES, DatasetSettings, ShapeSettings
+    from synthetic_shapes.sizes import SizeHW
 
+    from ..sizes import register_sizes
+
+    register_sizes()
     parser.add_argument("out", type=Path, help="Folder to write; an unfinished one of the same settings is completed.")
     parser.add_class_arguments(DatasetSettings, as_group=False, skip={"shapes"})
-    parser.add_argument("--size", type=tuple[int, int], default=ShapeSettings().size, help="Image size, HxW.")
+    parser.add_argument("--size", type=SizeHW, default=ShapeSettings().size, help="Image size, HxW.")
     parser.add_argument(
         "--shapes", nargs="+", choices=tuple(PRIMITIVES), default=list(PRIMITIVES), help="Shapes to draw, in turn."
     )
@@ -25,11 +31,6 @@ def add(parser: ArgumentParser, words: Sequence[str]) -> None:
 def run(arguments: Namespace) -> None:
     from synthetic_shapes import DatasetSettings, ShapeSettings, generate_dataset
 
-    settings = DatasetSettings(
-        count=arguments.count,
-        validation_count=arguments.validation_count,
-        test_count=arguments.test_count,
-        seed=arguments.seed,
-        shapes=ShapeSettings(arguments.size, tuple(arguments.shapes)),
-    )
+    shapes = build(ShapeSettings, arguments, shapes=tuple(arguments.shapes))
+    settings = build(DatasetSettings, arguments, shapes=shapes)
     print(generate_dataset(arguments.out, settings, workers=arguments.workers))

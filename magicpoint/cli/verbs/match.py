@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from ..options import add_engine, add_weights, fields, open_extractor
+from ..options import add_engine, add_weights, build, open_extractor
+from ..parser import Parser
 
 SUMMARY = "Match two images, find the homography between them, draw both."
 
 
-def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+def add(parser: Parser) -> None:
     from ...decoding.decode import DecodeSettings
     from ...matching.nearest import MatchSettings
 
@@ -36,8 +36,8 @@ def run(arguments: Namespace) -> None:
     from ...jobs.match import match_images
     from ...matching.nearest import MatchSettings
 
-    extractor = open_extractor(arguments, DecodeSettings(**fields(arguments, DecodeSettings)))
-    settings = MatchSettings(**fields(arguments, MatchSettings))
+    extractor = open_extractor(arguments, build(DecodeSettings, arguments))
+    settings = build(MatchSettings, arguments)
     print(
         match_images(
             arguments.image0, arguments.image1, extractor, arguments.out, settings, arguments.homography_threshold

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from ..options import add_engine, add_weights, fields, open_extractor
+from ..options import add_engine, add_weights, build, open_extractor
+from ..parser import Parser
 
 SUMMARY = "Follow the keypoints of a video or camera; write the video with their tracks."
 
 
-def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+def add(parser: Parser) -> None:
     from ...decoding.decode import DecodeSettings
     from ...matching.tracks import TrackSettings
 
@@ -34,6 +34,6 @@ def run(arguments: Namespace) -> None:
     from ...matching.tracks import TrackSettings
 
     keep_freed_memory()
-    extractor = open_extractor(arguments, DecodeSettings(**fields(arguments, DecodeSettings)))
-    settings = TrackSettings(**fields(arguments, TrackSettings))
+    extractor = open_extractor(arguments, build(DecodeSettings, arguments))
+    settings = build(TrackSettings, arguments)
     track_video(arguments.source, arguments.out, extractor, settings, arguments.max_frames)

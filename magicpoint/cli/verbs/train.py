@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from ..options import fields, presets
+from ..options import add_settings_file, build
+from ..parser import Parser
 
 SUMMARY = "Train a detector on shapes, or a detector and descriptors on labelled images."
 
 
-def add(parser: ArgumentParser, words: Sequence[str]) -> None:
+def add(parser: Parser) -> None:
     from ...training.settings import TrainSettings
+    from ..sizes import register_sizes
 
+    register_sizes()
     parser.add_argument("out", type=Path, help="Folder of the run: weights, state, settings, metrics.")
     parser.add_argument(
         "--resume", action="store_true", help="Go on from the run's last checkpoint, with its settings."
     )
-    parser.add_argument("--config", action="config", help=f"YAML file, or one of: {', '.join(presets())}.")
+    add_settings_file(parser)
     parser.add_class_arguments(TrainSettings, as_group=False, skip={"images"})
     parser.add_argument(
         "--images", nargs="*", type=Path, default=[], help="Images, and folders to search for images (superpoint)."
     )
-    if "--resume" in words:
-        # The run's own settings, of whichever word is its folder: a pattern that finds nothing changes nothing.
-        folders = (Path(word) for word in words if not word.startswith("-"))
-        parser.default_config_files = [str(folder / "settings.yaml") for folder in folders if folder.is_dir()][:1]
+    # What is not said anew is as the run was begun.
+    parser.go_on_with(lambda arguments: arguments.out / "settings.yaml" if arguments.resume else None)
 
 
 def run(arguments: Namespace) -> None:
@@ -36,5 +36,5 @@ def run(arguments: Namespace) -> None:
     from ...training.settings import TrainSettings
 
     keep_freed_memory()
-    settings = TrainSettings(**{**fields(arguments, TrainSettings), "images": tuple(arguments.images)})
+    settings = build(TrainSettings, arguments, images=tuple(arguments.images))
     print(train_model(arguments.out, settings, resume=arguments.resume))

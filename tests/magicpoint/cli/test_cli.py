@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from magicpoint.cli import main
-from magicpoint.cli.options import presets
+from magicpoint.cli.parser import presets
 from magicpoint.io.features import read_features
 from synthetic_shapes import ShapesDataset
 
@@ -87,11 +87,6 @@ def test_unusable_arguments_are_named(words, named, capsys):
     assert named in capsys.readouterr().err
 
 
-def test_settings_out_of_range_are_named(tmp_path, capsys):
-    assert main(["train", str(tmp_path / "run"), "--model.width", "-1"]) == 1
-    assert "width must be in (0, 4], got -1.0" in capsys.readouterr().err
-
-
 def test_an_unknown_key_in_a_settings_file_is_named(tmp_path, capsys):
     (tmp_path / "settings.yaml").write_text("model:\n  widht: 0.5\n")
     with pytest.raises(SystemExit):
@@ -110,7 +105,5 @@ def test_every_verb_explains_itself(verb, capsys):
 def test_the_presets_are_valid(tmp_path, capsys):
     assert {"demo", "magicpoint"} <= set(presets())
     for preset in presets():
-        with pytest.raises(SystemExit) as error:
-            main(["train", str(tmp_path), "--config", preset, "--print_config"])
-        assert error.value.code == 0
+        assert main(["train", str(tmp_path), "--config", preset, "--print_config"]) == 0
         assert "learning_rate" in capsys.readouterr().out

@@ -105,8 +105,6 @@ def test_what_cannot_be_matched_is_explained(folder, tmp_path, capsys):
     out = ["--out", str(tmp_path / "m.png")]
     assert main([*words(folder, "detector.safetensors"), *out]) == 1
     assert "a detector such as MagicPoint gives none" in capsys.readouterr().err
-    assert main([*words(folder), *out, "--ratio", "2"]) == 1
-    assert "ratio must be in (0, 1]" in capsys.readouterr().err
     assert main(["match", str(folder / "a.png"), str(folder / "none.png"), *words(folder)[3:], *out]) == 1
     assert "none.png" in capsys.readouterr().err
     assert not (tmp_path / "m.png").exists()
@@ -179,10 +177,12 @@ def test_the_engine_of_the_options_runs_the_network(folder, tmp_path, capsys):
         assert (network["backend"], network["precision"]) == expected
 
 
-def test_a_folder_that_was_begun_goes_on_with_its_settings(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_folder_that_was_begun_goes_on_with_its_settings(folder, tmp_path, monkeypatch, joined):
     seen = []
     monkeypatch.setattr(finetune, "finetune_images", lambda *arguments: seen.append(arguments[2]))
     (tmp_path / "settings.yaml").write_text("steps: 7\nadaptation:\n  count: 4\n")
-    assert main(["finetune", str(folder), "--out", str(tmp_path), "--rounds", "2"]) == 0
+    out = [f"--out={tmp_path}"] if joined else ["--out", str(tmp_path)]
+    assert main(["finetune", str(folder), *out, "--rounds", "2"]) == 0
     adaptation = dataclasses.replace(FinetuneSettings().adaptation, count=4)
     assert seen == [FinetuneSettings(steps=7, rounds=2, adaptation=adaptation)]

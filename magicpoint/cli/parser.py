@@ -1,0 +1,61 @@
+"""How a verb's arguments are read: options, files of settings, the settings of a folder that was begun."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
+
+
+def presets() -> list[str]:
+    """The names of the settings that ship with the package."""
+    folder = resources.files("magicpoint") / "configs"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+class SettingsFile(ActionConfigFile):
+    """The action of an option that reads a YAML file, or the settings that ship under a name."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        path = Path(values)
+        if values in presets():
+            path = Path(str(resources.files("magicpoint") / "configs" / f"{values}.yaml"))
+        elif not path.exists() or path.is_dir():
+            raise argparse.ArgumentError(self, f"no file {values}, nor one of the shipped: {', '.join(presets())}")
+        super().__call__(parser, cfg, str(path), option_string)  # type: ignore[no-untyped-call]
+
+
+class Parser(ArgumentParser):
+    """A parser of options and of files of settings."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, print_config=None, **kwargs)
+        self._begun: Callable[[Namespace], Path | None] | None = None
+
+    def go_on_with(self, begun: Callable[[Namespace], Path | None]) -> None:
+        """Lets a file of settings, where there is one, give the values of the options that are not given.
+
+        Args:
+            begun: Says which file by the arguments, or None.
+        """
+        self._begun = begun
+
+    def read(self, words: Sequence[str]) -> Namespace:
+        """The values of all options: of the words, else of `go_on_with`, else their defaults."""
+        arguments = self.parse_args(words)
+        file = None if self._begun is None else self._begun(arguments)
+        if file is None or not file.is_file():
+            return arguments
+        self.default_config_files = [glob.escape(str(file))]
+        return self.parse_args(words)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Says in one line what is wrong with the words, and exits with status 2."""
+        if not self.exit_on_error:  # inside another parser, which tells it
+            super().error(message, ex)
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
