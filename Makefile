@@ -1,10 +1,11 @@
-# Two commands: `make demo` shows what the project does, `make test` runs its tests. Both make the environment first.
+# Two commands: `make demo` shows what the project does, `make test` runs its tests (`make quick` those that are over in
+# seconds). Each makes the environment first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test lint types clean
+.PHONY: demo test quick lint types clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +24,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+quick: $(VENV)/installed
+	$(BIN)/python -m pytest -m 'not slow'
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import re
 
 import cv2
 import numpy as np
+import pytest
 
 from magicpoint.cli import main
 from magicpoint.io.labels import read_labels
@@ -23,6 +24,7 @@ def run(*words):
     assert main([str(word) for word in words]) == 0
 
 
+@pytest.mark.slow
 def test_from_nothing_to_matches(tmp_path, capsys):
     shapes, images, labels = tmp_path / "shapes", tmp_path / "images", tmp_path / "labels.h5"
     detector, superpoint = tmp_path / "detector", tmp_path / "superpoint"

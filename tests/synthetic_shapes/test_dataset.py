@@ -173,6 +173,7 @@ def generating(tmp_path, out, count):
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_can_be_continued(tmp_path, how):

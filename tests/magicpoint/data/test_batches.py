@@ -32,6 +32,7 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert not torch.equal(batches()[3][0], batches(seed=6)[3][0])
 
 
+@pytest.mark.slow
 def test_workers_and_start_do_not_matter():
     expected = [batches()[step] for step in range(2, 5)]
     for workers in (0, 2):

@@ -111,6 +111,7 @@ def networks():
     return {name: Extractor(model, DecodeSettings(threshold=0.0), "cpu", name) for name, model in models.items()}
 
 
+@pytest.mark.slow
 def test_results_are_the_same_again(dataset):
     def evaluate():
         methods = {name: METHODS[name]() for name in ("orb", "random")}
@@ -122,6 +123,7 @@ def test_results_are_the_same_again(dataset):
     assert json.dumps(first, allow_nan=False) == json.dumps(evaluate(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_report_is_complete(dataset, tmp_path, capsys):
     kept = {"methods": ["orb", "fast"], "protocols": ["full"], "progress": False}
     path = evaluate_pairs(dataset, tmp_path / "a", networks(), **kept)

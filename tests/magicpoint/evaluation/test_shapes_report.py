@@ -18,6 +18,8 @@ from magicpoint.model.network import MagicPoint
 from magicpoint.model.weights import save_weights, weights_hash
 from synthetic_shapes import SHAPES_WITH_KEYPOINTS
 
+pytestmark = pytest.mark.slow
+
 METHODS = ["fast", "shi-tomasi"]
 
 

@@ -109,6 +109,7 @@ def test_a_layer_of_whole_numbers_is_computed_exactly():
         torch.testing.assert_close(layer(pixels), first(image), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @needs_int8
 def test_int8_depends_on_the_calibration_and_on_nothing_else(images):
     network = MagicPoint(0.125).eval()

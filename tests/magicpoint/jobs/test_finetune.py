@@ -32,6 +32,8 @@ from magicpoint.training import loop as train_module
 from magicpoint.training.settings import JointSettings, TrainSettings
 from magicpoint.training.tasks import open_task
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 12
 
 

@@ -104,6 +104,7 @@ t.train_model(Path(sys.argv[1]), dataclasses.replace(TINY, steps=100_000, checkp
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_can_be_resumed(tmp_path, number):

@@ -28,16 +28,7 @@ class Textures:
         return texture, certain, np.ones((72, 96), np.bool_)
 
 
-@pytest.fixture
-def one_thread():
-    """Layers this small gain nothing from a second thread, and wait for it where the cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_the_default_loss_overfits_eight_pairs():
     settings = PairSettings(size=(56, 72), homographic=HomographySettings(rotation=0.5))
     batch = to_pair_batch(PairBatches(Textures(), settings, seed=0, batch_size=8)[0], torch.device("cpu"))
