@@ -1,0 +1,127 @@
+"""Features and matches in hloc's files, so that its pipelines go on from here.
+
+Its feature file has a group for each image with `keypoints` (N, 2), whose attribute `uncertainty` is in pixels,
+`scores` (N,), `descriptors` (D, N) and `image_size` (W, H); its match file a group for each pair with `matches0` (N,),
+the index in the second image or -1, and `matching_scores0` (N,). In both programs the centre of the top-left pixel is
+(0, 0); hloc itself adds the half pixel when it writes for COLMAP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..core.files import write_atomically
+from ..core.types import Features, Matches
+from ..io.records import Layout, RecordFile, check_key, write_records
+
+UNCERTAINTY = 1.0
+"""How many pixels a keypoint may be off: hloc multiplies its thresholds in pixels with it, and 1 leaves them."""
+
+
+def _write_group(group: Any, features: Features) -> None:
+    # hloc's own keypoints are float16, which beyond x = 1024 knows whole pixels alone; it reads float32 as well.
+    group["keypoints"] = features.keypoints.detach().cpu().numpy()
+    group["keypoints"].attrs["uncertainty"] = UNCERTAINTY
+    group["scores"] = features.keypoint_scores.detach().cpu().numpy()
+    if features.descriptors is not None:
+        group["descriptors"] = features.descriptors.detach().cpu().numpy().T.astype(np.float16)
+    group["image_size"] = np.array(features.image_size, np.int64)
+    group.attrs["image_size"] = group["image_size"][()]  # what this project's own reader tells an image by
+
+
+def _read_group(group: Any) -> Features:
+    width, height = group["image_size"][()].tolist()
+    keypoints, scores = (torch.from_numpy(group[name][()]) for name in ("keypoints", "scores"))
+    descriptors = None
+    if "descriptors" in group:
+        descriptors = torch.from_numpy(np.ascontiguousarray(group["descriptors"][()].T)).float()
+    return Features(keypoints, scores, descriptors, (width, height))
+
+
+HLOC_FEATURES = Layout("hloc-features-1", "hloc feature file", _write_group, _read_group)
+"""hloc's layout of features, written and read as `io.features.FEATURES` is; descriptors are rounded to float16."""
+
+
+def write_hloc_features(
+    path: Path, features: Mapping[str, Features], provenance: Mapping[str, str] | None = None
+) -> Path:
+    """Write the features of images for hloc, in full or not at all.
+
+    Args:
+        path: The HDF5 file; one that is there is replaced when the new one is complete.
+        features: By the image's path relative to hloc's image folder.
+        provenance: Where they come from; attributes of the file, which hloc does not read.
+
+    Returns:
+        `path`.
+
+    Raises:
+        OSError: The file cannot be written.
+        ValueError: A key is unsafe, see `io.records.write_records`.
+    """
+    return write_records(path, HLOC_FEATURES, features, provenance)
+
+
+def read_hloc_features(path: Path) -> RecordFile[Features]:
+    """Open a file of `write_hloc_features` as a mapping from keys to features; see `io.features.read_features`."""
+    return RecordFile(path, HLOC_FEATURES)
+
+
+def write_hloc_matches(
+    path: Path, matches: Mapping[tuple[str, str], Matches], features: Mapping[str, Features]
+) -> Path:
+    """Write the matches of image pairs for hloc, in full or not at all.
+
+    Args:
+        path: The HDF5 file; one that is there is replaced when the new one is complete.
+        matches: By the keys of image 0 and image 1.
+        features: Of the images of these pairs, by key, as they were matched: hloc finds keypoints by their place.
+
+    Returns:
+        `path`.
+
+    Raises:
+        KeyError: The features of an image are not there.
+        OSError: The file cannot be written.
+        ValueError: A key is unsafe; two pairs have one name in hloc, which writes a slash of a key as a hyphen; or
+            matches do not fit the features.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    counts: dict[str, int] = {}
+    for pair in matches:
+        name = "/".join(check_key(key).replace("/", "-") for key in pair)
+        if names.setdefault(name, pair) != pair:
+            raise ValueError(f"hloc gives the pairs {names[name]} and {pair} the same name {name!r}")
+        for key in pair:
+            if key not in counts:
+                counts[key] = len(features[key])
+
+    def write(temporary: Path) -> None:
+        with h5py.File(temporary, "w") as file:
+            for name, pair in names.items():
+                group = file.create_group(name)
+                group["matches0"], group["matching_scores0"] = _by_keypoint(matches[pair], *(counts[k] for k in pair))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, write)
+    return path
+
+
+def _by_keypoint(matches: Matches, count0: int, count1: int) -> tuple[NDArray[Any], NDArray[np.float16]]:
+    """For each keypoint of image 0 its match in image 1, or -1, and the score of that, or 0."""
+    index0, index1 = matches.matches01.cpu().numpy().T
+    if (matches.matches01 < 0).any() or (index0 >= count0).any() or (index1 >= count1).any():
+        raise ValueError(f"matches up to {matches.matches01.amax(0).tolist()} of {count0} and {count1} keypoints")
+    if len(np.unique(index0)) < len(index0):
+        raise ValueError("a keypoint of image 0 has several matches, and hloc's layout has room for one")
+    partners = np.full(count0, -1, np.int16 if count1 - 1 <= np.iinfo(np.int16).max else np.int32)
+    scores = np.zeros(count0, np.float16)
+    partners[index0], scores[index0] = index1, matches.scores.cpu().numpy()
+    return partners, scores
