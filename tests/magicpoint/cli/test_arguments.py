@@ -120,7 +120,7 @@ def test_settings_of_a_run_that_are_damaged_are_named(tmp_path, capsys):
     [
         (["train", "RUN", "--model.width", "-1"], "--model.width must be in (0, 4], got -1.0"),
         (["train", "RUN", "--steps", "0"], "--steps must be at least 1, got 0"),
-        (["train", "RUN", "--shapes.size", "50x64"], "--shapes.size must be multiples of 8"),
+        (["train", "RUN", "--shapes.size", "50x64"], "--shapes.size must be positive multiples of 8"),
         (["train", "RUN", "--task", "superpoint"], "train: superpoint learns from labelled images"),
         (["train", "RUN", "--shapes.shapes", "[blob]"], "--shapes: unknown shapes ['blob']"),
         (["train", "RUN", "--joint.pairs.homographic.scale", "2"], "--joint.pairs.homographic.scale must be in [0, 1)"),
