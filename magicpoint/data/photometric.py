@@ -161,7 +161,7 @@ def _jpeg(levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, fl
 class Change(NamedTuple):
     """One row of the table.
 
-    Args:
+    Attributes:
         apply: Takes levels, float32 (H, W) in grey levels of 255, which it may not change in place, the settings, the
             strengths that were drawn, in [0, 1) by name, and a generator for whatever else it draws. Gives levels, or
             bytes where no other change comes behind it.
