@@ -27,7 +27,7 @@ from magicpoint.inference.extractor import as_input
 from magicpoint.io.images import read_image
 from magicpoint.measures.agreement import compare_features
 from magicpoint.model.network import PointNetwork
-from magicpoint.model.weights import load_weights, pretrained_names, pretrained_weights
+from magicpoint.model.weights import load_weights, pretrained_names, shipped_weights
 from synthetic_shapes import ShapeSettings, render_sample
 
 PHOTOGRAPH = Path(__file__).parents[1] / "notebooks" / "images" / "cameraman.png"
@@ -96,7 +96,7 @@ def agreements() -> dict[str, dict[str, Any]]:
     settings = DecodeSettings(RADIUS, max_keypoints=KEYPOINTS)
     found = {}
     for name in pretrained_names():
-        model, _ = load_weights(pretrained_weights(name))
+        model, _ = load_weights(shipped_weights(name).path)
         reference = [_plainly(model, image, settings) for image in images]
         for precision in ("float32", "bfloat16", "int8"):
             extractor = Extractor(model, settings, "cpu", precision=precision)

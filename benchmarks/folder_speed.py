@@ -23,7 +23,6 @@ from magicpoint.io.finding import find_images
 from magicpoint.io.images import read_image
 from magicpoint.io.per_image import LOADERS, process_images
 from magicpoint.io.unfinished import UnfinishedFeatures
-from magicpoint.model.weights import find_weights
 
 
 def now() -> tuple[float, float]:
@@ -57,7 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     keep_freed_memory()
-    extractor = Extractor.from_checkpoint(find_weights(arguments.weights))
+    extractor = Extractor.load(arguments.weights)
     found = list(find_images([arguments.folder]).items())
     chosen = found[:: max(1, len(found) // arguments.images)][: arguments.images]
     run_network(extractor, dict(chosen[:5]))

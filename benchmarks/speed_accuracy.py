@@ -40,10 +40,9 @@ def open_extractor(weights: str, precision: str) -> Any:
     """With settings under which every image has more than 1000 keypoints, of which the best are kept."""
     from magicpoint import DecodeSettings, Extractor
     from magicpoint.measures.detection import LOWEST_SCORE
-    from magicpoint.model.weights import find_weights
 
     settings = DecodeSettings(threshold=LOWEST_SCORE, max_keypoints=1000)
-    return Extractor.from_checkpoint(find_weights(weights), settings, "cpu", precision=precision)  # type: ignore[arg-type]
+    return Extractor.load(weights, settings, "cpu", precision=precision)  # type: ignore[arg-type]
 
 
 def label(weights: str) -> str:

@@ -50,12 +50,9 @@ def add_settings_file(parser: Parser) -> None:
 def open_extractor(arguments: Namespace, settings: DecodeSettings | None = None) -> Extractor:
     """The weights that ship under the name, else those of the file or the run's folder at the path, on the engine."""
     from ..inference.extractor import Extractor
-    from ..model.weights import find_weights, pretrained_names
 
     engine = {name: arguments[name] for name in ("backend", "precision") if name in arguments}
-    if arguments.weights in pretrained_names():
-        return Extractor.from_pretrained(arguments.weights, settings, **engine)
-    return Extractor.from_checkpoint(find_weights(arguments.weights), settings, **engine)
+    return Extractor.load(arguments.weights, settings, **engine)
 
 
 def build(settings: type[Settings], values: Namespace, **given: Any) -> Settings:

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+AnyPath = str | os.PathLike[str]
+"""What public functions take for a path."""
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+
+def write_atomically(path: AnyPath, write: Callable[[Path], object]) -> None:
     """Lets ``write`` fill a temporary file beside ``path``, then renames it: ``path`` is old or new, never half.
+
+    The folder is made.
 
     Raises:
         OSError: naming the file, when it cannot be written; the temporary file is gone then.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path = Path(path)
+    temporary = temporary_beside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if isinstance(error, (OSError, RuntimeError)):
             raise OSError(f"cannot write {path}: {error}") from error
         raise
 
 
-def write_text(path: Path, text: str) -> None:
+def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:
+    """A name in the same folder for what will be ``path``; as it begins with a dot, nothing takes it for a result."""
+    return path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Renames a complete file, in place of an older one, when it is on the disk."""
+    with open(temporary, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_text(path: AnyPath, text: str) -> None:
     """Writes a file in UTF-8, whole or not at all."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 

@@ -21,7 +21,7 @@ from ..decoding.decode import DecodeSettings, decode
 from ..decoding.descriptors import sample_descriptors
 from ..io.images import Image, read_image, to_grey
 from ..model.network import PointNetwork
-from ..model.weights import load_weights, pretrained_weights, weights_at, weights_hash
+from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
 from .backends import open_network
 from .backends.base import Backend, NetworkPrecision
 from .tiles import needs_tiles, run_in_tiles, sample_strips
@@ -77,6 +77,27 @@ class Extractor:
         self.network = open_network(self.model, self.device, backend, precision, images)
 
     @classmethod
+    def load(
+        cls,
+        weights: str | os.PathLike[str] = "superpoint",
+        settings: DecodeSettings | None = None,
+        device: torch.device | str | None = None,
+        backend: Backend = "torch",
+        precision: NetworkPrecision = "float32",
+        calibration: Iterable[Image] | None = None,
+    ) -> Self:
+        """Take weights by the name under which they ship, else by their path; nothing is downloaded.
+
+        Args:
+            weights: A shipped name, a weights file, or a training run's folder, of which the best weights are taken.
+            settings: As for the class; so are all others.
+
+        Raises:
+            InputError: There are no such weights, or the file is damaged or holds others; it is named.
+        """
+        return cls._open(resolve(weights), settings, device, backend, precision, calibration)
+
+    @classmethod
     def from_pretrained(
         cls,
         name: str = "superpoint",
@@ -84,14 +105,13 @@ class Extractor:
         device: torch.device | str | None = None,
         backend: Backend = "torch",
         precision: NetworkPrecision = "float32",
-    ) -> Extractor:
-        """Take weights that ship with the package; nothing is downloaded.
+    ) -> Self:
+        """`load` of shipped weights alone.
 
         Raises:
-            ValueError: There are none of that name; the message lists those that there are.
+            InputError: There are none of that name; the message lists those that there are.
         """
-        model, _ = load_weights(pretrained_weights(name))
-        return cls(model, settings, device, name, backend, precision)
+        return cls._open(shipped_weights(name), settings, device, backend, precision)
 
     @classmethod
     def from_checkpoint(
@@ -101,16 +121,27 @@ class Extractor:
         device: torch.device | str | None = None,
         backend: Backend = "torch",
         precision: NetworkPrecision = "float32",
-    ) -> Extractor:
-        """Take a weights file, or the best weights of a training run's folder.
+    ) -> Self:
+        """`load` of a path alone, even if weights ship under such a name.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file is damaged or holds no weights; it is named.
+            InputError: The file is damaged or holds no weights; it is named.
         """
-        file = weights_at(path)
-        model, _ = load_weights(file)
-        return cls(model, settings, device, file.name, backend, precision)
+        return cls._open(weights_at(path), settings, device, backend, precision)
+
+    @classmethod
+    def _open(
+        cls,
+        file: WeightsFile,
+        settings: DecodeSettings | None,
+        device: torch.device | str | None,
+        backend: Backend,
+        precision: NetworkPrecision,
+        calibration: Iterable[Image] | None = None,
+    ) -> Self:
+        model, _ = load_weights(file.path)
+        return cls(model, settings, device, file.name, backend, precision, calibration)
 
     def with_settings(self, settings: DecodeSettings) -> Self:
         """The same network with another decoding."""

@@ -44,17 +44,11 @@ def to_grey(image: NDArray[Any] | Tensor) -> NDArray[np.float32]:
         TypeError: It is neither array nor tensor, or holds numbers of another type.
         ValueError: Its shape is none of these, a side is 0, or a floating value is NaN or outside [0, 1].
     """
+    _check_shape(image)
     if isinstance(image, Tensor):
         image = image.detach().cpu()
         image = (image.float() if image.is_floating_point() else image).numpy()
         image = np.moveaxis(image, 0, -1) if image.ndim == 3 else image
-    if not isinstance(image, np.ndarray):
-        raise TypeError(f"image must be an array or a tensor, got {type(image).__name__}")
-    if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))):
-        raise ValueError(
-            "image must be an array (H, W), (H, W, 1) or (H, W, 3) or a tensor (H, W), (1, H, W) or (3, H, W), "
-            f"got channels-last shape {image.shape}"
-        )
     if image.size == 0:
         raise ValueError(f"image must have at least one pixel, got shape {image.shape}")
     white = _white(image)
@@ -64,6 +58,20 @@ def to_grey(image: NDArray[Any] | Tensor) -> NDArray[np.float32]:
     for top in range(0, height, rows):
         grey[top : top + rows] = _block_to_grey(image[top : top + rows], white)
     return grey
+
+
+def _check_shape(image: NDArray[Any] | Tensor) -> None:
+    if not isinstance(image, (np.ndarray, Tensor)):
+        raise TypeError(f"image must be an array or a tensor, got {type(image).__name__}")
+    kind, channels, swapped = ("a tensor", 0, "last") if isinstance(image, Tensor) else ("an array", -1, "first")
+    shape = tuple(image.shape)
+    if len(shape) == 2 or (len(shape) == 3 and shape[channels] in (1, 3)):
+        return
+    hint = f": {kind} whose channels come {swapped}?" if len(shape) == 3 and shape[-1 - channels] in (1, 3) else ""
+    raise ValueError(
+        "image must be an array (H, W), (H, W, 1) or (H, W, 3) or a tensor (H, W), (1, H, W) or (3, H, W), "
+        f"got {kind} of shape {shape}{hint}"
+    )
 
 
 def _white(image: NDArray[Any]) -> int:
@@ -172,6 +180,5 @@ def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:
     encoded, content = cv2.imencode(".png", picture[..., ::-1])
     if not encoded:
         raise ValueError(f"cannot encode a picture of shape {picture.shape} for {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda temporary: temporary.write_bytes(content.tobytes()))
     return path

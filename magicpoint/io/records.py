@@ -83,7 +83,6 @@ def write_records(
                 if key in known:
                     file[key].attrs["image_sha256"] = known[key]
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.files import put_in_place, temporary_beside
 from .images import write_png
 from .video import SourceEnded
 
@@ -59,7 +59,7 @@ class _VideoSink:
     def __init__(self, out: Path, rate: float) -> None:
         self._out, self._rate = out, rate
         # FFmpeg chooses the container by the suffix, so that it has to stay at the end.
-        self._temporary = out.with_name(f".{out.stem}.{os.getpid()}.tmp{out.suffix}")
+        self._temporary = temporary_beside(out, f".tmp{out.suffix}")
         self._writer: Any = None
         self._size = (0, 0)
         self._count = 0
@@ -97,7 +97,7 @@ class _VideoSink:
         try:
             if kind is None or issubclass(kind, (SourceEnded, KeyboardInterrupt)):
                 self._check()
-                os.replace(self._temporary, self._out)
+                put_in_place(self._temporary, self._out)
         finally:
             self._temporary.unlink(missing_ok=True)
 

@@ -47,7 +47,7 @@ def evaluate_synthetic(
     unknown = [name for name in methods if name not in CLASSICAL]
     if unknown:
         raise ValueError(f"unknown methods {unknown}: choose from {', '.join(CLASSICAL)}")
-    extractor = weights if isinstance(weights, Extractor) else Extractor.from_checkpoint(weights)
+    extractor = weights if isinstance(weights, Extractor) else Extractor.load(weights)
     name = Path(extractor.weights).stem if name is None else name
     if name in methods:
         raise ValueError(f"a network cannot have the name of a method: {name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+import torch
 from torch import Tensor, nn
 
 from ..core.grid import CELL_SIZE
@@ -70,6 +71,16 @@ class PointNetwork(nn.Module):
         features = self.encoder(image)
         descriptors = self.descriptor(features) if self.descriptor is not None else None
         return Output(self.detector(features), descriptors)
+
+
+def empty_network(settings: ModelSettings) -> PointNetwork:
+    """A network on the CPU whose weights are still to be filled in: they are any numbers, and none was drawn for them.
+
+    So reading weights leaves torch's global random state as it is.
+    """
+    with torch.device("meta"):
+        network = PointNetwork(settings)
+    return network.to_empty(device="cpu")
 
 
 def MagicPoint(width: float = 1.0, batch_norm: BatchNormLayout = "hidden") -> PointNetwork:

@@ -9,21 +9,23 @@ import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ..core.errors import InputError
 from ..core.files import write_atomically
-from .network import ModelSettings, PointNetwork
+from .network import ModelSettings, PointNetwork, empty_network
 
 _FORMAT = "magicpoint-1"
 
 
-def save_weights(path: Path, model: PointNetwork, provenance: Mapping[str, Any]) -> Path:
+def save_weights(path: str | os.PathLike[str], model: PointNetwork, provenance: Mapping[str, Any]) -> Path:
     """Writes a network's weights, settings and provenance as one safetensors file."""
+    path = Path(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = {
         "format": _FORMAT,
@@ -35,13 +37,14 @@ def save_weights(path: Path, model: PointNetwork, provenance: Mapping[str, Any])
     return path
 
 
-def load_weights(path: Path) -> tuple[PointNetwork, dict[str, Any]]:
+def load_weights(path: str | os.PathLike[str]) -> tuple[PointNetwork, dict[str, Any]]:
     """Reads a file of ``save_weights``: the network, in evaluation mode on the CPU, and its provenance.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged or is not such a file; it is named.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
     try:
@@ -50,7 +53,7 @@ def load_weights(path: Path) -> tuple[PointNetwork, dict[str, Any]]:
             if header.get("format") != _FORMAT:
                 raise ValueError(f"{path} holds no magicpoint weights (format {header.get('format')!r})")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        model = PointNetwork(ModelSettings(**json.loads(header["model"])))
+        model = empty_network(ModelSettings(**json.loads(header["model"])))
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged or holds other weights: {error}") from error
@@ -78,33 +81,39 @@ def pretrained_names() -> list[str]:
     return sorted(path.stem for path in _SHIPPED.glob(f"*{_SUFFIX}"))
 
 
-def pretrained_weights(name: str) -> Path:
+class WeightsFile(NamedTuple):
+    """A file of weights, and what a record calls it: the shipped name, else the name of the file."""
+
+    path: Path
+    name: str
+
+
+def shipped_weights(name: str) -> WeightsFile:
     """The file of weights that ship with the package; nothing is downloaded.
 
     Raises:
-        ValueError: There are none of that name; the message lists those that there are.
+        InputError: There are none of that name; the message lists those that there are.
     """
     if name not in pretrained_names():
-        raise ValueError(f"no pretrained weights {name!r}: choose from {', '.join(pretrained_names()) or 'none'}")
-    return _SHIPPED / f"{name}{_SUFFIX}"
+        raise InputError(f"no pretrained weights {name!r}: choose from {', '.join(pretrained_names()) or 'none'}")
+    return WeightsFile(_SHIPPED / f"{name}{_SUFFIX}", name)
 
 
-def weights_at(path: str | os.PathLike[str]) -> Path:
+def weights_at(path: str | os.PathLike[str]) -> WeightsFile:
     """A weights file itself, or the best weights in the folder of a run."""
-    path = Path(path)
-    return path / BEST_WEIGHTS if path.is_dir() else path
+    file = Path(path)
+    file = file / BEST_WEIGHTS if file.is_dir() else file
+    return WeightsFile(file, file.name)
 
 
-def find_weights(weights: str) -> Path:
-    """The file of the weights that ship under this name, else of those at this path.
+def resolve(weights: str | os.PathLike[str]) -> WeightsFile:
+    """The weights that ship under this name, else those at this path, as `weights_at` finds them.
 
     Raises:
-        ValueError: There are none.
+        InputError: There are none.
     """
-    if weights in pretrained_names():
-        return pretrained_weights(weights)
+    if (name := os.fspath(weights)) in pretrained_names():
+        return shipped_weights(name)
     if not Path(weights).exists():
-        raise ValueError(
-            f"no weights {weights}: neither a file, nor a folder, nor one of {', '.join(pretrained_names())}"
-        )
+        raise InputError(f"no weights {name}: neither a file, nor a folder, nor one of {', '.join(pretrained_names())}")
     return weights_at(weights)

@@ -17,7 +17,7 @@ from torch.optim import AdamW
 from ..core.files import write_atomically
 from ..core.machine import versions
 from ..model.network import PointNetwork
-from ..model.weights import BEST_WEIGHTS, find_weights, load_weights, save_weights, weights_hash
+from ..model.weights import BEST_WEIGHTS, load_weights, resolve, save_weights, weights_hash
 from ..model.widen import widen
 from .log import RunLog
 from .settings import TrainSettings
@@ -179,7 +179,7 @@ def start_from(model: PointNetwork, weights: str) -> str:
     Raises:
         ValueError: There are no such weights, or a layer has another shape.
     """
-    source = load_weights(find_weights(weights))[0]
+    source = load_weights(resolve(weights).path)[0]
     start = widen(source, model.settings.width) if source.settings.width < model.settings.width else source
     tensors, own = start.state_dict(), model.state_dict()
     unfit = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]

@@ -16,14 +16,24 @@ class OnnxNetwork:
 
     def __init__(self, model: PointNetwork) -> None:
         from ...export.dense import dense_graph
+
+        self._open(dense_graph(model).SerializeToString())
+
+    def _open(self, graph: bytes) -> None:
         from ...export.graph import import_onnxruntime
 
         runtime = import_onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        graph = dense_graph(model).SerializeToString()
+        self._graph = graph
         self._session: Any = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.settings = as_json("onnxruntime", "float32", version=runtime.__version__)
+
+    def __getstate__(self) -> bytes:
+        return self._graph  # a session stays in its process
+
+    def __setstate__(self, graph: bytes) -> None:
+        self._open(graph)
 
     def __call__(self, image: Tensor) -> Maps:
         heatmap, *descriptors = map(torch.from_numpy, self._session.run(None, {"image": image.cpu().numpy()}))

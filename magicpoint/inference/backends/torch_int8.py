@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,26 +61,32 @@ class QuantizedNetwork:
     def __init__(self, model: PointNetwork, calibration: Sequence[Tensor] | None = None) -> None:
         _check_processor()
         folded = fold_batch_norm(model).float().cpu()
-        self._encoder = _convolutions(folded.encoder)
-        heads = [folded.detector, *([folded.descriptor] if folded.descriptor is not None else [])]
-        hidden_and_output = [_convolutions(head) for head in heads]
-        hidden = self._encoder + [convolutions[0] for convolutions in hidden_and_output]
-        steps = _activation_steps(folded, hidden, calibration or rendered_images())
+        encoder, heads = _layers(folded)
+        hidden = encoder + [first for first, _ in heads]
+        self._prepare(folded, _activation_steps(folded, hidden, calibration or rendered_images()))
+
+    def _prepare(self, folded: PointNetwork, steps: list[float]) -> None:
+        self._folded, self._steps = folded, steps
         self.digest = hashlib.sha256(np.array(steps, np.float32).tobytes()).hexdigest()[:16]
         """The first 16 hexadecimal digits of the SHA-256 over the activations' steps, which the calibration decides."""
+        encoder, heads = _layers(folded)
         before = [1.0 / _LARGEST, *steps]
-        depth = len(self._encoder)
-        self._layers = [_quantized(self._encoder[i], before[i], steps[i]) for i in range(depth)]
+        depth = len(encoder)
+        self._encoder = [_quantized(encoder[i], before[i], steps[i]) for i in range(depth)]
         self._heads = [
             (_quantized(first, steps[depth - 1], steps[depth + i]), _quantized(last, steps[depth + i], None))
-            for i, (first, last) in enumerate(hidden_and_output)
+            for i, (first, last) in enumerate(heads)
         ]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The packed weights are of this processor, so another process packs its own.
+        return _reopen, (self._folded, self._steps)
 
     @torch.inference_mode()
     def __call__(self, image: Tensor) -> Output:
         """Image (B, 1, H, W) in [0, 1], H and W multiples of 8, to an `Output` in float32."""
         activations = (image * _LARGEST).round().to(torch.uint8).contiguous(memory_format=torch.channels_last)
-        for number, layer in enumerate(self._layers):
+        for number, layer in enumerate(self._encoder):
             activations = layer(activations)
             if number in _POOLED:
                 activations = _pool(activations)
@@ -91,6 +98,20 @@ def rendered_images(count: int = CALIBRATION_IMAGES) -> list[Tensor]:
     """Images (1, 1, 120, 160) in [0, 1] of synthetic shapes, always the same: the range of contrasts without a file."""
     images = (render_sample(0, number)[0] for number in range(count))
     return [torch.from_numpy(image.astype(np.float32) / _LARGEST)[None, None] for image in images]
+
+
+def _reopen(folded: PointNetwork, steps: list[float]) -> QuantizedNetwork:
+    _check_processor()
+    network = QuantizedNetwork.__new__(QuantizedNetwork)
+    network._prepare(folded, steps)
+    return network
+
+
+def _layers(folded: PointNetwork) -> tuple[list[nn.Conv2d], list[tuple[nn.Conv2d, nn.Conv2d]]]:
+    """The convolutions of the encoder, and of each head the hidden one and the output."""
+    heads = [folded.detector, *([folded.descriptor] if folded.descriptor is not None else [])]
+    pairs = [(first, last) for first, last in map(_convolutions, heads)]
+    return _convolutions(folded.encoder), pairs
 
 
 def _convolutions(part: nn.Module) -> list[nn.Conv2d]:
@@ -148,7 +169,8 @@ def _check_processor() -> None:
 
     Processors without VNNI add pairs of products in 16 bits, which overflow in silence.
     """
-    convolution = nn.Conv2d(8, 8, 3, padding=1)
+    # On the meta device, so that no random numbers are drawn for a check.
+    convolution = nn.Conv2d(8, 8, 3, padding=1, device="meta").to_empty(device="cpu")
     nn.init.ones_(convolution.weight)
     assert convolution.bias is not None
     nn.init.zeros_(convolution.bias)

@@ -25,7 +25,7 @@ from ...evaluation.pairs.report import JSON_FILE
 from ...inference.extractor import Extractor
 from ...io.finding import find_images
 from ...io.labels import read_labels
-from ...model.weights import BEST_WEIGHTS, find_weights, load_weights, weights_hash
+from ...model.weights import BEST_WEIGHTS, load_weights, resolve, weights_hash
 from ...pictures.sheets import write_sheets
 from ...training.loop import train_model
 from ...training.run import LAST_WEIGHTS, SETTINGS_FILE
@@ -141,7 +141,7 @@ class _Finetuning:
     ) -> None:
         self.images, self.out, self.settings = images, out, settings or FinetuneSettings()
         self.device, self.progress = device or default_device(), progress
-        self.start = find_weights(self.settings.weights)
+        self.start = resolve(self.settings.weights).path
         self.precision: Precision = "auto"
 
     def open(self) -> None:
@@ -184,7 +184,7 @@ class _Finetuning:
         settings = self.settings.adaptation
         if not labels.exists():
             self._say(labels, f"labels by {weights}, from {settings.count} views of each image")
-            extractor = Extractor.from_checkpoint(weights, device=self.device)
+            extractor = Extractor.load(weights, device=self.device)
             adapt_images(self.images, labels, extractor, settings, progress=self.progress)
             report = read_label_report(labels, settings.longest_side)
         else:
@@ -251,7 +251,7 @@ class _Finetuning:
         """Measures the networks and other methods on the pairs, unless these networks were."""
         weights = {"start": self.start}
         weights |= {f"round {k}": self.out / f"round_{k}" / BEST_WEIGHTS for k in range(1, self.settings.rounds + 1)}
-        networks = {name: Extractor.from_checkpoint(path, device=self.device) for name, path in weights.items()}
+        networks = {name: Extractor.load(path, device=self.device) for name, path in weights.items()}
         out, path = self.out / "evaluation", self.out / "evaluation" / JSON_FILE
         if path.exists():
             measured = json.loads(path.read_text(encoding="utf-8"))["methods"]

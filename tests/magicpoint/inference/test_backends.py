@@ -1,5 +1,6 @@
 import json
 import math
+import pickle
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from magicpoint.inference.extractor import Extractor, as_input
 from magicpoint.io.images import read_image, to_grey
 from magicpoint.measures.agreement import compare_features
 from magicpoint.model.network import MagicPoint, PointNetwork, SuperPoint
-from magicpoint.model.weights import load_weights, pretrained_weights
+from magicpoint.model.weights import load_weights, shipped_weights
 from synthetic_shapes import ShapeSettings, render_sample
 
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ needs_int8 = pytest.mark.skipif(not integer_convolutions(), reason="needs exact 
 @pytest.fixture(scope="module")
 def network():
     """The shipped detector, with a descriptor head of arbitrary weights."""
-    detector, _ = load_weights(pretrained_weights("magicpoint"))
+    detector, _ = load_weights(shipped_weights("magicpoint").path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = SuperPoint(detector.settings.width, detector.settings.batch_norm, 64)
@@ -206,3 +207,19 @@ def test_nothing_agrees_with_nothing():
     assert math.isclose(agreement.largest_distance, 0.0)
     with pytest.raises(ValueError, match="shorter"):
         compare_features([features([])], [])
+
+
+@pytest.mark.parametrize("engine", ["float32", "bfloat16", "onnxruntime", pytest.param("int8", marks=needs_int8)])
+def test_another_process_can_be_given_an_extractor(network, images, engine):
+    if engine == "onnxruntime":
+        pytest.importorskip("onnxruntime")
+    options = {"backend": "onnxruntime"} if engine == "onnxruntime" else {"precision": engine}
+    random_state = torch.get_rng_state()
+    extractor = Extractor(network, SETTINGS, "cpu", **options)
+    sent = pickle.loads(pickle.dumps(extractor))
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert sent.provenance == extractor.provenance
+    expected, found = extractor.extract(images[0]), sent.extract(images[0])
+    assert len(found) > 10
+    for name in ("keypoints", "keypoint_scores", "descriptors"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))

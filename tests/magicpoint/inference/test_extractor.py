@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from magicpoint.core.errors import InputError
 from magicpoint.decoding.decode import DecodeSettings
 from magicpoint.inference import tiles
 from magicpoint.inference.extractor import Extractor
@@ -182,6 +183,30 @@ def test_weights_come_from_a_file_a_run_or_the_package(extractor, tmp_path, monk
     for name in ("large", "../best", ""):
         with pytest.raises(ValueError, match=r"no pretrained weights .*: choose from small"):
             Extractor.from_pretrained(name)
+
+
+def test_one_door_takes_a_shipped_name_a_file_or_a_run(extractor, tmp_path, monkeypatch, random_network):
+    monkeypatch.chdir(tmp_path)
+    path = save_weights(tmp_path / "run" / "best.safetensors", random_network(), {})
+    (tmp_path / "shipped").mkdir()
+    monkeypatch.setattr(weight_files, "_SHIPPED", tmp_path / "shipped")
+    with pytest.raises(InputError, match=r"no weights run2: neither a file, nor a folder, nor one of $"):
+        Extractor.load("run2")
+    assert {Extractor.load(source, device="cpu").weights for source in ("run", path, str(path))} == {"best.safetensors"}
+    # A shipped name wins over a folder of that name, unless a path was asked for.
+    save_weights(tmp_path / "shipped" / "run.safetensors", random_network(0), {})
+    loaded = Extractor.load("run", DecodeSettings(border=0), "cpu")
+    assert (loaded.weights, loaded.settings.border) == ("run", 0)
+    assert loaded.provenance["weights_hash"] == Extractor.from_pretrained("run").provenance["weights_hash"]
+    assert loaded.provenance["weights_hash"] != extractor.provenance["weights_hash"]
+    assert Extractor.from_checkpoint("run").provenance["weights_hash"] == extractor.provenance["weights_hash"]
+
+
+def test_loading_weights_draws_no_random_numbers():
+    before = torch.get_rng_state()
+    Extractor.load("superpoint-tiny", device="cpu")
+    Extractor.from_pretrained("magicpoint", device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.fixture

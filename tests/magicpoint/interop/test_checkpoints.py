@@ -19,7 +19,7 @@ from magicpoint.interop.checkpoints import (
     write_transformers,
 )
 from magicpoint.model.network import MagicPoint, SuperPoint
-from magicpoint.model.weights import load_weights, pretrained_names, pretrained_weights, save_weights
+from magicpoint.model.weights import load_weights, pretrained_names, save_weights, shipped_weights
 
 MAGICLEAP = [f"conv{number}{half}" for number in "1234PD" for half in "ab"]
 TRANSFORMERS = [
@@ -250,7 +250,7 @@ def shipped_superpoints():
 
 @pytest.mark.parametrize("name", shipped_superpoints())
 def test_the_folder_for_transformers_says_what_it_holds(tmp_path, name):
-    model, provenance = load_weights(pretrained_weights(name))
+    model, provenance = load_weights(shipped_weights(name).path)
     settings = DecodeSettings(threshold=0.02, max_keypoints=500, nms_radius=3, border=6)
     folder = write_transformers(tmp_path / name, model, provenance, settings)
     width = {"superpoint": 1, "superpoint-small": 0.5, "superpoint-tiny": 0.25}[name]
@@ -299,7 +299,7 @@ def test_random_weights_of_transformers_compute_the_same_here(tmp_path, image, t
 
 @pytest.mark.parametrize("name", shipped_superpoints())
 def test_our_weights_of_every_width_load_in_transformers(tmp_path, image, transformers, name):
-    model, provenance = load_weights(pretrained_weights(name))
+    model, provenance = load_weights(shipped_weights(name).path)
     folder = write_transformers(tmp_path, model, provenance, DecodeSettings(threshold=1e-4, max_keypoints=50))
     theirs, report = transformers.SuperPointForKeypointDetection.from_pretrained(folder, output_loading_info=True)
     assert not any(report.values()), report

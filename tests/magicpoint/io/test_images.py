@@ -78,7 +78,7 @@ def test_tensors_have_their_channels_first():
         (np.zeros((4, 5, 4), np.uint8), r"\(4, 5, 4\)"),
         (np.zeros((2, 1, 4, 5), np.uint8), r"\(2, 1, 4, 5\)"),
         (np.zeros(7, np.uint8), r"\(7,\)"),
-        (torch.zeros(4, 5, 3), r"\(5, 3, 4\)"),
+        (torch.zeros(4, 5, 3), r"\(4, 5, 3\)"),
         (np.zeros((0, 5), np.uint8), r"\(0, 5\)"),
         (np.full((2, 2), 200.0), "200.0"),
         (np.array([[-0.5, 0.5]]), "-0.5"),
@@ -268,3 +268,12 @@ def test_nothing_to_do_is_an_error(tmp_path):
         find_images([])
     with pytest.raises(FileNotFoundError, match="missing"):
         find_images([tmp_path / "missing"])
+
+
+def test_channels_at_the_wrong_end_are_named():
+    with pytest.raises(ValueError, match=r"got a tensor of shape \(20, 30, 3\): a tensor whose channels come last\?"):
+        to_grey(torch.zeros(20, 30, 3))
+    with pytest.raises(ValueError, match=r"got an array of shape \(3, 20, 30\): an array whose channels come first\?"):
+        to_grey(np.zeros((3, 20, 30), np.uint8))
+    with pytest.raises(ValueError, match=r"got an array of shape \(2, 20, 30\)$"):
+        to_grey(np.zeros((2, 20, 30), np.uint8))
