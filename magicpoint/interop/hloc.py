@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..core.files import write_atomically
 from ..core.types import Features, Matches
 from ..io.records import Layout, RecordFile, check_key, write_records
+from .pairs import check_pairs
 
 UNCERTAINTY = 1.0
 """How many pixels a keypoint may be off: hloc multiplies its thresholds in pixels with it, and 1 leaves them."""
@@ -91,17 +92,15 @@ def write_hloc_matches(
         KeyError: The features of an image are not there.
         OSError: The file cannot be written.
         ValueError: A key is unsafe; two pairs have one name in hloc, which writes a slash of a key as a hyphen; or
-            matches do not fit the features.
+            matches do not fit the features, see `pairs.check_pairs`.
     """
     names: dict[str, tuple[str, str]] = {}
-    counts: dict[str, int] = {}
     for pair in matches:
         name = "/".join(check_key(key).replace("/", "-") for key in pair)
         if names.setdefault(name, pair) != pair:
             raise ValueError(f"hloc gives the pairs {names[name]} and {pair} the same name {name!r}")
-        for key in pair:
-            if key not in counts:
-                counts[key] = len(features[key])
+    counts = {key: len(features[key]) for key in dict.fromkeys(key for pair in matches for key in pair)}
+    check_pairs(matches, counts)
 
     def write(temporary: Path) -> None:
         with h5py.File(temporary, "w") as file:
@@ -117,10 +116,6 @@ def write_hloc_matches(
 def _by_keypoint(matches: Matches, count0: int, count1: int) -> tuple[NDArray[Any], NDArray[np.float16]]:
     """For each keypoint of image 0 its match in image 1, or -1, and the score of that, or 0."""
     index0, index1 = matches.matches01.cpu().numpy().T
-    if (matches.matches01 < 0).any() or (index0 >= count0).any() or (index1 >= count1).any():
-        raise ValueError(f"matches up to {matches.matches01.amax(0).tolist()} of {count0} and {count1} keypoints")
-    if len(np.unique(index0)) < len(index0):
-        raise ValueError("a keypoint of image 0 has several matches, and hloc's layout has room for one")
     partners = np.full(count0, -1, np.int16 if count1 - 1 <= np.iinfo(np.int16).max else np.int32)
     scores = np.zeros(count0, np.float16)
     partners[index0], scores[index0] = index1, matches.scores.cpu().numpy()

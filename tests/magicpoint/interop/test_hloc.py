@@ -92,7 +92,7 @@ def test_an_index_too_large_for_16_bits_is_not_cut(tmp_path, count, dtype):
 
 
 def test_what_hloc_could_not_tell_apart_or_hold_is_refused(tmp_path):
-    features = {key: some_features(3) for key in ("a/b", "a-b", "c")}
+    features = {key: some_features(count) for key, count in {"a/b": 2, "a-b": 2, "c": 3}.items()}
     path, one = tmp_path / "m.h5", some_matches((0, 0, 1.0))
     with pytest.raises(ValueError, match=r"\('a/b', 'c'\) and \('a-b', 'c'\) the same name 'a-b/c'"):
         write_hloc_matches(path, {("a/b", "c"): one, ("a-b", "c"): one}, features)
@@ -100,13 +100,16 @@ def test_what_hloc_could_not_tell_apart_or_hold_is_refused(tmp_path):
         write_hloc_matches(path, {("../c", "c"): one}, features)
     with pytest.raises(ValueError, match="unsafe image key"):
         write_hloc_features(path, {"/c": features["c"]})
+    with pytest.raises(ValueError, match="matched with itself: c"):
+        write_hloc_matches(path, {("c", "c"): one}, features)
     with pytest.raises(KeyError, match="d"):
         write_hloc_matches(path, {("c", "d"): one}, features)
     for wrong, message in [
-        (some_matches((0, 3, 1.0)), r"up to \[0, 3\] of 3 and 3"),
-        (some_matches((3, 0, 1.0)), r"up to \[3, 0\] of 3 and 3"),
-        (some_matches((0, -1, 1.0)), "of 3 and 3"),
-        (some_matches((0, 1, 1.0), (0, 2, 1.0)), "several matches"),
+        (some_matches((0, 3, 1.0)), r"\('c', 'a/b'\) do not fit its 3 and 2"),
+        (some_matches((2, 0, 1.0), (3, 0, 1.0)), "do not fit"),
+        (some_matches((0, 2, 1.0)), "do not fit"),
+        (some_matches((0, -1, 1.0)), "do not fit"),
+        (some_matches((0, 1, 1.0), (0, 0, 1.0)), "image 0 .* several matches"),
     ]:
         with pytest.raises(ValueError, match=message):
             write_hloc_matches(path, {("c", "a/b"): wrong}, features)

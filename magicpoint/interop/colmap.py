@@ -1,0 +1,122 @@
+"""Features and matches in COLMAP's database, from which its mapper goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.files import write_atomically
+from ..core.types import Features, Matches
+from ..io.records import check_key
+from .pairs import check_pairs
+
+CameraMode = Literal["auto", "single", "per_folder", "per_image"]
+
+_UPRIGHT = 1  # of the EXIF tag Orientation
+
+
+def import_pycolmap() -> Any:
+    """COLMAP, or an ImportError that says how to get it."""
+    # Both bring a zlib, and OpenCV must find its own: loaded after pycolmap it crashes where it writes a PNG file.
+    import cv2  # noqa: F401
+
+    try:
+        import pycolmap
+    except ImportError as error:
+        raise ImportError("this needs pycolmap: pip install 'magicpoint[colmap]'") from error
+    return pycolmap
+
+
+def write_database(
+    path: Path,
+    images: Path,
+    features: Mapping[str, Features],
+    matches: Mapping[tuple[str, str], Matches],
+    camera_mode: CameraMode = "auto",
+) -> Path:
+    """Write keypoints and matches as a new COLMAP database, in full or not at all.
+
+    COLMAP counts pixels from the corner of the image: each keypoint gets half a pixel in x and in y, here and nowhere
+    else. The matches are raw ones: `pycolmap.geometric_verification(path)` comes next, then the mapper. COLMAP reads
+    the images as they are stored and turns none as its EXIF orientation says, so features of turned images are refused.
+
+    Args:
+        path: The database; there must be none.
+        images: The folder of the image files, for their cameras.
+        features: By the image's path relative to that folder.
+        matches: Of pairs of those images, each pair once in whichever order.
+        camera_mode: Which images share a camera; as in COLMAP's feature extractor.
+
+    Returns:
+        `path`.
+
+    Raises:
+        FileExistsError: There is such a file.
+        FileNotFoundError: An image is not there.
+        ImportError: pycolmap is not installed; the message says how to get it.
+        KeyError: The features of an image of a pair are not there.
+        OSError: The file cannot be written.
+        ValueError: The size of an image is not that in its features, or it is turned; COLMAP cannot read it, or not
+            with such a camera; a pair is there twice; matches do not fit the features; or a key is unsafe.
+    """
+    pycolmap = import_pycolmap()
+    if path.exists():
+        raise FileExistsError(f"{path} is there, and a database is not written over: choose another")
+    names = {key: check_key(key) for key in features}
+    counts: dict[str, int] = {}
+    for key, found in features.items():
+        _check_image(pycolmap, images / names[key], found.image_size)
+        counts[key] = len(found)
+    check_pairs(matches, counts)
+    if len({frozenset(pair) for pair in matches}) < len(matches):
+        raise ValueError("a pair of images is there in both orders, and COLMAP keeps the matches of each pair once")
+
+    def write(temporary: Path) -> None:
+        database = pycolmap.Database.open(temporary)
+        database.close()
+        mode = getattr(pycolmap.CameraMode, camera_mode.upper())
+        pycolmap.import_images(temporary, images, mode, list(names.values()))
+        database = pycolmap.Database.open(temporary)
+        try:
+            ids = {image.name: image.image_id for image in database.read_all_images()}
+            left_out = [name for name in names.values() if name not in ids]
+            if left_out:
+                raise ValueError(f"COLMAP takes no {camera_mode} camera for {left_out[0]} and {len(left_out) - 1} more")
+            for key, found in features.items():
+                database.write_keypoints(ids[names[key]], _from_corner(found))
+            for (key0, key1), pairs in matches.items():
+                indices = pairs.matches01.cpu().numpy().astype(np.uint32)
+                database.write_matches(ids[names[key0]], ids[names[key1]], indices)
+        finally:
+            database.close()
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, write)
+    return path
+
+
+def _from_corner(features: Features) -> Any:
+    """Keypoints (N, 2) where the corner of the top-left pixel is (0, 0)."""
+    return features.keypoints.detach().cpu().numpy() + np.float32(0.5)
+
+
+def _check_image(pycolmap: Any, path: Path, image_size: tuple[int, int]) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"no image {path}")
+    bitmap = pycolmap.Bitmap.read(path, as_rgb=False)
+    if bitmap is None:
+        raise ValueError(f"COLMAP cannot read {path}")
+    stored = (bitmap.width, bitmap.height)
+    if stored != image_size:
+        raise ValueError(
+            f"{path} is stored as {stored[0]}x{stored[1]} and its features are of {image_size[0]}x{image_size[1]}: "
+            "COLMAP neither resizes nor turns an image (EXIF orientation); store it as it was extracted"
+        )
+    # Upside down, mirrored, or square, its size does not tell that it was turned.
+    if bitmap.exif_orientation() not in (None, _UPRIGHT):
+        raise ValueError(
+            f"{path} has EXIF orientation {bitmap.exif_orientation()}, which COLMAP passes over: store it upright"
+        )
