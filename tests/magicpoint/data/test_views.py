@@ -164,8 +164,8 @@ def test_masks_mark_what_both_the_image_and_its_mask_hold():
         *views, _ = make_pair(sample, settings, np.random.default_rng(number))
         for image, keypoints, valid in views:
             assert (image[valid] == 255).all()
-            # What is invalid is black or on the border to it.
-            assert (image[~valid] == 255).mean() < 0.1 if (~valid).sum() > 200 else True
+            # And all else shows some black; a rounded grey value hides it where it is less than 1/500 pixel.
+            assert np.count_nonzero(image[~valid] == 255) <= 1
             shares.append(valid.mean())
             x, y = np.rint(keypoints[:, :2]).astype(int).T
             assert valid[y, x].all()

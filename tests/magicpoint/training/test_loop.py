@@ -98,9 +98,11 @@ sys.path[:0] = [{folder!r}]
 from test_loop import TINY, NoValidation
 from magicpoint.training.tasks import magicpoint as tasks
 from magicpoint.training import loop as t
+import torch
+torch.set_num_threads(1)
 tasks.Validator = NoValidation
 import dataclasses
-t.train_model(Path(sys.argv[1]), dataclasses.replace(TINY, steps=100_000, checkpoint_every=2), progress=False)
+t.train_model(Path(sys.argv[1]), dataclasses.replace(TINY, steps=100_000, checkpoint_every=20), progress=False)
 """
 
 
@@ -110,15 +112,21 @@ t.train_model(Path(sys.argv[1]), dataclasses.replace(TINY, steps=100_000, checkp
 def test_a_killed_run_can_be_resumed(tmp_path, number):
     out = tmp_path / "run"
     script = SCRIPT.format(folder=os.path.dirname(__file__))
-    process = subprocess.Popen([sys.executable, "-c", script, str(out)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    process = subprocess.Popen([sys.executable, "-c", script, str(out)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
     while not (out / "last.state").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    process.wait(30)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == -number
     step = load_state(out / "last.state")["step"]
-    assert step >= 2
-    assert not [name for name in os.listdir(out) if name.endswith(".tmp")] or number == signal.SIGKILL
+    if number == signal.SIGKILL:
+        assert step >= 20
+        assert step % 20 == 0
+        assert errors == ""
+    else:
+        assert f"stopped after step {step};" in errors
+        assert not list(out.glob(".*.tmp"))
     settings = dataclasses.replace(TINY, steps=step + 2, validate_every=10**6)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks_module, "Validator", NoValidation)
