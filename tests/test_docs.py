@@ -1,14 +1,39 @@
 """The documentation is about the code that is there."""
 
 import importlib.util
+import re
+import shlex
+import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 
 import magicpoint
+from magicpoint import DecodeSettings, Extractor, extract_images
+from magicpoint.cli.parser import Parser
+from magicpoint.cli.verbs import VERBS
+from magicpoint.export.onnx import export_model
+from synthetic_shapes import DatasetSettings, generate_dataset
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((ROOT / "magicpoint" / "weights").glob("*.md"))]
+
+
+def blocks(path, language):
+    """The fenced blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands():
+    """Every line of a shell block, without comments, with its page."""
+    for path in PAGES:
+        for block in blocks(path, "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True, posix=True)
+                if words:
+                    yield path.name, words
 
 
 def load(path):
@@ -49,3 +74,53 @@ def test_the_citation_is_of_this_version():
     assert citation["title"]
     assert citation["message"]
     assert citation["authors"]
+
+
+VERB_LINES = [(page, words) for page, words in commands() if words[0] == "magicpoint"]
+
+
+def test_the_pages_have_commands():
+    assert len(VERB_LINES) > 40
+    assert {words[1] for _, words in VERB_LINES} == set(VERBS)
+
+
+@pytest.mark.parametrize("number", range(len(VERB_LINES)), ids=[" ".join(words)[:60] for _, words in VERB_LINES])
+def test_a_command_of_the_pages_has_only_options_that_there_are(number):
+    page, (_, verb, *words) = VERB_LINES[number]
+    parser = Parser(prog=f"{page}: magicpoint {verb}")
+    VERBS[verb].add(parser)
+    parser.read(words)  # exits with a message where it cannot
+
+
+def test_a_script_of_the_pages_is_there():
+    names = {word for page in PAGES for word in re.findall(r"python ([\w/]+\.py)", page.read_text(encoding="utf-8"))}
+    assert "benchmarks/extract_speed.py" in names
+    assert [name for name in names if not (ROOT / name).is_file()] == []
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """A folder with the files that the pages' Python code reads."""
+    folder = tmp_path_factory.mktemp("reader")
+    photograph = ROOT / "notebooks" / "images" / "cameraman.png"
+    (folder / "notebooks" / "images").mkdir(parents=True)
+    shutil.copy(photograph, folder / "notebooks" / "images")
+    (folder / "photographs").mkdir()
+    for name in ("a.jpg", "b.jpg", "photograph.jpg", "photographs/one.jpg"):
+        shutil.copy(photograph, folder / name)  # what an image is, its content says
+    extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=50))
+    extract_images([photograph], folder / "features.h5", extractor, progress=False)
+    export_model(extractor.model, folder / "keypoints.onnx", kind="keypoints", settings=extractor.settings)
+    generate_dataset(folder / "shapes", DatasetSettings(2, 0, 0), workers=1, progress=False)
+    return folder
+
+
+PYTHON = [(page.name, code) for page in PAGES if page.name != "README.md" for code in blocks(page, "python")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(PYTHON)), ids=[page for page, _ in PYTHON])
+def test_the_python_code_of_the_pages_runs(number, reader, monkeypatch):
+    monkeypatch.chdir(reader)
+    page, code = PYTHON[number]
+    exec(compile(code, page, "exec"), {})

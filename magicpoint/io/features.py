@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def read_group(group: Any) -> Features:
 FEATURES = Layout(FORMAT, "feature file", write_group, read_group)
 
 
-def read_features(path: Path) -> RecordFile[Features]:
+def read_features(path: str | os.PathLike[str]) -> RecordFile[Features]:
     """Open a file of `write_features` as a mapping from keys to features.
 
     Raises:

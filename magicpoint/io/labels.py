@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ mask's rows one after the other, eight pixels in a byte (`numpy.packbits`, the f
 """
 
 
-def read_labels(path: Path) -> RecordFile[Labels]:
+def read_labels(path: str | os.PathLike[str]) -> RecordFile[Labels]:
     """Open a file of labels as a mapping from keys to labels.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -100,7 +101,8 @@ class RecordFile(Mapping[str, Record]):
     says where the records come from, `skipped` why which images have none.
     """
 
-    def __init__(self, path: Path, layout: Layout[Record]) -> None:
+    def __init__(self, path: str | os.PathLike[str], layout: Layout[Record]) -> None:
+        path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no {layout.name} {path}")
         self.path, self._layout = path, layout

@@ -78,7 +78,7 @@ def test_links_to_other_files_are_not_followed(tmp_path):
     write_features(tmp_path / "secret.h5", {"s": features(1)})
     with h5py.File(write_features(tmp_path / "f.h5", {"a": features(1)}), "a") as file:
         file["b"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "s")
-    assert list(read_features(tmp_path / "f.h5")) == ["a"]
+    assert list(read_features(str(tmp_path / "f.h5"))) == list(read_features(tmp_path / "f.h5")) == ["a"]
 
 
 @pytest.mark.parametrize("key", ["a.png", "a/b..png", ".../a", "..a", "a b/ü.png"])
