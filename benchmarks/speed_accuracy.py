@@ -13,12 +13,9 @@ speed_accuracy.json and speed_accuracy.png.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import json
 import statistics
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +80,17 @@ def figures(pairs: Path, variants: dict[str, tuple[str, str]]) -> dict[str, dict
 
     networks = {name: open_extractor(*option) for name, option in variants.items() if option[0]}
     protocols = sorted({protocol for protocol, _ in FIGURES.values()})
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
-        path = evaluate_pairs(pairs, Path(folder), networks, list(CLASSICAL.values()), protocols)
-        results = json.loads(path.read_text())["results"]
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for name in [*networks, *CLASSICAL]:
-        for figure, (protocol, measure) in FIGURES.items():
-            by_split = results[protocol]["nms 4"][CLASSICAL.get(name, name)]
-            values = {short: by_split[split][measure]["mean"] for short, split in SPLITS.items()}
-            found.setdefault(name, {})[figure] = values
-    return found
+    evaluation = evaluate_pairs(pairs, None, networks, list(CLASSICAL.values()), protocols)
+    return {
+        name: {
+            figure: {
+                short: evaluation.mean(protocol, 4, CLASSICAL.get(name, name), split, measure)
+                for short, split in SPLITS.items()
+            }
+            for figure, (protocol, measure) in FIGURES.items()
+        }
+        for name in [*networks, *CLASSICAL]
+    }
 
 
 def table(found: dict[str, Any]) -> str:

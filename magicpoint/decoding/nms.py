@@ -119,24 +119,24 @@ def _peaks_by_pooling(heatmap: Tensor, radius: int, threshold: float) -> Tensor:
     return peaks[:, 0]
 
 
-def suppress_points(points: NDArray[np.float32], radius: int, image_size: tuple[int, int]) -> NDArray[np.int64]:
+def suppress_points(points: NDArray[np.float32], radius: int) -> NDArray[np.int64]:
     """Greedy selection as in `non_maximum_suppression`, of points between pixels, each at its nearest pixel.
 
     Args:
-        points: (N, 2) inside the image, the best first.
+        points: (N, 2) of one image, (x, y) in pixels, the best first.
         radius: In pixels; 0 keeps all.
-        image_size: (W, H).
 
     Returns:
         Indices of those that are kept, increasing.
     """
-    if radius == 0:
+    if radius == 0 or len(points) == 0:
         return np.arange(len(points))
-    width, height = image_size
-    columns, rows = np.rint(points).astype(np.int64).clip(0, np.array([width, height]) - 1).T
+    pixels = np.rint(points).astype(np.int64)
+    columns, rows = (pixels - pixels.min(axis=0)).T
+    height, width = int(rows.max()) + 1, int(columns.max()) + 1
     # The best of each pixel, by a score that falls with the rank.
     _, first = np.unique(rows * width + columns, return_index=True)
     ranks = torch.zeros((1, height, width))
-    ranks[0, rows[first], columns[first]] = torch.from_numpy((len(points) - first) / max(len(points), 1)).float()
+    ranks[0, rows[first], columns[first]] = torch.from_numpy((len(points) - first) / len(points)).float()
     kept = non_maximum_suppression(ranks, radius)[0].numpy()[rows[first], columns[first]]
     return np.sort(first[kept])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
 def as_text(value: float | None, digits: int = 3) -> str:
-    """A number with so many digits behind the point; a dash for None."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    """A number with so many digits behind the point; a dash for what is not defined: None, nan or infinite."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -2,94 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..data.hpatches import find_sequences
 from ..data.pinned_images import TEST_IMAGES_PER_SHAPE
-from ..evaluation.methods.for_pairs import METHODS, PairMethod
-from ..evaluation.methods.for_shapes import CLASSICAL, Detector
-from ..evaluation.methods.network import Network, NetworkDetector
-from ..evaluation.pairs.report import write_homography_report
-from ..evaluation.pairs.run import HomographyProtocol, evaluate_methods
-from ..evaluation.shapes.report import write_report
-from ..evaluation.shapes.run import evaluate_detectors
+from ..evaluation.methods.base import PairsMethod, ShapesMethod
+from ..evaluation.methods.network import NetworkOnPairs, NetworkOnShapes
+from ..evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
+from ..evaluation.pairs.protocols import PAIRS_PROTOCOLS
+from ..evaluation.pairs.report import write_pairs_report
+from ..evaluation.pairs.results import PairsEvaluation
+from ..evaluation.pairs.run import evaluate_on_pairs
+from ..evaluation.shapes.report import write_shapes_report
+from ..evaluation.shapes.results import EvaluatedWeights, ShapesEvaluation
+from ..evaluation.shapes.run import evaluate_on_shapes
 from ..inference.extractor import Extractor
 
 
 def evaluate_synthetic(
     weights: Path | Extractor,
-    out: Path,
+    out: Path | None = None,
     images_per_shape: int = TEST_IMAGES_PER_SHAPE,
-    methods: Sequence[str] = tuple(CLASSICAL),
+    methods: Sequence[str] = tuple(ON_SHAPES),
     progress: bool = True,
     name: str | None = None,
-) -> Path:
-    """Evaluates a network and classical detectors on the test set, prints the table and writes it all to a folder.
+) -> ShapesEvaluation:
+    """Evaluates a network and classical detectors on the test set, and writes it all to a folder.
 
     Args:
         weights: A weights file, a run's folder, or an extractor. Its threshold decides precision, recall, localisation
             error, counts and repeatability; the average precision takes all that it detects.
         out: Folder for ``synthetic.json``, ``synthetic.txt`` (the table), ``precision_recall_clean.png``,
-            ``precision_recall_noise.png``, ``examples_clean.png`` and ``examples_noise.png``.
+            ``precision_recall_noise.png``, ``examples_clean.png`` and ``examples_noise.png``; None writes nothing.
         images_per_shape: Images of each of the seven shapes with keypoints; only all 1000 are the pinned test set.
         methods: Names of the classical detectors.
         progress: Show a progress bar on the standard error.
         name: Under which the network's results appear; None: the name of the weights, without a suffix.
 
-    Returns:
-        The path of the JSON file.
-
     Raises:
         FileNotFoundError: There are no such weights.
+        OSError: A file cannot be written.
         ValueError: The weights are damaged, a method is unknown or has the network's name, or there would be no images.
     """
-    unknown = [name for name in methods if name not in CLASSICAL]
-    if unknown:
-        raise ValueError(f"unknown methods {unknown}: choose from {', '.join(CLASSICAL)}")
+    _check_known("methods", methods, ON_SHAPES)
     extractor = weights if isinstance(weights, Extractor) else Extractor.load(weights)
     name = Path(extractor.weights).stem if name is None else name
-    if name in methods:
-        raise ValueError(f"a network cannot have the name of a method: {name}")
-    network = NetworkDetector.below_threshold(name, extractor)
-    detectors: list[Detector] = [network, *(CLASSICAL[name]() for name in methods)]
-    thresholds = {network.name: extractor.settings.threshold}
-    evaluation = evaluate_detectors(detectors, images_per_shape, thresholds, progress)
-    evaluation["weights"] = {name: extractor.provenance[name] for name in ("weights", "weights_hash")}
-    return write_report(evaluation, network, out)
-
-
-PROTOCOLS = {
-    "paper-repeatability": HomographyProtocol((320, 240), 300, (4, 8), matching=False),
-    "paper-homography": HomographyProtocol((640, 480), 1000, (4,), matching=True),
-    "full": HomographyProtocol(None, 2048, (4,), matching=True),
-}
-"""By name. SuperPoint (arXiv 1712.07629), sections 7.2 and 7.3, states the sizes, the numbers of keypoints and, for the
-repeatability, the radii. It does not say how other aspects become 4:3: its best-known reimplementation cuts the image,
-here it is stretched, so that all of it is compared."""
+    _check_free([name], methods)
+    network = NetworkOnShapes(extractor)
+    compared: dict[str, ShapesMethod] = {name: network, **{method: ON_SHAPES[method] for method in methods}}
+    thresholds = {name: extractor.settings.threshold}
+    evaluation = evaluate_on_shapes(compared, images_per_shape, thresholds, progress)
+    provenance = extractor.provenance
+    identity = EvaluatedWeights(provenance["weights"], provenance["weights_hash"])
+    evaluation = dataclasses.replace(evaluation, weights=identity)
+    if out is not None:
+        write_shapes_report(evaluation, name, network, out)
+    return evaluation
 
 
 def evaluate_pairs(
     folder: Path,
-    out: Path,
+    out: Path | None = None,
     networks: Mapping[str, Extractor] | None = None,
-    methods: Sequence[str] = tuple(METHODS),
-    protocols: Sequence[str] = tuple(PROTOCOLS),
+    methods: Sequence[str] = tuple(ON_PAIRS),
+    protocols: Sequence[str] = tuple(PAIRS_PROTOCOLS),
     progress: bool = True,
-) -> Path:
-    """Evaluates networks and other methods on image pairs, prints the tables and writes it all to a folder.
+) -> PairsEvaluation:
+    """Evaluates networks and other methods on image pairs, and writes it all to a folder.
 
     Args:
         folder: The dataset, see `data.hpatches.find_sequences`.
         out: Folder for ``homography.json``, ``homography.txt`` (the tables) and, for each protocol,
-            ``homography_PROTOCOL.png``.
+            ``homography_PROTOCOL.png``; None writes nothing.
         networks: By the name under which their results appear. One without descriptors has no measures of matching.
-        methods: Names of other methods, of `for_pairs.METHODS`.
-        protocols: Names of `PROTOCOLS`.
+        methods: Names of other methods, of `opencv.ON_PAIRS`.
+        protocols: Names of `PAIRS_PROTOCOLS`.
         progress: Show a progress bar on the standard error.
-
-    Returns:
-        The path of the JSON file.
 
     Raises:
         OSError: A file is missing or cannot be read or written.
@@ -97,16 +87,27 @@ def evaluate_pairs(
             dataset is damaged; it is named.
     """
     networks = networks or {}
-    for kind, asked, known in (("methods", methods, METHODS), ("protocols", protocols, PROTOCOLS)):
-        unknown = [name for name in asked if name not in known]
-        if unknown:
-            raise ValueError(f"unknown {kind} {unknown}: choose from {', '.join(known)}")
+    _check_known("methods", methods, ON_PAIRS)
+    _check_known("protocols", protocols, PAIRS_PROTOCOLS)
     if not protocols or not (methods or networks):
         raise ValueError("nothing to evaluate: at least one protocol and one method or network are needed")
+    _check_free(networks, methods)
+    compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
+    compared |= {name: ON_PAIRS[name] for name in methods}
+    chosen = {name: PAIRS_PROTOCOLS[name] for name in protocols}
+    evaluation = evaluate_on_pairs(find_sequences(folder), compared, chosen, progress)
+    if out is not None:
+        write_pairs_report(evaluation, out)
+    return evaluation
+
+
+def _check_known(kind: str, asked: Sequence[str], known: Iterable[str]) -> None:
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise ValueError(f"unknown {kind} {unknown}: choose from {', '.join(known)}")
+
+
+def _check_free(networks: Iterable[str], methods: Sequence[str]) -> None:
     taken = [name for name in networks if name in methods]
     if taken:
         raise ValueError(f"a network cannot have the name of a method: {taken}")
-    compared: dict[str, PairMethod] = {name: Network(extractor) for name, extractor in networks.items()}
-    compared |= {name: METHODS[name]() for name in methods}
-    chosen = {name: PROTOCOLS[name] for name in protocols}
-    return write_homography_report(evaluate_methods(find_sequences(folder), compared, chosen, progress), out)

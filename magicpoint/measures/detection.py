@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .points import Floats, as_points, as_values, check_tolerance, distances_between, mean_or_nan
+from .points import Floats, as_points, as_values, check_tolerance, distances_between, is_inside, mean_or_nan
 
 
 def match_one_to_one(detected: ArrayLike, scores: ArrayLike, truth: ArrayLike, tolerance: float) -> NDArray[np.int64]:
@@ -184,15 +184,15 @@ class DetectionScores:
     curve: AveragePrecision
 
 
-def match_image(
+def match_detections(
     detections: Detections, truth: ArrayLike, tolerance: float, border: int, image_size: tuple[int, int]
 ) -> ImageOutcome:
-    """Decides which detections of one image are right; see ``score_detections`` for the rules."""
+    """Decides which detections of one image are right; see ``score_against_truth`` for the rules."""
     points, scores = np.asarray(detections[0], np.float64), np.asarray(detections[1], np.float64)
     truth = np.asarray(truth, np.float64)
-    inside = outside_border(points, border, image_size)
+    inside = is_inside(points, image_size, border)
     points, scores = points[inside], scores[inside]
-    counts = outside_border(truth, border, image_size)
+    counts = is_inside(truth, image_size, border)
 
     matches = match_one_to_one(points, scores, truth[counts], tolerance)
     found = matches >= 0
@@ -203,18 +203,8 @@ def match_image(
     return ImageOutcome(points, scores, distances, counted, int(counts.sum()))
 
 
-def outside_border(points: NDArray[np.floating], border: int, image_size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which points (N, 2) have their nearest pixel outside the border; bool (N,).
-
-    Those halfway between two pixels have it, since a keypoint may be refined to half a pixel from its pixel's centre.
-    """
-    least, most = border - 0.5, np.array(image_size) - border - 0.5
-    inside: NDArray[np.bool_] = np.all((points >= least) & (points <= most), axis=1)
-    return inside
-
-
-def summarize(outcomes: Sequence[ImageOutcome], threshold: float | None = None) -> DetectionScores:
-    """The measures over images that ``match_image`` scored.
+def summarize_outcomes(outcomes: Sequence[ImageOutcome], threshold: float | None = None) -> DetectionScores:
+    """The measures over images that ``match_detections`` scored.
 
     Args:
         outcomes: One for each image.
@@ -259,7 +249,7 @@ def _ratio(numerator: float, denominator: int) -> float:
     return numerator / denominator if denominator else float("nan")
 
 
-def score_detections(
+def score_against_truth(
     detections: Sequence[Detections],
     truths: Sequence[ArrayLike],
     tolerance: float,
@@ -281,7 +271,7 @@ def score_detections(
         tolerance: Largest distance of a match in pixels, itself included.
         border: Pixels at each side of the image.
         image_size: (W, H).
-        threshold: As for ``summarize``.
+        threshold: As for ``summarize_outcomes``.
 
     Raises:
         ValueError: The lengths or shapes do not fit, or a value is not finite.
@@ -289,7 +279,7 @@ def score_detections(
     if len(detections) != len(truths):
         raise ValueError(f"detections of {len(detections)} images do not fit {len(truths)} images of true points")
     outcomes = [
-        match_image(found, truth, tolerance, border, image_size)
+        match_detections(found, truth, tolerance, border, image_size)
         for found, truth in zip(detections, truths, strict=True)
     ]
-    return summarize(outcomes, threshold)
+    return summarize_outcomes(outcomes, threshold)

@@ -39,9 +39,14 @@ def distances_between(points0: Floats, points1: Floats) -> Floats:
     return np.hypot(*(points0[:, None, axis] - points1[None, :, axis] for axis in (0, 1)))
 
 
-def is_inside(points: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """bool (N,); nan is outside."""
-    inside: NDArray[np.bool_] = np.all((points >= -0.5) & (points <= np.array(size) - 0.5), axis=1)
+def is_inside(points: NDArray[np.floating], image_size: tuple[int, int], border: int = 0) -> NDArray[np.bool_]:
+    """Which points (N, 2) have their nearest pixel in an image of (W, H), and not in its border; bool (N,).
+
+    Those halfway between two pixels have it, since a keypoint may be refined to half a pixel from its pixel's centre:
+    without a border the image reaches from -0.5 to W - 0.5 and to H - 0.5. A nan is outside.
+    """
+    least, most = border - 0.5, np.array(image_size) - border - 0.5
+    inside: NDArray[np.bool_] = np.all((points >= least) & (points <= most), axis=1)
     return inside
 
 

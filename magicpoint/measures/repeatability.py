@@ -38,8 +38,8 @@ def repeatability(
     keypoints0: ArrayLike,
     keypoints1: ArrayLike,
     H_0to1: ArrayLike,
-    size0: tuple[int, int],
-    size1: tuple[int, int],
+    image_size0: tuple[int, int],
+    image_size1: tuple[int, int],
     tolerance: float,
 ) -> Repeatability:
     """Compare the keypoints of two views of a plane.
@@ -58,8 +58,8 @@ def repeatability(
         keypoints0: (N, 2) in view 0.
         keypoints1: (M, 2) in view 1.
         H_0to1: (3, 3), maps (x, y, 1) of view 0 to view 1.
-        size0: (W, H) of view 0.
-        size1: (W, H) of view 1.
+        image_size0: (W, H) of view 0.
+        image_size1: (W, H) of view 1.
         tolerance: Pixels of view 1, itself included.
 
     Raises:
@@ -69,8 +69,8 @@ def repeatability(
     H = np.asarray(H_0to1, dtype=np.float64)
     check_tolerance(tolerance)
     warped0 = np.asarray(warp_points(keypoints0, H), dtype=np.float64)
-    warped0 = warped0[is_inside(warped0, size1)]
-    kept1 = keypoints1[is_inside(warp_points(keypoints1, np.linalg.inv(H)), size0)]
+    warped0 = warped0[is_inside(warped0, image_size1)]
+    kept1 = keypoints1[is_inside(warp_points(keypoints1, np.linalg.inv(H)), image_size0)]
     count = len(warped0) + len(kept1)
 
     distances = distances_between(warped0, kept1)

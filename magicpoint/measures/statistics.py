@@ -77,3 +77,8 @@ def mean_of_defined(values: Sequence[float]) -> float:
     """The mean over the values that are not nan; nan without one."""
     defined = [value for value in values if not math.isnan(value)]
     return math.fsum(defined) / len(defined) if defined else float("nan")
+
+
+def rounded(value: float) -> float:
+    """Six digits, as they are written: whoever reads a figure back has the same; nan and infinity stay."""
+    return round(float(value), 6)

@@ -14,9 +14,8 @@ SUMMARY = "Measure a network beside classical methods, on unseen shapes or on im
 
 def add(parser: Parser) -> None:
     from ...data.pinned_images import TEST_IMAGES_PER_SHAPE
-    from ...evaluation.methods.for_pairs import METHODS
-    from ...evaluation.methods.for_shapes import CLASSICAL
-    from ...jobs.evaluate import PROTOCOLS
+    from ...evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
+    from ...evaluation.pairs.protocols import PAIRS_PROTOCOLS
 
     parser.add_argument("folder", nargs="?", type=Path | None, help="Image pairs in the HPatches layout (homography).")
     add_weights(parser, "magicpoint")
@@ -35,18 +34,25 @@ def add(parser: Parser) -> None:
         help=f"synthetic: images of each shape and condition; the pinned test set has {TEST_IMAGES_PER_SHAPE}.",
     )
     parser.add_argument(
-        "--protocols", nargs="+", choices=tuple(PROTOCOLS), default=list(PROTOCOLS), help="homography: which protocols."
+        "--protocols",
+        nargs="+",
+        choices=tuple(PAIRS_PROTOCOLS),
+        default=list(PAIRS_PROTOCOLS),
+        help="homography: which protocols.",
     )
     parser.add_argument(
         "--methods",
         nargs="*",
         default=None,
-        help=f"What to compare with; null: all. synthetic: {', '.join(CLASSICAL)}; homography: {', '.join(METHODS)}.",
+        help=f"What to compare with; null: all. synthetic: {', '.join(ON_SHAPES)}; homography: {', '.join(ON_PAIRS)}.",
     )
 
 
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
+    from ...evaluation.pairs.json_file import PAIRS_JSON
+    from ...evaluation.pairs.report import format_pairs
+    from ...evaluation.shapes.report import SHAPES_JSON, format_shapes
     from ...jobs.evaluate import evaluate_pairs, evaluate_synthetic
 
     keep_freed_memory()
@@ -58,6 +64,8 @@ def run(arguments: Namespace) -> None:
     chosen = {} if arguments.methods is None else {"methods": arguments.methods}
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
     if synthetic:
-        print(evaluate_synthetic(extractor, out, arguments.images_per_shape, name=name, **chosen))
+        shapes = evaluate_synthetic(extractor, out, arguments.images_per_shape, name=name, **chosen)
+        print(format_shapes(shapes), out / SHAPES_JSON, sep="\n")
     else:
-        print(evaluate_pairs(folder, out, {name: extractor}, protocols=arguments.protocols, **chosen))
+        pairs = evaluate_pairs(folder, out, {name: extractor}, protocols=arguments.protocols, **chosen)
+        print(format_pairs(pairs), out / PAIRS_JSON, sep="\n")

@@ -1,1 +1,1 @@
-"""What is compared: networks, and OpenCV's methods."""
+"""What is compared: networks, OpenCV's methods and chance, on synthetic shapes and on pairs of photographs."""

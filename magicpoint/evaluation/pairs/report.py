@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ...core.files import write_text
+from ...core.plain import json_text
+from ...data.hpatches import Change
 from ...io.images import write_png
 from ..tables import aligned, as_text
-from .figures import draw_protocol, kinds_of_change
+from .figures import draw_protocol
+from .json_file import PAIRS_JSON, pairs_as_plain
+from .results import Mean, PairsEvaluation, PairsMethodResult
 
-JSON_FILE = "homography.json"
-TABLE_FILE = "homography.txt"
+PAIRS_TABLE = "homography.txt"
 
 _DETECTION = {
     "repeatability": "repeatability",
@@ -24,88 +25,84 @@ _DETECTION = {
 _MATCHING = {"matching_score": "matching score", "matching_accuracy_3": "MMA 3 px", "nn_map": "NN mAP"}
 
 
-def write_homography_report(evaluation: Mapping[str, Any], out: Path) -> Path:
-    """Writes an evaluation of `pairs.run.evaluate_methods` to a folder and prints its tables.
+def write_pairs_report(evaluation: PairsEvaluation, out: Path) -> None:
+    """Writes an evaluation to a folder; the JSON file, which says that it is complete, comes last.
 
     Args:
         evaluation: With at least one protocol and one method.
         out: See `jobs.evaluate.evaluate_pairs` for the files.
 
-    Returns:
-        The path of the JSON file.
-
     Raises:
         OSError: A file cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    table = format_tables(evaluation)
-    print(table)
-    write_text(out / TABLE_FILE, table + "\n")
-    for protocol in evaluation["protocols"]:
+    write_text(out / PAIRS_TABLE, format_pairs(evaluation) + "\n")
+    for protocol in evaluation.protocols:
         write_png(out / f"homography_{protocol}.png", draw_protocol(evaluation, protocol))
-    path = out / JSON_FILE
-    write_text(path, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
-    return path
+    write_text(out / PAIRS_JSON, json_text(pairs_as_plain(evaluation)))
 
 
-def format_tables(evaluation: Mapping[str, Any]) -> str:
+def format_pairs(evaluation: PairsEvaluation) -> str:
     """For each protocol, suppression and kind of change the measures of each method, as aligned Markdown."""
     blocks = [_preamble(evaluation)]
-    for protocol, radii in evaluation["results"].items():
+    for protocol, radii in evaluation.results.items():
         for radius, methods in radii.items():
-            for change in kinds_of_change(evaluation):
-                title = f"{protocol}, {radius.upper()}, {change}"
+            for change in evaluation.changes:
+                title = f"{protocol}, NMS {radius}, {change}"
                 blocks.append(f"{title}: detection\n\n{_detection_table(methods, change)}")
-                if any("matching_score" in method[change] for method in methods.values()):
-                    thresholds = evaluation["settings"]["homography_thresholds"]
+                if any("matching_score" in method.splits[change] for method in methods.values()):
+                    thresholds = evaluation.settings.homography_thresholds
                     blocks.append(f"{title}: matching\n\n{_matching_table(methods, change, thresholds)}")
     return "\n\n".join(blocks)
 
 
-def _preamble(evaluation: Mapping[str, Any]) -> str:
-    settings, bootstrap = evaluation["settings"], evaluation["settings"]["bootstrap"]
-    views = [sequence["views"] for sequence in evaluation["sequences"].values()]
+def _preamble(evaluation: PairsEvaluation) -> str:
+    settings, bootstrap = evaluation.settings, evaluation.settings.bootstrap
     protocols = "\n".join(
-        f"{name}: {'full size' if protocol['size'] is None else '{1}x{0}'.format(*protocol['size'])}, "
-        f"the best {protocol['max_keypoints']} keypoints of each image."
-        for name, protocol in evaluation["protocols"].items()
+        f"{name}: {_size_text(protocol.image_size)}, the best {protocol.max_keypoints} keypoints of each image."
+        for name, protocol in evaluation.protocols.items()
     )
     return (
-        f"Image pairs with known homographies: {sum(map(len, views))} pairs of {len(views)} scenes.\n"
+        f"Image pairs with known homographies: {evaluation.pair_count} pairs of {len(evaluation.sequences)} scenes.\n"
         f"{protocols}\n"
-        f"Repeatability (one to one), matching score and NN mAP within {settings['tolerance']:g} px. Matches: "
-        f"{settings['matching']}. Homographies: {settings['estimator']}.\n"
-        f"In brackets the {bootstrap['level']:.0%} bootstrap interval over pairs; pairs of a scene are alike, so with "
+        f"Repeatability (one to one), matching score and NN mAP within {settings.tolerance:g} px. Matches: "
+        f"{settings.matching}. Homographies: {settings.estimator}.\n"
+        f"In brackets the {bootstrap.level:.0%} bootstrap interval over pairs; pairs of a scene are alike, so with "
         "few scenes it is too narrow (the JSON file has the one over scenes, and the result of each pair)."
     )
 
 
-def _detection_table(methods: Mapping[str, Any], change: str) -> str:
+def _size_text(image_size: tuple[int, int] | None) -> str:
+    """Height first, as everywhere in words."""
+    return "full size" if image_size is None else f"{image_size[1]}x{image_size[0]}"
+
+
+def _detection_table(methods: Mapping[str, PairsMethodResult], change: Change) -> str:
     rows = []
     for name, method in methods.items():
-        measures = method[change]
+        measures = method.splits[change]
         cells = [_with_interval(measures["repeatability"])]
-        cells += [as_text(measures[key]["mean"]) for key in ("repeatability_many_to_one", "localization_error")]
-        rows.append([name, *cells, as_text(measures["keypoints"]["mean"], 0)])
+        cells += [as_text(measures[key].mean) for key in ("repeatability_many_to_one", "localization_error")]
+        rows.append([name, *cells, as_text(measures["keypoints"].mean, 0)])
     return aligned(["method", *_DETECTION.values()], rows)
 
 
-def _matching_table(methods: Mapping[str, Any], change: str, thresholds: Sequence[int]) -> str:
+def _matching_table(methods: Mapping[str, PairsMethodResult], change: Change, thresholds: Sequence[int]) -> str:
     """Of the methods that have descriptors."""
     header = ["method", *_MATCHING.values()]
     header += [f"homography {t} px" for t in thresholds] + [f"AUC {t} px" for t in thresholds]
     rows = []
     for name, method in methods.items():
-        measures = method[change]
+        measures = method.splits[change]
         if "matching_score" in measures:
             keys = [*_MATCHING, *(f"homography_accuracy_{t}" for t in thresholds)]
-            areas = [as_text(measures[f"homography_auc_{t}"]["mean"]) for t in thresholds]
+            areas = [as_text(measures[f"homography_auc_{t}"].mean) for t in thresholds]
             rows.append([name, *(_with_interval(measures[key]) for key in keys), *areas])
     return aligned(header, rows)
 
 
-def _with_interval(measure: Mapping[str, Any]) -> str:
-    if measure["mean"] is None:
+def _with_interval(measure: Mean) -> str:
+    if measure.count == 0:
         return "-"
-    lower, upper = measure["interval"]
-    return f"{measure['mean']:.3f} [{lower:.2f}, {upper:.2f}]"
+    lower, upper = measure.interval
+    return f"{measure.mean:.3f} [{lower:.2f}, {upper:.2f}]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from ...core.machine import versions
 from ...core.types import Features
 from ...data.hpatches import PairSequence, read_homography
 from ...io.images import read_image
-from ..methods.for_pairs import PairMethod
-from ..methods.selection import Detect, Image, Selection
+from ...measures.statistics import rounded
+from ..methods.base import Detect, Image, PairsMethod, Selection
+from .results import EvaluatedSequence, PairResult, PairsEvaluation, PairsMethodResult, PairsProtocol, PairsSettings
 from .score import (
     BOOTSTRAP,
     HOMOGRAPHY_THRESHOLDS,
@@ -30,29 +30,11 @@ from .score import (
     SPLITS,
     TOLERANCE,
     measure_pair,
-    rounded,
     summarize_pairs,
 )
 
 BORDER = 4
 """Pixels at each side of the resized image: the decoder's default, for every method."""
-
-
-@dataclass(frozen=True)
-class HomographyProtocol:
-    """The conditions of one comparison.
-
-    Args:
-        size: (W, H) to which every image is resized whatever its aspect, see `resize_image`; None keeps its size.
-        max_keypoints: Of each image, before it is known which of them the other view shows.
-        nms_radii: Each gives results of its own.
-        matching: Whether descriptors are compared too; see `Selection` for what this means for OpenCV's features.
-    """
-
-    size: tuple[int, int] | None
-    max_keypoints: int
-    nms_radii: tuple[int, ...]
-    matching: bool
 
 
 @dataclass(frozen=True)
@@ -64,17 +46,23 @@ class _Run:
     matching: bool
 
 
-def evaluate_methods(
+def evaluate_on_pairs(
     sequences: Sequence[PairSequence],
-    methods: Mapping[str, PairMethod],
-    protocols: Mapping[str, HomographyProtocol],
+    methods: Mapping[str, PairsMethod],
+    protocols: Mapping[str, PairsProtocol],
     progress: bool = False,
-) -> dict[str, Any]:
+) -> PairsEvaluation:
     """Evaluates methods, by name, under protocols, by name; images are read one at a time.
 
-    Returns:
-        What the JSON file holds: dataset, settings, versions, and for each protocol, suppression and method the measure
-        of every pair, their means over the splits and the intervals. What is not defined is None.
+    Args:
+        sequences: As from `data.hpatches.find_sequences`.
+        methods: By the name under which their results appear.
+        protocols: By name.
+        progress: Show a progress bar on the standard error.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is damaged; it is named.
     """
     runs = [
         _Run(name, radius, method, finder.prepare(selection), selection.descriptors)
@@ -85,82 +73,83 @@ def evaluate_methods(
             Selection(radius, BORDER, protocol.max_keypoints, protocol.matching and finder.has_descriptors)
         ]
     ]
-    found: dict[_Run, list[dict[str, Any]]] = {run: [] for run in runs}
+    found: dict[_Run, list[PairResult]] = {run: [] for run in runs}
     digest = hashlib.sha256()
     total = sum(1 + len(sequence.views) for sequence in sequences)
     with tqdm(total=total, unit="image", disable=not progress) as bar:
         for sequence in sequences:
             for run, pair in _evaluate_sequence(sequence, runs, protocols, digest, bar):
                 found[run].append(pair)
-    results: dict[str, Any] = {
-        name: {f"nms {radius}": {} for radius in protocol.nms_radii} for name, protocol in protocols.items()
+    results: dict[str, dict[int, dict[str, PairsMethodResult]]] = {
+        name: {radius: {} for radius in protocol.nms_radii} for name, protocol in protocols.items()
     }
     for run, pairs in found.items():
-        summary = {split: summarize_pairs(pairs, split) for split in SPLITS}
-        results[run.protocol][f"nms {run.nms_radius}"][run.method] = {**summary, "pairs": pairs}
-    return {
-        "dataset": "homography",
-        "sequences": {
-            sequence.name: {"change": sequence.change, "views": [view.number for view in sequence.views]}
+        splits = {split: summarize_pairs(pairs, split) for split in SPLITS}
+        results[run.protocol][run.nms_radius][run.method] = PairsMethodResult(splits, tuple(pairs))
+    return PairsEvaluation(
+        sequences={
+            sequence.name: EvaluatedSequence(sequence.change, tuple(view.number for view in sequence.views))
             for sequence in sequences
         },
-        "digest": digest.hexdigest(),
-        "protocols": {name: dataclasses.asdict(protocol) for name, protocol in protocols.items()},
-        "settings": {
-            "tolerance": TOLERANCE,
-            "matching": "mutual nearest neighbours by cosine (Hamming for binary descriptors), no other test",
-            "matching_thresholds": list(MATCHING_THRESHOLDS),
-            "homography_thresholds": list(HOMOGRAPHY_THRESHOLDS),
-            "estimator": f"OpenCV USAC_MAGSAC, {INLIER_THRESHOLD:g} px",
-            "border": BORDER,
-            "resizing": "each side by itself, area when it shrinks, linear when it grows; aspect not kept",
-            "bootstrap": dict(BOOTSTRAP),
-        },
-        "methods": {name: method.settings() for name, method in methods.items()},
-        "versions": versions(),
-        "results": results,
-    }
+        digest=digest.hexdigest(),
+        protocols=dict(protocols),
+        settings=_SETTINGS,
+        methods={name: method.settings() for name, method in methods.items()},
+        versions=versions(),
+        results=results,
+    )
+
+
+_SETTINGS = PairsSettings(
+    tolerance=TOLERANCE,
+    matching="mutual nearest neighbours by cosine (Hamming for binary descriptors), no other test",
+    matching_thresholds=MATCHING_THRESHOLDS,
+    homography_thresholds=HOMOGRAPHY_THRESHOLDS,
+    estimator=f"OpenCV USAC_MAGSAC, {INLIER_THRESHOLD:g} px",
+    border=BORDER,
+    resizing="each side by itself, area when it shrinks, linear when it grows; aspect not kept",
+    bootstrap=BOOTSTRAP,
+)
 
 
 def _evaluate_sequence(
     sequence: PairSequence,
     runs: Sequence[_Run],
-    protocols: Mapping[str, HomographyProtocol],
+    protocols: Mapping[str, PairsProtocol],
     digest: Any,
     bar: tqdm[Any],
-) -> Iterator[tuple[_Run, dict[str, Any]]]:
+) -> Iterator[tuple[_Run, PairResult]]:
     """The measures of each run on each pair."""
-    size0, features0 = _detect(sequence.reference, runs, protocols, digest)
+    image_size0, features0 = _detect(sequence.reference, runs, protocols, digest)
     bar.update()
     for view in sequence.views:
         H_0to1 = read_homography(view.homography)
         digest.update(H_0to1.astype("<f8").tobytes())
-        size1, features1 = _detect(view.image, runs, protocols, digest)
+        image_size1, features1 = _detect(view.image, runs, protocols, digest)
         for run, of_0, of_1 in zip(runs, features0, features1, strict=True):
-            H = resize_homography(H_0to1, (size0, of_0.image_size), (size1, of_1.image_size))
-            measures = measure_pair(of_0, of_1, H, run.matching)
-            plain = {name: rounded(value) for name, value in measures.items()}
-            yield run, {"sequence": sequence.name, "change": sequence.change, "view": view.number, **plain}
+            H = resize_homography(H_0to1, (image_size0, of_0.image_size), (image_size1, of_1.image_size))
+            measures = {name: rounded(value) for name, value in measure_pair(of_0, of_1, H, run.matching).items()}
+            yield run, PairResult(sequence.name, sequence.change, view.number, measures)
         bar.update()
 
 
 def _detect(
-    path: Path, runs: Sequence[_Run], protocols: Mapping[str, HomographyProtocol], digest: Any
+    path: Path, runs: Sequence[_Run], protocols: Mapping[str, PairsProtocol], digest: Any
 ) -> tuple[tuple[int, int], list[Features]]:
     """The (W, H) of an image and its features in each run."""
     grey = read_image(path)
     digest.update(np.array(grey.shape, "<i8").tobytes() + grey.astype("<f4").tobytes())
-    images: dict[str, Image] = {name: resize_image(grey, protocol.size) for name, protocol in protocols.items()}
+    images: dict[str, Image] = {name: resize_image(grey, protocol.image_size) for name, protocol in protocols.items()}
     return (grey.shape[1], grey.shape[0]), [run.detect(images[run.protocol]) for run in runs]
 
 
-def resize_image(grey: NDArray[np.float32], size: tuple[int, int] | None) -> Image:
+def resize_image(grey: NDArray[np.float32], image_size: tuple[int, int] | None) -> Image:
     """Resize a grey (H, W) in [0, 1] to (W, H), each side by itself, and round it to uint8.
 
     A side that shrinks is averaged over the area of each new pixel, one that grows is interpolated linearly; both take
     position k to (k + 0.5) * s - 0.5.
     """
-    for axis, side in enumerate(size or ()):
+    for axis, side in enumerate(image_size or ()):
         new = [grey.shape[1], grey.shape[0]]
         shrinks = side < new[axis]
         new[axis] = side
@@ -170,9 +159,9 @@ def resize_image(grey: NDArray[np.float32], size: tuple[int, int] | None) -> Ima
 
 def resize_homography(
     H_0to1: NDArray[np.float64],
-    sizes0: tuple[tuple[int, int], tuple[int, int]],
-    sizes1: tuple[tuple[int, int], tuple[int, int]],
+    image_sizes0: tuple[tuple[int, int], tuple[int, int]],
+    image_sizes1: tuple[tuple[int, int], tuple[int, int]],
 ) -> NDArray[np.float64]:
     """The homography between two images after each was resized, from its old (W, H) to its new, by its own factors."""
-    moved: NDArray[np.float64] = resizing(*sizes1) @ H_0to1 @ np.linalg.inv(resizing(*sizes0))
+    moved: NDArray[np.float64] = resizing(*image_sizes1) @ H_0to1 @ np.linalg.inv(resizing(*image_sizes0))
     return moved

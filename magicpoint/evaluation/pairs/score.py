@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,8 @@ from ...measures.matches import (
     nearest_neighbour_ap,
 )
 from ...measures.repeatability import repeatability
-from ...measures.statistics import bootstrap_interval, bootstrap_over_groups
+from ...measures.statistics import bootstrap_interval, bootstrap_over_groups, rounded
+from .results import Bootstrap, Mean, PairResult, Split
 
 TOLERANCE = 3.0
 """Pixels of view 1, for repeatability, matching score and NN mAP: the paper's epsilon."""
@@ -30,9 +30,9 @@ HOMOGRAPHY_THRESHOLDS = (1, 3, 5)
 INLIER_THRESHOLD = 3.0
 """Pixels of view 1, for the estimated homography."""
 
-SPLITS = ("illumination", "viewpoint", "all")
+SPLITS: tuple[Split, ...] = ("illumination", "viewpoint", "all")
 
-BOOTSTRAP: dict[str, Any] = {"level": 0.95, "count": 1000, "seed": 0}
+BOOTSTRAP = Bootstrap(level=0.95, count=1000, seed=0)
 
 
 def measure_pair(
@@ -52,8 +52,8 @@ def measure_pair(
         ``matching_score``, ``nn_map``, ``matching_accuracy_T`` at 1 to 10 px, ``corner_error``, and at 1, 3 and 5 px
         ``homography_accuracy_T`` (1 where the corner error is at most T, else 0) and ``homography_auc_T``.
     """
-    sizes = features0.image_size, features1.image_size
-    repeated = repeatability(features0.keypoints, features1.keypoints, H_0to1, *sizes, TOLERANCE)
+    image_sizes = features0.image_size, features1.image_size
+    repeated = repeatability(features0.keypoints, features1.keypoints, H_0to1, *image_sizes, TOLERANCE)
     measures = {
         "keypoints": (len(features0) + len(features1)) / 2,
         "repeatability": repeated.one_to_one,
@@ -80,35 +80,27 @@ def measure_pair(
     }
 
 
-def summarize_pairs(pairs: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
-    """The mean of each measure over the pairs of a split ("all" takes every pair) where it is defined.
+def summarize_pairs(pairs: Sequence[PairResult], split: Split) -> dict[str, Mean]:
+    """Each measure over the pairs of a split where it is defined, by its name.
 
-    Returns:
-        For each measure but the corner error, whose mean says nothing where an estimate is missing: ``mean``,
-        ``interval`` (bootstrap over pairs), ``interval_sequences`` (over sequences), ``count`` and ``undefined``
-        (numbers of pairs).
+    The corner error is left out: its mean says nothing where an estimate is missing.
     """
-    chosen = [pair for pair in pairs if split in ("all", pair["change"])]
-    names = [name for name in (pairs[0] if pairs else {}) if name not in ("sequence", "change", "view", "corner_error")]
-    level, count = BOOTSTRAP["level"], int(BOOTSTRAP["count"])
-    summary: dict[str, Any] = {}
-    for name in names:
-        defined = [(pair[name], pair["sequence"]) for pair in chosen if pair[name] is not None]
-        values, groups = [value for value, _ in defined], [group for _, group in defined]
-        # The same draws for every method, so that intervals differ by the methods alone.
-        draws = [np.random.default_rng(BOOTSTRAP["seed"]) for _ in range(2)]
-        over_pairs = bootstrap_interval(values, draws[0], level, count)
-        over_groups = bootstrap_over_groups(values, groups, draws[1], level, count)
-        summary[name] = {
-            "mean": rounded(float(np.mean(values)) if values else float("nan")),
-            "interval": [rounded(bound) for bound in over_pairs],
-            "interval_sequences": [rounded(bound) for bound in over_groups],
-            "count": len(values),
-            "undefined": len(chosen) - len(values),
-        }
-    return summary
+    chosen = [pair for pair in pairs if split in ("all", pair.change)]
+    names = [name for name in (pairs[0].measures if pairs else {}) if name != "corner_error"]
+    return {name: _mean(chosen, name) for name in names}
 
 
-def rounded(value: float) -> float | None:
-    """Six digits; None for what JSON does not have."""
-    return round(float(value), 6) if np.isfinite(value) else None
+def _mean(pairs: Sequence[PairResult], name: str) -> Mean:
+    defined = [(pair.measures[name], pair.sequence) for pair in pairs if np.isfinite(pair.measures[name])]
+    values, groups = [value for value, _ in defined], [group for _, group in defined]
+    # The same draws for every method, so that intervals differ by the methods alone.
+    draws = [np.random.default_rng(BOOTSTRAP.seed) for _ in range(2)]
+    over_pairs = bootstrap_interval(values, draws[0], BOOTSTRAP.level, BOOTSTRAP.count)
+    over_groups = bootstrap_over_groups(values, groups, draws[1], BOOTSTRAP.level, BOOTSTRAP.count)
+    return Mean(
+        mean=rounded(float(np.mean(values)) if values else float("nan")),
+        interval=(rounded(over_pairs[0]), rounded(over_pairs[1])),
+        interval_sequences=(rounded(over_groups[0]), rounded(over_groups[1])),
+        count=len(values),
+        undefined=len(pairs) - len(values),
+    )

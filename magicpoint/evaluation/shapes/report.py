@@ -1,104 +1,136 @@
-"""An evaluation on synthetic shapes as a table and a folder of files."""
+"""An evaluation on synthetic shapes as a table, as JSON and as a folder of files."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.files import write_text
+from ...core.plain import as_plain, json_text
 from ...data.pinned_images import CONDITIONS
 from ...io.images import write_png
-from ..methods.for_shapes import Detector
+from ..methods.base import ShapesMethod
 from ..tables import aligned, as_text
 from .figures import draw_curves, draw_examples
+from .results import OverallMeasures, ShapeMeasures, ShapesEvaluation
 
-JSON_FILE = "synthetic.json"
-TABLE_FILE = "synthetic.txt"
+SHAPES_JSON = "synthetic.json"
+SHAPES_TABLE = "synthetic.txt"
 
 
-def write_report(evaluation: Mapping[str, Any], detector: Detector, out: Path) -> Path:
-    """Writes an evaluation to a folder and prints its table.
+def write_shapes_report(evaluation: ShapesEvaluation, name: str, method: ShapesMethod, out: Path) -> None:
+    """Writes an evaluation to a folder.
 
     Args:
-        evaluation: From ``shapes.run.evaluate_detectors``.
-        detector: One of its detectors, whose detections the example sheets show.
+        evaluation: From ``shapes.run.evaluate_on_shapes``.
+        name: Of one of its methods, whose detections the example sheets show.
+        method: That method.
         out: See ``jobs.evaluate.evaluate_synthetic`` for the files.
-
-    Returns:
-        The path of the JSON file.
 
     Raises:
         OSError: A file cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    table = format_table(evaluation)
-    print(table)
-    write_text(out / TABLE_FILE, table + "\n")
+    write_text(out / SHAPES_TABLE, format_shapes(evaluation) + "\n")
     for condition in CONDITIONS:
         write_png(out / f"precision_recall_{condition}.png", draw_curves(evaluation, condition))
-        write_png(out / f"examples_{condition}.png", draw_examples(evaluation, detector, condition))
-    path = out / JSON_FILE
-    write_text(path, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
-    return path
+        write_png(out / f"examples_{condition}.png", draw_examples(evaluation, name, method, condition))
+    write_text(out / SHAPES_JSON, json_text(shapes_as_plain(evaluation)))
 
 
-def format_table(evaluation: Mapping[str, Any]) -> str:
+def shapes_as_plain(evaluation: ShapesEvaluation) -> dict[str, Any]:
+    """The layout of the JSON file."""
+    plain = as_plain(evaluation)
+    test_set = {"size" if name == "size_hw" else name: value for name, value in plain["test_set"].items()}
+    methods = {
+        name: {
+            **as_plain(method),
+            "overall": {condition: _flat(measures) for condition, measures in method.overall.items()},
+            "shapes": {
+                shape: {condition: _flat(measures) for condition, measures in of_shape.items()}
+                for shape, of_shape in method.shapes.items()
+            },
+        }
+        for name, method in evaluation.methods.items()
+    }
+    whole = {"dataset": "synthetic", **plain, "test_set": test_set, "methods": methods}
+    return whole if evaluation.weights is not None else {name: whole[name] for name in whole if name != "weights"}
+
+
+def _flat(measures: OverallMeasures | ShapeMeasures) -> dict[str, Any]:
+    plain = as_plain(measures)
+    return {**plain["detection"], "repeatability": plain["repeatability"]}
+
+
+def format_shapes(evaluation: ShapesEvaluation) -> str:
     """The overall measures of each method, and its average precision on each shape, as aligned Markdown."""
     return "\n\n".join([_preamble(evaluation), *_digest_warnings(evaluation), *_tables(evaluation)])
 
 
-def _preamble(evaluation: Mapping[str, Any]) -> str:
-    test_set, protocol = evaluation["test_set"], evaluation["protocol"]
-    height, width = test_set["size"]
+def _preamble(evaluation: ShapesEvaluation) -> str:
+    test_set, protocol = evaluation.test_set, evaluation.protocol
+    height, width = test_set.size_hw
     sources: dict[str, list[str]] = {}
-    for name, method in evaluation["methods"].items():
-        sources.setdefault(method["thresholds_from"], []).append(name)
+    for name, method in evaluation.methods.items():
+        sources.setdefault(method.thresholds_from, []).append(name)
     thresholds = "; ".join(f"{source}: {', '.join(names)}" for source, names in sources.items())
-    pairs = protocol["repeatability"]
+    pairs = protocol.repeatability
     return (
-        f"Synthetic shapes: {test_set['images_per_shape']} images of {height}x{width} of each of "
-        f"{len(test_set['shapes'])} shapes, clean and with noise.\n"
-        f"Detections are matched one to one to the true corners; nothing counts within {protocol['border']} px of the "
+        f"Synthetic shapes: {test_set.images_per_shape} images of {height}x{width} of each of "
+        f"{len(test_set.shapes)} shapes, clean and with noise.\n"
+        f"Detections are matched one to one to the true corners; nothing counts within {protocol.border} px of the "
         "edge.\nAverage precision (AP) is pooled over a shape; overall values are means over the shapes.\n"
         f"Thresholds of all but AP: {thresholds}.\n"
-        f"Repeatability: {pairs['pairs_per_shape']} warped pairs of each shape, within {pairs['tolerance']:g} px, "
+        f"Repeatability: {pairs.pairs_per_shape} warped pairs of each shape, within {pairs.tolerance:g} px, "
         "one to one (many to one)."
     )
 
 
-def _digest_warnings(evaluation: Mapping[str, Any]) -> list[str]:
+def _digest_warnings(evaluation: ShapesEvaluation) -> list[str]:
     """What the reader must know where the images are not those of the pinned test set."""
-    test_set = evaluation["test_set"]
-    if test_set["pinned_digests"] is None:
-        return [f"NOTE: only {test_set['images_per_shape']} images of each shape: this is not the pinned test set."]
+    test_set = evaluation.test_set
+    if test_set.pinned_digests is None:
+        return [f"NOTE: only {test_set.images_per_shape} images of each shape: this is not the pinned test set."]
     return [
         f"WARNING: the {condition} renders differ from the pinned test set (pinned {pinned}, got {got}): "
         "other versions of OpenCV or NumPy. These values do not compare with published ones."
-        for condition, pinned in test_set["pinned_digests"].items()
-        if pinned != (got := test_set["digests"][condition])
+        for condition, pinned in test_set.pinned_digests.items()
+        if pinned != (got := test_set.digests[condition])
     ]
 
 
-def _tables(evaluation: Mapping[str, Any]) -> list[str]:
-    methods, shapes = evaluation["methods"], evaluation["test_set"]["shapes"]
+def _tables(evaluation: ShapesEvaluation) -> list[str]:
     blocks = []
     for condition in CONDITIONS:
-        for protocol, tolerance in evaluation["protocol"]["tolerances"].items():
-            header = ["method", "mAP", "threshold", "precision", "recall", "error px", "points/image", "repeatability"]
-            rows = []
-            for name, method in methods.items():
-                overall = method["overall"][condition]
-                names = ("ap", "precision", "recall", "localization_error", "keypoints_per_image")
-                cells = [as_text(overall[protocol][measure], 1 if measure == names[-1] else 3) for measure in names]
-                one, many = (as_text(overall["repeatability"][key]) for key in ("one_to_one", "many_to_one"))
-                rows.append([name, cells[0], f"{method['thresholds'][condition]:.3g}", *cells[1:], f"{one} ({many})"])
-            blocks.append(f"{condition}, {protocol} protocol ({tolerance:g} px)\n\n{aligned(header, rows)}")
-        for protocol in evaluation["protocol"]["tolerances"]:
-            rows = [
-                [name, *(as_text(method["shapes"][shape][condition][protocol]["ap"]) for shape in shapes)]
-                for name, method in methods.items()
-            ]
-            blocks.append(f"{condition}, {protocol} protocol: AP by shape\n\n{aligned(['method', *shapes], rows)}")
+        for name, distance in evaluation.protocol.tolerances.items():
+            blocks.append(f"{condition}, {name} protocol ({distance:g} px)\n\n{_overall(evaluation, condition, name)}")
+        for name in evaluation.protocol.tolerances:
+            blocks.append(f"{condition}, {name} protocol: AP by shape\n\n{_by_shape(evaluation, condition, name)}")
     return blocks
+
+
+def _overall(evaluation: ShapesEvaluation, condition: str, tolerance: str) -> str:
+    header = ["method", "mAP", "threshold", "precision", "recall", "error px", "points/image", "repeatability"]
+    rows = []
+    for name, method in evaluation.methods.items():
+        found, repeated = method.overall[condition].detection[tolerance], method.overall[condition].repeatability
+        rows.append(
+            [
+                name,
+                as_text(found.ap),
+                f"{method.thresholds[condition]:.3g}",
+                *(as_text(measure) for measure in (found.precision, found.recall, found.localization_error)),
+                as_text(found.keypoints_per_image, 1),
+                f"{as_text(repeated.one_to_one)} ({as_text(repeated.many_to_one)})",
+            ]
+        )
+    return aligned(header, rows)
+
+
+def _by_shape(evaluation: ShapesEvaluation, condition: str, tolerance: str) -> str:
+    shapes = evaluation.test_set.shapes
+    rows = [
+        [name, *(as_text(method.shapes[shape][condition].detection[tolerance].ap) for shape in shapes)]
+        for name, method in evaluation.methods.items()
+    ]
+    return aligned(["method", *shapes], rows)

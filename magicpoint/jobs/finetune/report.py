@@ -13,7 +13,8 @@ from typing import Any
 
 from ...adaptation.summary import LabelReport
 from ...core.files import write_text
-from ...evaluation.pairs.report import JSON_FILE, TABLE_FILE
+from ...evaluation.pairs.report import format_pairs
+from ...evaluation.pairs.results import PairsEvaluation
 from ...evaluation.tables import aligned, as_text
 from ...model.weights import BEST_WEIGHTS
 from ...training.log import METRICS_FILE
@@ -59,7 +60,9 @@ def label_warnings(rounds: Sequence[Round]) -> list[str]:
     return warnings
 
 
-def write_finetune_report(out: Path, images: Sequence[Path], weights: str, rounds: Sequence[Round]) -> Path:
+def write_finetune_report(
+    out: Path, images: Sequence[Path], weights: str, rounds: Sequence[Round], evaluation: PairsEvaluation
+) -> Path:
     """Write what the stages in a folder came to; the same stages give the same bytes.
 
     Args:
@@ -67,6 +70,7 @@ def write_finetune_report(out: Path, images: Sequence[Path], weights: str, round
         images: As they were given.
         weights: As they were named, those from which the first round began.
         rounds: At least one.
+        evaluation: Of the networks of all rounds.
 
     Returns:
         The file.
@@ -93,8 +97,8 @@ def write_finetune_report(out: Path, images: Sequence[Path], weights: str, round
         f"On {out / 'pairs'}: views of held-out images in other light (i_*) and through homographies (v_*). start is "
         f"{weights}. Views that are rendered from one image lack what differs between two photographs, so pairs of "
         "your own tell more.",
-        "\n".join(f"- {verdict}" for verdict in verdicts(out / "evaluation" / JSON_FILE, rounds[-1].number)),
-        (out / "evaluation" / TABLE_FILE).read_text(encoding="utf-8").strip(),
+        "\n".join(f"- {verdict}" for verdict in verdicts(evaluation, rounds[-1].number)),
+        format_pairs(evaluation),
         "## What next",
         _commands(out, shown, len(rounds)),
     ]
@@ -102,28 +106,19 @@ def write_finetune_report(out: Path, images: Sequence[Path], weights: str, round
     return out / REPORT_FILE
 
 
-def verdicts(evaluation: Path, last_round: int) -> list[str]:
-    """Whether the last round's network is better than what it began with and than SIFT, in words.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is damaged; it is named.
-    """
-    network = f"round {last_round}"
-    try:
-        found = json.loads(evaluation.read_text(encoding="utf-8"))
-        pairs = sum(len(sequence["views"]) for sequence in found["sequences"].values())
-        detection, matching = (found["results"][name]["nms 4"] for name in ("paper-repeatability", "paper-homography"))
-        repeats = {name: detection[name]["all"]["repeatability"]["mean"] for name in (network, "start")}
-        compared = [name for name in (network, "sift") if name in matching]
-        right = {name: matching[name]["all"]["homography_accuracy_3"]["mean"] for name in compared}
-    except (json.JSONDecodeError, KeyError) as error:
-        raise ValueError(f"{evaluation} is damaged: {error}") from error
-    lines = [f"{pairs} pairs, which are views of {len(found['sequences']) // 2} held-out images."]
+def verdicts(evaluation: PairsEvaluation, last_round: int) -> list[str]:
+    """Whether the last round's network is better than what it began with and than SIFT, in words."""
+    network, protocol = f"round {last_round}", "paper-homography"
+    repeats = {
+        name: evaluation.mean("paper-repeatability", 4, name, "all", "repeatability") for name in (network, "start")
+    }
+    compared = [name for name in (network, "sift") if name in evaluation.results[protocol][4]]
+    right = {name: evaluation.mean(protocol, 4, name, "all", "homography_accuracy_3") for name in compared}
+    lines = [f"{evaluation.pair_count} pairs, which are views of {len(evaluation.sequences) // 2} held-out images."]
     for measure, other, values in (("repeatability", "start", repeats), ("homographies within 3 px", "sift", right)):
-        own, others = values[network], values.get(other)
+        own, others = values[network], values.get(other, math.nan)
         text = f"{measure}: {as_text(own)}, of {other} {as_text(others)}"
-        worse = own is None or (others is not None and own < others)
+        worse = math.isnan(own) or own < others
         lines.append(f"WARNING, {text}: worse. Train for more steps, or on more images." if worse else f"{text}.")
     return lines
 

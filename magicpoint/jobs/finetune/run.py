@@ -21,7 +21,9 @@ from ...core.machine import Precision, default_device, resolve_precision
 from ...core.settings import LARGEST_SEED, check_choice, check_range, check_whole
 from ...data.hpatches_writer import write_view_pairs
 from ...data.labelled_images import LabelledImages
-from ...evaluation.pairs.report import JSON_FILE
+from ...evaluation.pairs.json_file import PAIRS_JSON, read_pairs_evaluation
+from ...evaluation.pairs.report import format_pairs
+from ...evaluation.pairs.results import PairsEvaluation
 from ...inference.extractor import Extractor
 from ...io.finding import find_images
 from ...io.labels import read_labels
@@ -173,8 +175,8 @@ class _Finetuning:
             rounds.append(Round(number, labels, self.out / f"round_{number}"))
         self._keep_best(start)
         self.make_pairs()
-        self.evaluate()
-        path = write_finetune_report(self.out, self.images, self.settings.weights, rounds)
+        evaluation = self.evaluate()
+        path = write_finetune_report(self.out, self.images, self.settings.weights, rounds, evaluation)
         print(f"{path}: whether the labels are good, and what came of them")
         return path
 
@@ -247,20 +249,22 @@ class _Finetuning:
         scenes = {f"{index:06d}": dataset[index][0] for index in chosen}
         _write_folder(pairs, lambda folder: write_view_pairs(scenes, folder, self.settings.seed))
 
-    def evaluate(self) -> None:
+    def evaluate(self) -> PairsEvaluation:
         """Measures the networks and other methods on the pairs, unless these networks were."""
         weights = {"start": self.start}
         weights |= {f"round {k}": self.out / f"round_{k}" / BEST_WEIGHTS for k in range(1, self.settings.rounds + 1)}
         networks = {name: Extractor.load(path, device=self.device) for name, path in weights.items()}
-        out, path = self.out / "evaluation", self.out / "evaluation" / JSON_FILE
-        if path.exists():
-            measured = json.loads(path.read_text(encoding="utf-8"))["methods"]
-            hashes = {name: method["weights_hash"] for name, method in measured.items() if "weights_hash" in method}
+        out = self.out / "evaluation"
+        if (out / PAIRS_JSON).exists():
+            earlier = read_pairs_evaluation(out / PAIRS_JSON)
+            hashes = {name: of["weights_hash"] for name, of in earlier.methods.items() if "weights_hash" in of}
             if hashes == {name: extractor.provenance["weights_hash"] for name, extractor in networks.items()}:
                 self._say(out, "complete")
-                return
+                return earlier
         self._say(out, f"{', '.join(networks)} beside {', '.join(METHODS)}")
-        evaluate_pairs(self.out / "pairs", out, networks, METHODS, PROTOCOLS, self.progress)
+        evaluation = evaluate_pairs(self.out / "pairs", out, networks, METHODS, PROTOCOLS, self.progress)
+        print(format_pairs(evaluation))
+        return evaluation
 
     def _keep_best(self, weights: Path) -> None:
         content, best = weights.read_bytes(), self.out / BEST_WEIGHTS

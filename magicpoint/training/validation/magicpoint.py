@@ -15,7 +15,7 @@ from synthetic_shapes import SHAPES_WITH_KEYPOINTS
 from ...data.pinned_images import CONDITIONS, VALIDATION
 from ...data.sources import Sample
 from ...decoding.decode import DecodeSettings, decode, logits_to_heatmap
-from ...measures.detection import LOWEST_SCORE, Detections, DetectionScores, score_detections
+from ...measures.detection import LOWEST_SCORE, Detections, DetectionScores, score_against_truth
 from ...measures.statistics import mean_of_defined
 from ...model.network import PointNetwork
 
@@ -72,7 +72,7 @@ class Validator:
         detections = _detect(model, device, [image for image, _ in samples], settings)
         height, width = self._images.size
         truths = [keypoints for _, keypoints in samples]
-        return score_detections(detections, truths, TOLERANCE, settings.border, (width, height), settings.threshold)
+        return score_against_truth(detections, truths, TOLERANCE, settings.border, (width, height), settings.threshold)
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import cv2
@@ -8,13 +9,16 @@ import pytest
 import torch
 
 from homography import warp_image, warp_points
+from magicpoint.core.plain import json_text
 from magicpoint.data.hpatches import find_sequences
 from magicpoint.decoding.decode import DecodeSettings
-from magicpoint.evaluation.methods.for_pairs import METHODS
-from magicpoint.evaluation.methods.network import Network
+from magicpoint.evaluation.methods.network import NetworkOnPairs
+from magicpoint.evaluation.methods.opencv import ON_PAIRS
 from magicpoint.evaluation.pairs.figures import draw_protocol
-from magicpoint.evaluation.pairs.report import format_tables
-from magicpoint.evaluation.pairs.run import HomographyProtocol, evaluate_methods, resize_homography, resize_image
+from magicpoint.evaluation.pairs.json_file import pairs_as_plain, read_pairs_evaluation
+from magicpoint.evaluation.pairs.report import format_pairs
+from magicpoint.evaluation.pairs.results import PairsMethodResult, PairsProtocol
+from magicpoint.evaluation.pairs.run import evaluate_on_pairs, resize_homography, resize_image
 from magicpoint.inference.extractor import Extractor
 from magicpoint.jobs.evaluate import evaluate_pairs
 from magicpoint.model.network import MagicPoint, SuperPoint
@@ -76,32 +80,31 @@ def dataset(tmp_path_factory):
     return folder
 
 
-SMALL = {"small": HomographyProtocol((160, 128), 100, (4,), matching=True)}
+SMALL = {"small": PairsProtocol((160, 128), 100, (4,), matching=True)}
 
 
 def test_a_known_warp_is_measured_as_known(dataset):
-    methods = {name: METHODS[name]() for name in ("sift", "orb", "harris", "random")}
-    full = {"full": HomographyProtocol(None, 300, (4,), matching=True)}
-    result = evaluate_methods(find_sequences(dataset), methods, full)["results"]["full"]["nms 4"]
+    methods = {name: ON_PAIRS[name] for name in ("sift", "orb", "harris", "random")}
+    full = {"full": PairsProtocol(None, 300, (4,), matching=True)}
+    result = evaluate_on_pairs(find_sequences(dataset), methods, full).results["full"][4]
     for split in ("illumination", "viewpoint"):
-        sift = {name: measure["mean"] for name, measure in result["sift"][split].items()}
+        sift = {name: measure.mean for name, measure in result["sift"].splits[split].items()}
         assert sift["homography_accuracy_1"] == 1
         assert sift["homography_auc_5"] > 0.9
         assert sift["matching_accuracy_3"] > 0.8
         assert sift["nn_map"] > 0.8
-        harris, chance = (result[name][split]["repeatability"]["mean"] for name in ("harris", "random"))
+        harris, chance = (result[name].splits[split]["repeatability"].mean for name in ("harris", "random"))
         assert chance < 0.4
         assert harris > chance + 0.25
-        assert "matching_score" not in result["harris"][split]
-    assert result["orb"]["viewpoint"]["homography_accuracy_5"]["mean"] == 1
+        assert "matching_score" not in result["harris"].splits[split]
+    assert result["orb"].splits["viewpoint"]["homography_accuracy_5"].mean == 1
 
 
 def test_resizing_leaves_the_truth_right(dataset):
     # The two images of i_dark have different sizes and are resized by different factors.
-    result = evaluate_methods(find_sequences(dataset), {"harris": METHODS["harris"]()}, SMALL)
-    harris = result["results"]["small"]["nms 4"]["harris"]["illumination"]
-    assert harris["repeatability"]["mean"] > 0.8
-    assert harris["localization_error"]["mean"] < 0.5
+    result = evaluate_on_pairs(find_sequences(dataset), {"harris": ON_PAIRS["harris"]}, SMALL)
+    assert result.mean("small", 4, "harris", "illumination", "repeatability") > 0.8
+    assert result.mean("small", 4, "harris", "illumination", "localization_error") < 0.5
 
 
 def networks():
@@ -114,51 +117,104 @@ def networks():
 @pytest.mark.slow
 def test_results_are_the_same_again(dataset):
     def evaluate():
-        methods = {name: METHODS[name]() for name in ("orb", "random")}
-        methods |= {name: Network(extractor) for name, extractor in networks().items()}
-        return evaluate_methods(find_sequences(dataset), methods, SMALL)
+        methods = {name: ON_PAIRS[name] for name in ("orb", "random")}
+        methods |= {name: NetworkOnPairs(extractor) for name, extractor in networks().items()}
+        return evaluate_on_pairs(find_sequences(dataset), methods, SMALL)
 
     first = evaluate()
     cv2.setRNGSeed(1)
-    assert json.dumps(first, allow_nan=False) == json.dumps(evaluate(), allow_nan=False)
+    again = evaluate()
+    assert json.dumps(pairs_as_plain(first), allow_nan=False) == json.dumps(pairs_as_plain(again), allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def report(dataset, tmp_path_factory):
+    """An evaluation of two networks and two methods, and its folder."""
+    out = tmp_path_factory.mktemp("report") / "a"
+    kept = {"methods": ["orb", "fast"], "protocols": ["full"], "progress": False}
+    return evaluate_pairs(dataset, out, networks(), **kept), out
 
 
 @pytest.mark.slow
-def test_report_is_complete(dataset, tmp_path, capsys):
-    kept = {"methods": ["orb", "fast"], "protocols": ["full"], "progress": False}
-    path = evaluate_pairs(dataset, tmp_path / "a", networks(), **kept)
-    assert path == tmp_path / "a" / "homography.json"
-    names = ["homography.json", "homography.txt", "homography_full.png"]
-    assert sorted(file.name for file in path.parent.iterdir()) == names
-    assert cv2.imread(str(tmp_path / "a" / "homography_full.png")).std() > 0
+def test_report_is_complete(report):
+    evaluation, out = report
+    assert sorted(file.name for file in out.iterdir()) == ["homography.json", "homography.txt", "homography_full.png"]
+    assert cv2.imread(str(out / "homography_full.png")).std() > 0
+    table = (out / "homography.txt").read_text()
+    assert table == format_pairs(evaluation) + "\n"
+    assert "full, NMS 4, viewpoint: matching" in table
 
-    evaluation = json.loads(path.read_text())
-    assert evaluation["sequences"] == {
+    plain = json.loads((out / "homography.json").read_text())
+    assert plain == pairs_as_plain(evaluation)
+    assert plain["sequences"] == {
         "i_dark": {"change": "illumination", "views": [2]},
         "v_warp": {"change": "viewpoint", "views": [2]},
     }
-    assert evaluation["protocols"]["full"]["max_keypoints"] == 2048
-    assert len(evaluation["methods"]["superpoint"]["weights_hash"]) == 16
-    assert {"torch", "numpy", "python"} <= set(evaluation["versions"])
-    methods = evaluation["results"]["full"]["nms 4"]
+    assert plain["dataset"] == "homography"
+    assert plain["protocols"]["full"] == {"size": None, "max_keypoints": 2048, "nms_radii": [4], "matching": True}
+    assert len(plain["methods"]["superpoint"]["weights_hash"]) == 16
+    assert {"torch", "numpy", "python"} <= set(plain["versions"])
+    methods = plain["results"]["full"]["nms 4"]
     assert list(methods) == ["detector", "superpoint", "orb", "fast"]
+    assert list(methods["orb"]) == ["illumination", "viewpoint", "all", "pairs"]
+    assert list(methods["orb"]["all"]["nn_map"]) == ["mean", "interval", "interval_sequences", "count", "undefined"]
     assert "nn_map" in methods["superpoint"]["all"]
     assert "nn_map" not in methods["detector"]["all"]
     assert [pair["view"] for pair in methods["detector"]["pairs"]] == [2, 2]
-    table = (tmp_path / "a" / "homography.txt").read_text()
-    assert table == format_tables(evaluation) + "\n"
-    assert table in capsys.readouterr().out
-    assert "full, NMS 4, viewpoint: matching" in table
+
+
+@pytest.mark.slow
+def test_the_figures_of_a_value_are_those_of_its_pairs(report):
+    evaluation, _ = report
+    assert (evaluation.pair_count, evaluation.changes) == (2, ["illumination", "viewpoint"])
+    orb = evaluation.results["full"][4]["orb"]
+    dark, warp = orb.pairs
+    assert (dark.sequence, dark.change, dark.view, warp.sequence) == ("i_dark", "illumination", 2, "v_warp")
+    for measure in ("repeatability", "matching_score", "homography_auc_3"):
+        assert evaluation.mean("full", 4, "orb", "viewpoint", measure) == warp.measures[measure]
+        both = evaluation.mean("full", 4, "orb", "all", measure)
+        assert both == pytest.approx((dark.measures[measure] + warp.measures[measure]) / 2, abs=1e-6)
+    score = orb.splits["all"]["matching_score"]
+    assert (score.count, score.undefined) == (2, 0)
+    assert score.interval[0] <= score.mean <= score.interval[1]
+
+
+@pytest.mark.slow
+def test_an_evaluation_is_read_back_as_it_was(report, tmp_path):
+    evaluation, out = report
+    again = read_pairs_evaluation(out / "homography.json")
+    assert repr(again) == repr(evaluation)  # nan is nan there, but not equal to itself
+    assert format_pairs(again) == format_pairs(evaluation)
+    for text in ("{", "[]", '{"sequences": {}}', '{"sequences": {"a": 1}}'):
+        (tmp_path / "broken.json").write_text(text)
+        with pytest.raises(ValueError, match=r"broken\.json is damaged or no evaluation on image pairs"):
+            read_pairs_evaluation(tmp_path / "broken.json")
+
+
+@pytest.mark.slow
+def test_what_is_not_defined_is_null_and_is_read_back(report, tmp_path):
+    evaluation, _ = report
+    method = evaluation.results["full"][4]["orb"]
+    nothing = dataclasses.replace(method.splits["all"]["nn_map"], mean=math.nan, interval=(math.nan, math.nan), count=0)
+    missed = dataclasses.replace(method.pairs[0], measures={"corner_error": math.inf, "nn_map": math.nan})
+    changed = PairsMethodResult({**method.splits, "all": {"nn_map": nothing}}, (missed,))
+    evaluation = dataclasses.replace(evaluation, results={"full": {4: {"orb": changed}}})
+    plain = pairs_as_plain(evaluation)["results"]["full"]["nms 4"]["orb"]
+    assert plain["all"]["nn_map"]["mean"] is None
+    assert plain["all"]["nn_map"]["interval"] == [None, None]
+    assert plain["pairs"][0]["corner_error"] is None
+    (tmp_path / "e.json").write_text(json_text(pairs_as_plain(evaluation)))
+    assert repr(read_pairs_evaluation(tmp_path / "e.json")) == repr(evaluation)
 
 
 def test_a_kind_of_change_without_pairs_has_no_table_and_no_plots(dataset):
-    methods = {"fast": METHODS["fast"]()}
+    methods = {"fast": ON_PAIRS["fast"]}
     both, one = (
-        evaluate_methods(sequences, methods, SMALL)
+        evaluate_on_pairs(sequences, methods, SMALL)
         for sequences in (find_sequences(dataset), find_sequences(dataset)[1:])
     )
-    assert "viewpoint" in format_tables(one)
-    assert "illumination" not in format_tables(one)
+    assert "viewpoint" in format_pairs(one)
+    assert "illumination" not in format_pairs(one)
     assert draw_protocol(one, "small").shape[0] * 2 == draw_protocol(both, "small").shape[0]
 
 
@@ -197,7 +253,7 @@ def test_a_damaged_image_is_named(dataset, tmp_path):
 def test_sift_finds_the_homography_of_a_real_pair():
     [sequence] = [sequence for sequence in find_sequences(PAIRS) if sequence.name == "i_crownday"]
     one = dataclasses.replace(sequence, views=sequence.views[:1])
-    full = {"full": HomographyProtocol(None, 500, (4,), matching=True)}
-    result = evaluate_methods([one], {"sift": METHODS["sift"]()}, full)["results"]["full"]["nms 4"]
-    assert result["sift"]["illumination"]["homography_accuracy_5"]["mean"] == 1
-    assert result["sift"]["illumination"]["matching_accuracy_3"]["mean"] > 0.5
+    full = {"full": PairsProtocol(None, 500, (4,), matching=True)}
+    result = evaluate_on_pairs([one], {"sift": ON_PAIRS["sift"]}, full)
+    assert result.mean("full", 4, "sift", "illumination", "homography_accuracy_5") == 1
+    assert result.mean("full", 4, "sift", "illumination", "matching_accuracy_3") > 0.5

@@ -17,12 +17,14 @@ from magicpoint.data.pinned_images import (
     ShapeImages,
     render_digests,
 )
-from magicpoint.evaluation.methods.network import NetworkDetector
+from magicpoint.evaluation.methods.network import NetworkOnShapes
 from magicpoint.evaluation.shapes import run as evaluate
-from magicpoint.evaluation.shapes.run import evaluate_detectors
+from magicpoint.evaluation.shapes.report import shapes_as_plain
+from magicpoint.evaluation.shapes.results import RepeatabilityMeasures
+from magicpoint.evaluation.shapes.run import evaluate_on_shapes
 from magicpoint.inference.extractor import Extractor
 from magicpoint.jobs.evaluate import evaluate_synthetic
-from magicpoint.measures.detection import BORDER, score_detections
+from magicpoint.measures.detection import BORDER, score_against_truth
 from magicpoint.measures.statistics import mean_of_defined
 from magicpoint.model.network import MagicPoint
 from synthetic_shapes import SHAPES_WITH_KEYPOINTS, ShapeSettings, render_sample
@@ -35,7 +37,7 @@ def points(*pairs):
 
 
 def score(detected, scores, truth, threshold=0.0, tolerance=2.0):
-    return score_detections([(detected, np.array(scores))], [truth], tolerance, 4, SIZE, threshold)
+    return score_against_truth([(detected, np.array(scores))], [truth], tolerance, 4, SIZE, threshold)
 
 
 def test_five_detections_of_four_corners_one_false_one_missed_as_counted_by_hand():
@@ -113,7 +115,7 @@ def test_a_true_point_whose_detection_fell_into_the_border_is_missed():
 def test_images_are_pooled_before_the_precision_is_taken():
     truths = [points((10, 10)), points((10, 10)), points()]
     found = [(points((10, 10)), [0.9]), (points((30, 30)), [0.8]), (points(), [])]
-    scores = score_detections(found, truths, 2.0, 4, SIZE, 0.0)
+    scores = score_against_truth(found, truths, 2.0, 4, SIZE, 0.0)
     assert (scores.precision, scores.recall, scores.ap) == (1 / 2, 1 / 2, 1 / 2)
     assert (scores.keypoints_per_image, scores.image_count, scores.truth_count) == (2 / 3, 3, 2)
 
@@ -126,12 +128,12 @@ def test_without_detections_or_true_points_measures_are_nan_or_zero():
     nothing_there = score(points((10, 10)), [0.5], points())
     assert math.isnan(nothing_there.ap)
     assert nothing_there.precision == 0.0
-    assert math.isnan(score_detections([], [], 2.0, 4, SIZE).keypoints_per_image)
+    assert math.isnan(score_against_truth([], [], 2.0, 4, SIZE).keypoints_per_image)
 
 
 def test_unequal_numbers_of_images_are_refused():
     with pytest.raises(ValueError, match="1 images do not fit 2"):
-        score_detections([(points(), [])], [points(), points()], 2.0, 4, SIZE)
+        score_against_truth([(points(), [])], [points(), points()], 2.0, 4, SIZE)
 
 
 def test_a_mean_leaves_out_what_is_not_defined():
@@ -145,8 +147,8 @@ COUNT = 3
 class Known:
     """Returns for each image of the test set what a function makes of its shape and its keypoints, else nothing."""
 
-    def __init__(self, name, answer):
-        self.name, self._answers = name, {}
+    def __init__(self, answer):
+        self._answers = {}
         for shape in SHAPES_WITH_KEYPOINTS:
             for samples in TEST.both(shape, range(COUNT)).values():
                 for image, keypoints in samples:
@@ -163,49 +165,64 @@ class Known:
 @pytest.fixture(scope="module")
 def evaluation():
     generator = np.random.default_rng(0)
-    detectors = [
-        Known("oracle", lambda shape, keypoints: keypoints),
-        Known("no stars", lambda shape, keypoints: keypoints if shape != "star" else points()),
-        Known("random", lambda shape, keypoints: generator.uniform((5, 5), (154, 114), (len(keypoints), 2))),
-    ]
-    thresholds = {detector.name: 0.0 for detector in detectors}
-    return evaluate_detectors(detectors, COUNT, thresholds), evaluate_detectors(detectors, COUNT, thresholds)
+    methods = {
+        "oracle": Known(lambda shape, keypoints: keypoints),
+        "no stars": Known(lambda shape, keypoints: keypoints if shape != "star" else points()),
+        "random": Known(lambda shape, keypoints: generator.uniform((5, 5), (154, 114), (len(keypoints), 2))),
+    }
+    thresholds = dict.fromkeys(methods, 0.0)
+    return evaluate_on_shapes(methods, COUNT, thresholds), evaluate_on_shapes(methods, COUNT, thresholds)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-@pytest.mark.parametrize("protocol", ["paper", "strict"])
-def test_the_truth_is_perfect_and_a_random_detector_is_not(evaluation, condition, protocol):
-    overall = {name: method["overall"][condition][protocol] for name, method in evaluation[0]["methods"].items()}
-    perfect = {"ap": 1.0, "precision": 1.0, "recall": 1.0, "localization_error": 0.0}
-    assert perfect.items() <= overall["oracle"].items()
-    assert overall["random"]["ap"] < 0.2
+@pytest.mark.parametrize("tolerance", ["paper", "strict"])
+def test_the_truth_is_perfect_and_a_random_detector_is_not(evaluation, condition, tolerance):
+    overall = {name: method.overall[condition].detection[tolerance] for name, method in evaluation[0].methods.items()}
+    oracle = overall["oracle"]
+    assert (oracle.ap, oracle.precision, oracle.recall, oracle.localization_error) == (1.0, 1.0, 1.0, 0.0)
+    assert overall["random"].ap < 0.2
 
 
 def test_a_shape_that_is_never_found_lowers_the_mean_by_a_seventh(evaluation):
-    method = evaluation[0]["methods"]["no stars"]
-    assert method["overall"]["clean"]["strict"]["ap"] == pytest.approx(6 / 7, abs=1e-6)
-    star = method["shapes"]["star"]["clean"]["strict"]
-    assert (star["ap"], star["recall"], star["precision"], star["curve"]) == (0.0, 0.0, None, [])
-    assert method["shapes"]["cube"]["clean"]["strict"]["ap"] == 1.0
+    method = evaluation[0].methods["no stars"]
+    assert method.overall["clean"].detection["strict"].ap == pytest.approx(6 / 7, abs=1e-6)
+    star = method.shapes["star"]["clean"].detection["strict"]
+    assert (star.ap, star.recall, star.curve) == (0.0, 0.0, ())
+    assert math.isnan(star.precision)
+    assert method.shapes["cube"]["clean"].detection["strict"].ap == 1.0
     # Undefined values are left out of a mean.
-    assert method["overall"]["clean"]["strict"]["precision"] == 1.0
+    assert method.overall["clean"].detection["strict"].precision == 1.0
 
 
 def test_an_evaluation_states_its_conditions_and_comes_out_the_same_again(evaluation):
     first, second = evaluation
-    assert first == second
-    assert json.loads(json.dumps(first, allow_nan=False))["methods"]["oracle"]["settings"] == {"known": True}
-    assert first["test_set"]["digests"] == render_digests(COUNT)
-    assert first["test_set"]["pinned_digests"] is None
-    assert first["protocol"]["tolerances"] == {"paper": 4.0, "strict": 2.0}
-    assert first["protocol"]["border"] == BORDER
-    assert first["methods"]["oracle"]["thresholds"] == {"clean": 0.0, "noise": 0.0}
+    assert shapes_as_plain(first) == shapes_as_plain(second)
+    assert json.loads(json.dumps(shapes_as_plain(first), allow_nan=False)) == shapes_as_plain(first)
+    assert first.methods["oracle"].settings == {"known": True}
+    assert first.test_set.digests == render_digests(COUNT)
+    assert first.test_set.pinned_digests is None
+    assert first.test_set.size_hw == (120, 160)
+    assert first.protocol.tolerances == {"paper": 4.0, "strict": 2.0}
+    assert first.protocol.border == BORDER
+    assert first.methods["oracle"].thresholds == {"clean": 0.0, "noise": 0.0}
+
+
+def test_the_layout_of_the_json_has_tolerances_beside_repeatability(evaluation):
+    plain = shapes_as_plain(evaluation[0])
+    assert list(plain) == ["dataset", "test_set", "protocol", "versions", "methods"]  # no weights: no network
+    assert plain["test_set"]["size"] == [120, 160]
+    method = plain["methods"]["no stars"]
+    assert list(method) == ["settings", "thresholds", "thresholds_from", "overall", "shapes"]
+    assert list(method["overall"]["clean"]) == list(method["shapes"]["star"]["noise"])
+    assert list(method["overall"]["clean"]) == ["paper", "strict", "repeatability"]
+    star = method["shapes"]["star"]["clean"]
+    assert (star["strict"]["precision"], star["strict"]["curve"]) == (None, [])
+    assert list(star["repeatability"])[-1] == "pairs_without_keypoints"
+    assert len(method["shapes"]["cube"]["clean"]["paper"]["curve"][0]) == 2
 
 
 class Pixels:
     """Finds the brightest pixel."""
-
-    name = "brightest"
 
     def settings(self):
         return {}
@@ -225,16 +242,16 @@ def test_repeatability_is_one_where_both_views_show_the_same_point(monkeypatch):
     )
     monkeypatch.setattr("magicpoint.evaluation.shapes.repeatability.WARPS", still)
     # Turns and enlargements about the centre leave it where it is.
+    overall = evaluate_on_shapes({"centre": Centre()}, 1, {"centre": 0.0}).methods["centre"].overall
     for condition in CONDITIONS:
-        pairs = evaluate_detectors([Centre()], 1, {"brightest": 0.0})["methods"]["brightest"]["overall"][condition]
-        assert pairs["repeatability"] == {"one_to_one": 1.0, "many_to_one": 1.0, "localization_error": 0.0}
+        assert overall[condition].repeatability == RepeatabilityMeasures(1.0, 1.0, 0.0)
 
 
 def test_a_detector_without_a_threshold_gets_one_from_the_validation_images(monkeypatch):
     monkeypatch.setattr(evaluate, "CALIBRATION_IMAGES", 1)
-    method = evaluate_detectors([Pixels()], 1)["methods"]["brightest"]
-    assert set(method["thresholds"].values()) <= {0.0, 1.0}
-    assert "F1" in method["thresholds_from"]
+    method = evaluate_on_shapes({"brightest": Pixels()}, 1).methods["brightest"]
+    assert set(method.thresholds.values()) <= {0.0, 1.0}
+    assert "F1" in method.thresholds_from
 
 
 @pytest.mark.parametrize(("arguments", "message"), [({"images_per_shape": 0}, "0"), ({"methods": ["surf"]}, "surf")])
@@ -247,7 +264,7 @@ def test_the_network_gives_the_same_keypoints_above_its_threshold_and_more_below
     extractor = Extractor(MagicPoint(0.125), device="cpu")
     image = TEST.clean("cube", 0)[0]
     features = extractor.extract(image)
-    [(keypoints, scores)] = NetworkDetector.below_threshold("network", extractor).detect([image])
+    [(keypoints, scores)] = NetworkOnShapes(extractor).detect([image])
     above = scores > extractor.settings.threshold
     assert np.array_equal(keypoints[above], features.keypoints.numpy())
     assert np.array_equal(scores[above], features.keypoint_scores.numpy())
@@ -281,4 +298,5 @@ def test_the_digest_sees_every_pixel_and_every_point():
 def test_only_the_whole_test_set_is_compared_with_the_pinned_digests(monkeypatch):
     monkeypatch.setattr(evaluate, "TEST_IMAGES_PER_SHAPE", 1)
     assert TEST_IMAGES_PER_SHAPE == 1000
-    assert evaluate_detectors([Pixels()], 1, {"brightest": 0.0})["test_set"]["pinned_digests"] is not None
+    whole = evaluate_on_shapes({"brightest": Pixels()}, 1, {"brightest": 0.0})
+    assert whole.test_set.pinned_digests is not None

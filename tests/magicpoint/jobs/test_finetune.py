@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from magicpoint.adaptation.labeller import AdaptationSettings
 from magicpoint.data import hpatches_writer
 from magicpoint.data.labelled_images import LabelledImages
 from magicpoint.data.settings import PairSettings
+from magicpoint.evaluation.pairs.results import EvaluatedSequence, Mean, PairsEvaluation, PairsMethodResult
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io.finding import find_images
 from magicpoint.io.images import read_image
@@ -290,30 +292,29 @@ def test_a_report_that_a_stop_prevented_is_made_up_for(copy):
         read_label_report(copy / "labels_1.h5", None)
 
 
-def evaluation(tmp_path, own, start, sift):
+def evaluation(own, start, sift):
     """An evaluation of two scenes with so much of the keypoints repeated and of the homographies right."""
 
     def measured(name, values):
-        return {"nms 4": {method: {"all": {name: {"mean": value}}} for method, value in values.items()}}
+        means = {method: Mean(value, (value, value), (value, value), 8, 0) for method, value in values.items()}
+        return {4: {method: PairsMethodResult({"all": {name: mean}}, ()) for method, mean in means.items()}}
 
     results = {
         "paper-repeatability": measured("repeatability", {"round 1": own[0], "start": start}),
         "paper-homography": measured("homography_accuracy_3", {"round 1": own[1], "sift": sift}),
     }
-    sequences = {name: {"views": [2, 3]} for name in ("i_0", "i_1", "v_0", "v_1")}
-    path = tmp_path / "homography.json"
-    path.write_text(json.dumps({"results": results, "sequences": sequences}))
-    return path
+    sequences = {name: EvaluatedSequence("viewpoint", (2, 3)) for name in ("i_0", "i_1", "v_0", "v_1")}
+    return PairsEvaluation(sequences, "", {}, None, {}, {}, results)
 
 
-def test_the_verdict_says_what_is_worse(tmp_path):
-    lines = finetune_report.verdicts(evaluation(tmp_path, (0.6, 0.9), start=0.5, sift=0.9), 1)
+def test_the_verdict_says_what_is_worse():
+    lines = finetune_report.verdicts(evaluation((0.6, 0.9), start=0.5, sift=0.9), 1)
     assert lines == [
         "8 pairs, which are views of 2 held-out images.",
         "repeatability: 0.600, of start 0.500.",
         "homographies within 3 px: 0.900, of sift 0.900.",
     ]
-    worse = finetune_report.verdicts(evaluation(tmp_path, (0.4, None), start=0.5, sift=0.9), 1)
+    worse = finetune_report.verdicts(evaluation((0.4, math.nan), start=0.5, sift=0.9), 1)
     assert worse[1].startswith("WARNING, repeatability: 0.400, of start 0.500: worse.")
     assert worse[2].startswith("WARNING, homographies within 3 px: -, of sift 0.900: worse.")
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from magicpoint.core.types import Features, Matches
 from magicpoint.decoding.decode import DecodeSettings
-from magicpoint.evaluation.methods.selection import binary_as_unit
+from magicpoint.evaluation.methods.on_pairs import binary_as_unit
 from magicpoint.inference.extractor import Extractor
 from magicpoint.jobs.match import match_images
 from magicpoint.matching import nearest as match_module

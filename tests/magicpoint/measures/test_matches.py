@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from magicpoint.core.types import Features, Matches
-from magicpoint.evaluation.pairs.score import measure_pair, summarize_pairs
+from magicpoint.evaluation.pairs.score import measure_pair
 from magicpoint.measures.matches import (
     area_under_recall,
     corner_error,
@@ -149,33 +149,3 @@ def test_bootstrap_draws_whole_groups():
     assert np.isnan(bootstrap_over_groups([], [], generator)).all()
     with pytest.raises(ValueError, match="one group"):
         bootstrap_over_groups([1, 2], ["a"], generator)
-
-
-def summary_pair(sequence, view, **measures):
-    return {
-        "sequence": sequence,
-        "change": {"i": "illumination", "v": "viewpoint"}[sequence[0]],
-        "view": view,
-        **measures,
-    }
-
-
-def test_means_are_over_the_pairs_of_a_split_where_they_are_defined():
-    pairs = [
-        summary_pair("i_a", 2, repeatability=0.5, corner_error=None),
-        summary_pair("i_a", 3, repeatability=None, corner_error=1.0),
-        summary_pair("v_b", 2, repeatability=0.8, corner_error=1.0),
-    ]
-    illumination, everything = (summarize_pairs(pairs, split) for split in ("illumination", "all"))
-    assert illumination == {
-        "repeatability": {
-            "mean": 0.5,
-            "interval": [0.5, 0.5],
-            "interval_sequences": [0.5, 0.5],
-            "count": 1,
-            "undefined": 1,
-        }
-    }
-    assert everything["repeatability"]["mean"] == pytest.approx(0.65)
-    assert everything["repeatability"]["interval"] == [0.5, 0.8]
-    assert summarize_pairs(pairs[:2], "viewpoint")["repeatability"]["mean"] is None

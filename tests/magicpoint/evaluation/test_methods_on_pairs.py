@@ -5,9 +5,10 @@ import torch
 
 from magicpoint.decoding.decode import DecodeSettings
 from magicpoint.decoding.nms import suppress_points
-from magicpoint.evaluation.methods.for_pairs import METHODS
-from magicpoint.evaluation.methods.network import Network
-from magicpoint.evaluation.methods.selection import Selection, select_points
+from magicpoint.evaluation.methods.base import Selection
+from magicpoint.evaluation.methods.network import NetworkOnPairs
+from magicpoint.evaluation.methods.on_pairs import select_points
+from magicpoint.evaluation.methods.opencv import ON_PAIRS
 from magicpoint.evaluation.pairs.score import measure_pair
 from magicpoint.inference.extractor import Extractor
 from magicpoint.model.network import SuperPoint
@@ -20,9 +21,9 @@ def test_suppression_is_greedy_by_rank():
     for index, place in enumerate(np.rint(points)):
         if all(np.abs(place - np.rint(points[other])).max() > 3 for other in kept):
             kept.append(index)
-    assert suppress_points(points, 3, (60, 40)).tolist() == kept
-    assert suppress_points(points, 0, (60, 40)).tolist() == list(range(300))
-    assert len(suppress_points(np.zeros((0, 2), np.float32), 3, (60, 40))) == 0
+    assert suppress_points(points, 3).tolist() == kept
+    assert suppress_points(points, 0).tolist() == list(range(300))
+    assert len(suppress_points(np.zeros((0, 2), np.float32), 3)) == 0
 
 
 def test_selection_drops_the_border_after_the_suppression_and_then_the_weakest():
@@ -37,9 +38,9 @@ def texture(height=120, width=160, seed=0):
     return cv2.equalizeHist(cv2.GaussianBlur(noise, (0, 0), 2.0))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ON_PAIRS)
 def test_every_method_keeps_to_the_selection(name):
-    method = METHODS[name]()
+    method = ON_PAIRS[name]
     image = texture(200, 240)
     for wanted in {False, method.has_descriptors}:
         detect = method.prepare(Selection(4, 6, 40, wanted))
@@ -59,9 +60,9 @@ def test_every_method_keeps_to_the_selection(name):
             )  # the pixels are more than 4 apart, what is refined between them by half a pixel less
 
 
-@pytest.mark.parametrize("name", set(METHODS) - {"random"})
+@pytest.mark.parametrize("name", set(ON_PAIRS) - {"random"})
 def test_a_flat_image_has_no_keypoints_but_comparable_descriptors(name):
-    method = METHODS[name]()
+    method = ON_PAIRS[name]
     selection = Selection(4, 4, 40, method.has_descriptors)
     flat, found = (method.prepare(selection)(image) for image in (np.zeros((120, 160), np.uint8), texture()))
     assert len(flat) == 0
@@ -75,7 +76,7 @@ def test_the_network_is_asked_for_as_many_keypoints_as_the_selection_keeps():
         torch.manual_seed(0)
         model = SuperPoint(0.125, descriptor_dim=16)
     extractor = Extractor(model, DecodeSettings(threshold=0.5, max_keypoints=3), "cpu")
-    found = Network(extractor).prepare(Selection(2, 8, 30, True))(texture())
+    found = NetworkOnPairs(extractor).prepare(Selection(2, 8, 30, True))(texture())
     assert len(found) <= 30
     assert (found.keypoints >= 7.5).all()
     assert found.descriptors.shape == (len(found), 16)
