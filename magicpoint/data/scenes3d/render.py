@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from .camera import Camera, Floats
 
-SUPERSAMPLING = 2
-"""Samples of a pixel each way; the textures are smoothed beforehand to the scale at which they are seen."""
-
 HIDDEN = 0.01
 """A point is hidden in a view that shows something nearer than it there, by more than this share of its depth."""
 
@@ -66,15 +63,21 @@ class RenderedView:
     scene: tuple[TexturedPlane, ...]
 
 
-def render(scene: Sequence[TexturedPlane], camera: Camera) -> RenderedView:
+def render(scene: Sequence[TexturedPlane], camera: Camera, samples: int = 2) -> RenderedView:
     """Draw a scene; of several planes behind a pixel the nearest is seen.
 
+    Args:
+        scene: The planes.
+        camera: It.
+        samples: Of a pixel, each way: an edge between planes is true to about 1 / (7 samples) of a pixel at each place,
+            in the mean over places to far less. Textures are smoothed beforehand to the scale at which they are seen.
+
     Raises:
-        ValueError: There is no plane.
+        ValueError: There is no plane, or the samples are fewer than 1.
     """
-    if not scene:
-        raise ValueError("a scene needs a plane")
-    fine = camera.resized(SUPERSAMPLING)
+    if not scene or samples < 1:
+        raise ValueError(f"a scene needs a plane and a sample of each pixel, got {len(scene)} and {samples}")
+    fine = camera.resized(samples)
     looks = [_look(plane, fine) for plane in scene]
     surface, _ = _nearest(looks, fine.image_size)
     grey = np.zeros(surface.shape, np.uint8)
