@@ -2,12 +2,13 @@
 
 from .dataset import DatasetSettings, ShapesDataset, generate_dataset
 from .legacy import convert_legacy_dataset
-from .primitives import PRIMITIVES, SHAPES_WITH_KEYPOINTS
+from .primitives import PRIMITIVES, SHAPES_WITH_KEYPOINTS, STANDARD_SHAPES
 from .sample import ShapeSettings, render_sample, render_shape
 
 __all__ = [
     "PRIMITIVES",
     "SHAPES_WITH_KEYPOINTS",
+    "STANDARD_SHAPES",
     "DatasetSettings",
     "ShapeSettings",
     "ShapesDataset",

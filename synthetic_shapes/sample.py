@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .background import add_grain, draw_background
 from .canvas import Canvas
-from .primitives import PRIMITIVES
+from .primitives import PRIMITIVES, STANDARD_SHAPES
 from .seeding import sample_generator
 from .sizes import SizeHW
 from .visibility import visible_corners
@@ -30,7 +30,7 @@ class ShapeSettings:
     """
 
     size: SizeHW = (120, 160)
-    shapes: tuple[str, ...] = tuple(PRIMITIVES)
+    shapes: tuple[str, ...] = STANDARD_SHAPES
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < MIN_SIDE:

@@ -84,8 +84,8 @@ def test_a_size_without_room_is_refused(size):
 
 
 def test_unknown_shapes_are_refused_by_name():
-    with pytest.raises(ValueError, match="hexagon"):
-        ShapeSettings(shapes=("cube", "hexagon"))
+    with pytest.raises(ValueError, match="heptagram"):
+        ShapeSettings(shapes=("cube", "heptagram"))
     with pytest.raises(ValueError, match="unknown shapes"):
         ShapeSettings(shapes=())
 

@@ -23,7 +23,11 @@ def add(parser: Parser) -> None:
     parser.add_class_arguments(DatasetSettings, as_group=False, skip={"shapes"})
     parser.add_argument("--size", type=SizeHW, default=ShapeSettings().size, help="Image size, HxW.")
     parser.add_argument(
-        "--shapes", nargs="+", choices=tuple(PRIMITIVES), default=list(PRIMITIVES), help="Shapes to draw, in turn."
+        "--shapes",
+        nargs="+",
+        choices=tuple(PRIMITIVES),
+        default=list(ShapeSettings().shapes),
+        help="Shapes to draw, in turn.",
     )
     parser.add_argument("--workers", type=int | None, default=None, help="Processes; null: one per core.")
 
