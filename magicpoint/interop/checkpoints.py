@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ..core.files import write_atomically
+from ..core.files import AnyPath, write_atomically
 from ..core.grid import DUSTBIN
 from ..decoding.decode import DecodeSettings
 from ..model.encoder import CHANNELS, scaled
@@ -97,7 +97,7 @@ def recognise_layout(names: Collection[str]) -> ForeignLayout:
     return nearest
 
 
-def load_checkpoint(path: Path, source: str, licence: str) -> tuple[PointNetwork, dict[str, Any]]:
+def load_checkpoint(path: AnyPath, source: str, licence: str) -> tuple[PointNetwork, dict[str, Any]]:
     """Read another project's weights as a network of ours that computes the same maps.
 
     A `.safetensors` file is read as such, any other by torch without running code from it (`weights_only`); of a
@@ -119,6 +119,7 @@ def load_checkpoint(path: Path, source: str, licence: str) -> tuple[PointNetwork
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, or of no layout that can be read; source or licence are empty.
     """
+    path = Path(path)
     if not source.strip() or not licence.strip():
         raise ValueError(f"the source and the licence of {path} must be said, got {source!r} and {licence!r}")
     if not path.is_file():
@@ -228,7 +229,7 @@ def to_layout(model: PointNetwork, layout: Literal["magicleap", "transformers"])
     return tensors
 
 
-def write_magicleap(path: Path, model: PointNetwork) -> Path:
+def write_magicleap(path: AnyPath, model: PointNetwork) -> Path:
     """Write a network as the `.pth` file that readers of Magic Leap's layout load: our weights, under those names.
 
     The file has no place for a provenance: a reader takes each of its entries for a tensor of the network.
@@ -240,13 +241,13 @@ def write_magicleap(path: Path, model: PointNetwork) -> Path:
         OSError: The file cannot be written.
         ValueError: See `to_layout`.
     """
-    tensors = to_layout(model, "magicleap")
+    path, tensors = Path(path), to_layout(model, "magicleap")
     write_atomically(path, lambda temporary: torch.save(tensors, temporary))
     return path
 
 
 def write_transformers(
-    folder: Path,
+    folder: AnyPath,
     model: PointNetwork,
     provenance: Mapping[str, Any] | None = None,
     settings: DecodeSettings | None = None,
@@ -269,7 +270,7 @@ def write_transformers(
         OSError: A file cannot be written.
         ValueError: See `to_layout`.
     """
-    tensors = to_layout(model, "transformers")
+    folder, tensors = Path(folder), to_layout(model, "transformers")
     settings = settings or DecodeSettings()
     channels = [len(tensors[f"encoder.conv_blocks.{number}.conv_a.weight"]) for number in _NUMBERS]
     config = {
@@ -287,7 +288,6 @@ def write_transformers(
     origin = {"weights_hash": weights_hash(model.state_dict()), **(provenance or {})}
     content = save(tensors, {"format": "pt", "provenance": json.dumps(origin)})
     text = json.dumps(config, indent=2) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.safetensors", lambda temporary: temporary.write_bytes(content))
     write_atomically(folder / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return folder

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.files import write_atomically
+from ..core.files import AnyPath, write_atomically
 from ..core.types import Features, Matches
 from ..io.records import check_key
 from .pairs import check_pairs
@@ -31,8 +31,8 @@ def import_pycolmap() -> Any:
 
 
 def write_database(
-    path: Path,
-    images: Path,
+    path: AnyPath,
+    images: AnyPath,
     features: Mapping[str, Features],
     matches: Mapping[tuple[str, str], Matches],
     camera_mode: CameraMode = "auto",
@@ -63,6 +63,7 @@ def write_database(
             with such a camera; a pair is there twice; matches do not fit the features; or a key is unsafe.
     """
     pycolmap = import_pycolmap()
+    path, images = Path(path), Path(images)
     if path.exists():
         raise FileExistsError(f"{path} is there, and a database is not written over: choose another")
     names = {key: check_key(key) for key in features}
@@ -93,7 +94,6 @@ def write_database(
         finally:
             database.close()
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)
     return path
 

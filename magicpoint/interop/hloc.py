@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core.files import write_atomically
+from ..core.files import AnyPath, write_atomically
 from ..core.types import Features, Matches
 from ..io.records import Layout, RecordFile, check_key, write_records
 from .pairs import check_pairs
@@ -51,7 +51,7 @@ HLOC_FEATURES = Layout("hloc-features-1", "hloc feature file", _write_group, _re
 
 
 def write_hloc_features(
-    path: Path, features: Mapping[str, Features], provenance: Mapping[str, str] | None = None
+    path: AnyPath, features: Mapping[str, Features], provenance: Mapping[str, str] | None = None
 ) -> Path:
     """Write the features of images for hloc, in full or not at all.
 
@@ -67,16 +67,16 @@ def write_hloc_features(
         OSError: The file cannot be written.
         ValueError: A key is unsafe, see `io.records.write_records`.
     """
-    return write_records(path, HLOC_FEATURES, features, provenance)
+    return write_records(Path(path), HLOC_FEATURES, features, provenance)
 
 
-def read_hloc_features(path: Path) -> RecordFile[Features]:
+def read_hloc_features(path: AnyPath) -> RecordFile[Features]:
     """Open a file of `write_hloc_features` as a mapping from keys to features; see `io.features.read_features`."""
-    return RecordFile(path, HLOC_FEATURES)
+    return RecordFile(Path(path), HLOC_FEATURES)
 
 
 def write_hloc_matches(
-    path: Path, matches: Mapping[tuple[str, str], Matches], features: Mapping[str, Features]
+    path: AnyPath, matches: Mapping[tuple[str, str], Matches], features: Mapping[str, Features]
 ) -> Path:
     """Write the matches of image pairs for hloc, in full or not at all.
 
@@ -94,6 +94,7 @@ def write_hloc_matches(
         ValueError: A key is unsafe; two pairs have one name in hloc, which writes a slash of a key as a hyphen; or
             matches do not fit the features, see `pairs.check_pairs`.
     """
+    path = Path(path)
     names: dict[str, tuple[str, str]] = {}
     for pair in matches:
         name = "/".join(check_key(key).replace("/", "-") for key in pair)
@@ -108,7 +109,6 @@ def write_hloc_matches(
                 group = file.create_group(name)
                 group["matches0"], group["matching_scores0"] = _by_keypoint(matches[pair], *(counts[k] for k in pair))
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)
     return path
 
