@@ -21,8 +21,8 @@ def match_one_to_one(detected: ArrayLike, scores: ArrayLike, truth: ArrayLike, t
 
     The detections choose in order of decreasing score, and each takes the nearest true point that is still free and at
     most `tolerance` away. So the second detection of a corner is a false positive. Among equal scores the detection
-    closest to any true point chooses first, then the one with the smaller x, then y, so that the order of the input
-    does not matter.
+    closest to any true point chooses first, then the one with the smaller x, then y; and of two true points as near the
+    one with the smaller x, then y, is taken. So the order of the input does not matter.
 
     Args:
         detected: (N, 2).
@@ -41,7 +41,8 @@ def match_one_to_one(detected: ArrayLike, scores: ArrayLike, truth: ArrayLike, t
     if len(scores) != len(detected):
         raise ValueError(f"{len(scores)} scores do not fit {len(detected)} detected points")
     check_tolerance(tolerance)
-    distances = distances_between(detected, truth)
+    by_place = np.lexsort((truth[:, 1], truth[:, 0]))
+    distances = distances_between(detected, truth[by_place])
     matches = np.full(len(detected), -1)
     nearest = distances.min(axis=1, initial=np.inf)
     for i in np.lexsort((detected[:, 1], detected[:, 0], nearest, -scores)):
@@ -49,7 +50,7 @@ def match_one_to_one(detected: ArrayLike, scores: ArrayLike, truth: ArrayLike, t
             continue
         j = distances[i].argmin()
         if distances[i, j] <= tolerance:
-            matches[i] = j
+            matches[i] = by_place[j]
             distances[:, j] = np.inf
     return matches
 
