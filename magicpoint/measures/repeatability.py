@@ -71,6 +71,22 @@ def repeatability(
     warped0 = np.asarray(warp_points(keypoints0, H), dtype=np.float64)
     warped0 = warped0[is_inside(warped0, image_size1)]
     kept1 = keypoints1[is_inside(warp_points(keypoints1, np.linalg.inv(H)), image_size0)]
+    return compare_places(warped0, kept1, tolerance)
+
+
+def compare_places(places0: ArrayLike, places1: ArrayLike, tolerance: float) -> Repeatability:
+    """The counts of `repeatability` of keypoints that both views show, whatever led the ones to the other view.
+
+    Args:
+        places0: (N, 2), where view 1 shows the keypoints of view 0.
+        places1: (M, 2), the keypoints of view 1.
+        tolerance: Pixels of view 1, itself included.
+
+    Raises:
+        ValueError: A shape does not fit, a value is not finite, or the tolerance is negative or nan.
+    """
+    warped0, kept1 = as_points("places0", places0), as_points("places1", places1)
+    check_tolerance(tolerance)
     count = len(warped0) + len(kept1)
 
     distances = distances_between(warped0, kept1)
