@@ -109,17 +109,21 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
             JPEG, which has no checksums, can pass unnoticed.
     """
     path = Path(path)
-    image = _decode(path)
+    return decode_image(path.read_bytes(), path)
+
+
+def decode_image(data: bytes, path: Path) -> NDArray[np.float32]:
+    """`read_image` of the content of a file that was read already; the path is for messages."""
+    image = _decode(data, path)
     try:
         return to_grey(image[..., ::-1] if image.ndim == 3 else image)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _decode(path: Path) -> NDArray[Any]:
-    """The image of a file as OpenCV gives it, blue first; its encoded bytes are freed on return."""
+def _decode(data: bytes, path: Path) -> NDArray[Any]:
+    """The image of a file as OpenCV gives it, blue first."""
     # OpenCV opens no path with letters beyond the system's code page on Windows, so it gets the content.
-    data = path.read_bytes()
     if not data:
         raise ValueError(f"{path} is empty")
     if not _is_complete(data):

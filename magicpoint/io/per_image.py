@@ -15,6 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .images import read_image
+from .images import decode_image
 from .records import RecordFile, check_key, folders_of
 from .unfinished import ADVICE, UnfinishedRecords
 from .video import VIDEO_SUFFIXES, open_source, read_ahead
@@ -37,16 +38,20 @@ LOADERS = min(8, max(1, (os.cpu_count() or 1) // 2))
 WAITING_PIXELS = 2**25
 """No further image is read while those that wait have this many pixels, 128 MB, however many small ones could wait."""
 
-_NOTHING = np.zeros((0, 0), np.float32)
+IsKnown = Callable[[str, str], bool]
+"""Whether nothing is to be done for an image of this key and digest."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Loaded:
-    """An image and the SHA-256 of its file, or, of a frame, of its grey values; or why there is none."""
+    """An image and the SHA-256 of its file, or, of a frame, of its grey values; or why there is none.
+
+    There are no grey values where they are not needed: the record of just this file is there, and nothing is drawn.
+    """
 
     key: str
     digest: str
-    grey: Grey
+    grey: Grey | None
     error: str | None = None
 
 
@@ -86,21 +91,26 @@ def process_images(
     skipped: dict[str, str] = {}
     changed = 0
     has_videos = videos and any(map(_is_video, images.values()))
+
+    def is_known(key: str, digest: str) -> bool:
+        return draw is None and unfinished.has(key, digest)
+
     try:
-        with contextlib.closing(_load_all(images, videos)) as loaded:
+        with contextlib.closing(_load_all(images, videos, is_known)) as loaded:
             for image in tqdm(loaded, total=None if has_videos else len(images), unit="image", disable=not progress):
                 if image.error is not None:
                     skipped[image.key] = image.error
                     tqdm.write(f"skipped {image.key}: {image.error}", file=sys.stderr)
                     continue
-                record = unfinished.get(image.key, image.digest)
-                if record is None:
-                    record = process(image.key, image.grey)
-                    unfinished.add(image.key, record, image.digest)
-                made.append(image.key)
                 changed += _has_changed(image, unfinished.earlier)
-                if draw is not None:
-                    draw(image.key, image.grey, record)
+                if image.grey is not None:
+                    record = unfinished.get(image.key, image.digest)
+                    if record is None:
+                        record = process(image.key, image.grey)
+                        unfinished.add(image.key, record, image.digest)
+                    if draw is not None:
+                        draw(image.key, image.grey, record)
+                made.append(image.key)
     except KeyboardInterrupt:
         unfinished.save()
         raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
@@ -132,21 +142,21 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def _load_all(images: Mapping[str, Path], videos: bool) -> Generator[_Loaded, None, None]:
+def _load_all(images: Mapping[str, Path], videos: bool, is_known: IsKnown) -> Generator[_Loaded, None, None]:
     """The images in their order."""
     for are_videos, group in groupby(images.items(), key=lambda item: videos and _is_video(item[1])):
-        load = _load_videos if are_videos else _load_files
+        load = _load_videos if are_videos else partial(_load_files, is_known=is_known)
         with contextlib.closing(load(group)) as loaded:
             yield from loaded
 
 
-def _load_files(images: Iterator[tuple[str, Path]]) -> Generator[_Loaded, None, None]:
+def _load_files(images: Iterator[tuple[str, Path]], is_known: IsKnown) -> Generator[_Loaded, None, None]:
     waiting: deque[Future[_Loaded]] = deque()
     with ThreadPoolExecutor(LOADERS, thread_name_prefix="read_image") as pool:
         try:
             while True:
                 while _has_room(waiting) and (item := next(images, None)) is not None:
-                    waiting.append(pool.submit(_load_file, *item))
+                    waiting.append(pool.submit(_load_file, *item, is_known))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -156,16 +166,18 @@ def _load_files(images: Iterator[tuple[str, Path]]) -> Generator[_Loaded, None, 
 
 
 def _has_room(waiting: deque[Future[_Loaded]]) -> bool:
-    ready = sum(image.result().grey.size for image in waiting if image.done())
+    ready = sum(grey.size for image in waiting if image.done() and (grey := image.result().grey) is not None)
     return not waiting or (len(waiting) < 2 * LOADERS and ready < WAITING_PIXELS)
 
 
-def _load_file(key: str, path: Path) -> _Loaded:
+def _load_file(key: str, path: Path, is_known: IsKnown) -> _Loaded:
     try:
         _check(key, path)
-        return _Loaded(key, hashlib.sha256(path.read_bytes()).hexdigest(), read_image(path))
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        return _Loaded(key, digest, None if is_known(key, digest) else decode_image(content, path))
     except (OSError, ValueError) as error:
-        return _Loaded(key, "", _NOTHING, str(error))
+        return _Loaded(key, "", None, str(error))
 
 
 def _load_videos(videos: Iterator[tuple[str, Path]]) -> Generator[_Loaded, None, None]:
@@ -175,7 +187,7 @@ def _load_videos(videos: Iterator[tuple[str, Path]]) -> Generator[_Loaded, None,
             with read_ahead(_load_frames(key, path)) as frames:
                 yield from frames
         except (OSError, ValueError) as error:
-            yield _Loaded(key, "", _NOTHING, str(error))
+            yield _Loaded(key, "", None, str(error))
 
 
 def _load_frames(key: str, path: Path) -> Generator[_Loaded, None, None]:

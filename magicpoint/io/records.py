@@ -111,23 +111,23 @@ class RecordFile(Mapping[str, Record]):
                 attributes = {name: str(value) for name, value in file.attrs.items()}
                 if attributes.pop("format", None) != layout.format:
                     raise ValueError(f"it is not of format {layout.format}")
-                self._keys = dict.fromkeys(_image_keys(file))
+                self._digests = _read_digests(file)
             self.skipped: dict[str, str] = json.loads(attributes.pop("skipped"))
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise ValueError(f"{path} is damaged or no {layout.name}: {error}") from error
         self.provenance = attributes
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._digests)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
+        return iter(self._digests)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._keys
+        return key in self._digests
 
     def __getitem__(self, key: str) -> Record:
-        if key not in self._keys:
+        if key not in self._digests:
             raise KeyError(key)
         try:
             with h5py.File(self.path, "r") as file:
@@ -137,18 +137,32 @@ class RecordFile(Mapping[str, Record]):
 
     def digest(self, key: str) -> str | None:
         """The SHA-256 of the image's file, if it was recorded."""
-        with h5py.File(self.path, "r") as file:
-            digest: str | None = file[key].attrs.get("image_sha256")
-        return digest
+        return self._digests[key]
+
+    def keypoint_counts(self) -> dict[str, int]:
+        """How many keypoints each image has: read from the sizes of the datasets, not from what they hold.
+
+        Raises:
+            ValueError: The file is damaged; it is named.
+        """
+        try:
+            with h5py.File(self.path, "r") as file:
+                return {key: file[key]["keypoints"].shape[0] for key in self}
+        except (OSError, RuntimeError, KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"{self.path} is damaged: {error}") from error
 
 
-def _image_keys(file: Any) -> list[str]:
+def _read_digests(file: Any) -> dict[str, str | None]:
+    """The keys of the images, each with the SHA-256 of its file where that was recorded."""
     # This visits only what the file holds itself: no links, which could lead to other files.
     names: list[str] = []
     file.visit(names.append)
-    folders = (name.removesuffix("/keypoints") for name in names if name.endswith("/keypoints"))
-    keys = [folder for folder in folders if "image_size" in file[folder].attrs]
-    for key in keys:
+    digests: dict[str, str | None] = {}
+    for key in (name.removesuffix("/keypoints") for name in names if name.endswith("/keypoints")):
+        attributes = file[key].attrs
+        if "image_size" not in attributes:
+            continue
         if check_key(key) != key:
             raise ValueError(f"unsafe image key {key!r}")
-    return keys
+        digests[key] = attributes.get("image_sha256")
+    return digests

@@ -59,8 +59,10 @@ class UnfinishedRecords(Generic[Record]):
         if self.earlier is not None:
             self._parts.update(dict.fromkeys(self.earlier, self.earlier))
         self._check_writable()
-        for part in sorted(self.folder.glob("*.h5")):
+        self._next_part = 0
+        for part in sorted(self.folder.glob("[0-9]*.h5")):
             self._register(part)
+            self._next_part = int(part.stem) + 1
 
     def _open_earlier(self) -> RecordFile[Record]:
         try:
@@ -90,10 +92,14 @@ class UnfinishedRecords(Generic[Record]):
             listed = ", ".join(f"{name} {before}, now {now}" for name, (before, now) in changed.items())
             raise ValueError(f"{origin} with other weights, settings or versions ({listed}): {ADVICE}")
 
-    def get(self, key: str, digest: str) -> Record | None:
-        """The record of an image that was added before and is still the same."""
+    def has(self, key: str, digest: str) -> bool:
+        """Whether the record of an image was kept before, and the image is still the same."""
         part = self._parts.get(key)
-        return part[key] if part is not None and part.digest(key) == digest else None
+        return part is not None and part.digest(key) == digest
+
+    def get(self, key: str, digest: str) -> Record | None:
+        """That record, where there is one."""
+        return self._parts[key][key] if self.has(key, digest) else None
 
     def add(self, key: str, record: Record, digest: str) -> None:
         """Keeps the record of an image; a killed process loses the last few, or those of the last minute."""
@@ -104,14 +110,17 @@ class UnfinishedRecords(Generic[Record]):
     def save(self) -> None:
         """Keeps what was added so far even if the process is killed."""
         if self._pending:
-            number = 1 + max((int(part.stem) for part in self.folder.glob("*.h5")), default=-1)
-            path = self.folder / f"{number:06d}.h5"
+            path = self.folder / f"{self._next_part:06d}.h5"
+            self._next_part += 1
             self._register(write_records(path, self._layout, self._pending, self._provenance, self._digests))
             self._pending, self._digests = {}, {}
         self._saved = time.monotonic()
 
     def finish(self, keys: Sequence[str], skipped: Mapping[str, str]) -> Path:
-        """Writes the file, of these keys and no others, and removes the folder beside it; returns its path."""
+        """Writes the file, of these keys and no others, and removes the folder beside it; returns its path.
+
+        An earlier file that is just this stays as it is.
+        """
         self.save()
 
         def join(temporary: Path) -> None:
@@ -122,10 +131,17 @@ class UnfinishedRecords(Generic[Record]):
                         for key in group:
                             part.copy(key, file, name=key)
 
-        write_atomically(self._path, join)
+        if not self._is_earlier(keys, skipped):
+            write_atomically(self._path, join)
         if self.folder.exists():
             shutil.rmtree(self.folder)
         return self._path
+
+    def _is_earlier(self, keys: Sequence[str], skipped: Mapping[str, str]) -> bool:
+        earlier = self.earlier
+        if earlier is None or skipped != earlier.skipped or len(keys) != len(earlier):
+            return False
+        return all(self._parts[key] is earlier for key in keys)
 
 
 def _decoded(provenance: Mapping[str, str]) -> dict[str, Any]:

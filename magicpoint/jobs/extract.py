@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +47,15 @@ def extract_images(
             or a file, finished or not, of other weights, settings, versions or images is there.
     """
     images = find_images(paths, skip=overlay)
+    draw = None if overlay is None else partial(_draw, overlay)
     if overlay is not None:
         _check_pictures(images, overlay)
-
-    def draw(key: str, grey: NDArray[np.float32], features: Features) -> None:
-        if overlay is not None:
-            write_overlay(overlay_path(overlay, key), grey, features)
-
     unfinished = UnfinishedFeatures(out, extractor.provenance)
     return process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress, videos=True)
+
+
+def _draw(overlay: Path, key: str, grey: NDArray[np.float32], features: Features) -> None:
+    write_overlay(overlay_path(overlay, key), grey, features)
 
 
 def _check_pictures(images: dict[str, Path], overlay: Path) -> None:

@@ -38,5 +38,5 @@ def run(arguments: Namespace) -> None:
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     out = extract_images(arguments.images, arguments.out, extractor, arguments.overlay)
     features = read_features(out)
-    counts = [len(features[key]) for key in features]
-    print(f"{out}: {sum(counts)} keypoints in {len(counts)} images, {len(features.skipped)} skipped")
+    keypoints = sum(features.keypoint_counts().values())
+    print(f"{out}: {keypoints} keypoints in {len(features)} images, {len(features.skipped)} skipped")

@@ -2,15 +2,16 @@ import threading
 import time
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from magicpoint.core.types import Features
 from magicpoint.io import per_image
-from magicpoint.io.features import read_features
+from magicpoint.io.features import read_features, write_features
 from magicpoint.io.finding import find_images
-from magicpoint.io.images import read_image
+from magicpoint.io.images import decode_image, read_image
 from magicpoint.io.per_image import process_images
 from magicpoint.io.unfinished import UnfinishedFeatures
 from magicpoint.io.video import open_source
@@ -60,7 +61,7 @@ def test_images_come_in_order_and_keep_their_names(folder, tmp_path, monkeypatch
 def test_images_are_read_while_one_is_processed_but_only_so_many(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(per_image, "LOADERS", 2)
     read, used = [], []
-    monkeypatch.setattr(per_image, "read_image", lambda path: read.append(path) or read_image(path))
+    monkeypatch.setattr(per_image, "decode_image", lambda data, path: read.append(path) or decode_image(data, path))
 
     def process(key, grey):
         used.append(key)
@@ -78,7 +79,7 @@ def test_large_images_do_not_wait_in_numbers(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(per_image, "LOADERS", 2)
     monkeypatch.setattr(per_image, "WAITING_PIXELS", 1)
     read, used = [], []
-    monkeypatch.setattr(per_image, "read_image", lambda path: read.append(path) or read_image(path))
+    monkeypatch.setattr(per_image, "decode_image", lambda data, path: read.append(path) or decode_image(data, path))
 
     def process(key, grey):
         used.append(key)
@@ -215,3 +216,49 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(folder, tmp_pa
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"cannot write .*file/f\.h5|cannot write .*file"):
         UnfinishedFeatures(tmp_path / "file" / "f.h5", {})
+
+
+def count_calls(monkeypatch, module, name):
+    calls, function = [], getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *arguments: calls.append(arguments) or function(*arguments))
+    return calls
+
+
+def test_a_second_run_decodes_only_what_is_new(folder, tmp_path, monkeypatch):
+    images, out = find_images([folder]), tmp_path / "f.h5"
+    (folder / "05.png").write_bytes(b"no image")
+    run(images, out)
+    before, decoded = out.stat(), count_calls(monkeypatch, per_image, "decode_image")
+    opened = count_calls(monkeypatch, h5py, "File")
+    run(images, out)
+    assert [path.name for _, path in decoded] == ["05.png"]  # it could be an image by now
+    assert len(opened) == 1  # to see what is there
+    assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    (folder / "07.png").write_bytes((folder / "20.png").read_bytes())
+    run(images, out)
+    assert sorted(path.name for _, path in decoded) == ["05.png", "05.png", "07.png"]
+    assert out.stat().st_mtime_ns > before.st_mtime_ns
+    drawn = []
+    run(images, out, draw=lambda key, grey, record: drawn.append(float(grey.mean())))
+    assert [round(grey * 255) for grey in drawn] == [0, 1, 2, 3, 4, 6, 20, *range(8, 40)]
+
+
+def test_an_image_that_can_be_read_at_last_is_added(folder, tmp_path):
+    images, out = find_images([folder]), tmp_path / "f.h5"
+    content = (folder / "05.png").read_bytes()
+    (folder / "05.png").write_bytes(b"no image")
+    assert list(read_features(run(images, out)).skipped) == ["05.png"]
+    (folder / "05.png").write_bytes(content)
+    found = read_features(run(images, out))
+    assert list(found) == list(images)
+    assert found.skipped == {}
+
+
+def test_keypoints_are_counted_without_reading_them(tmp_path, monkeypatch):
+    counts = {"b/1.png": 3, "a.png": 0, "b/0.png": 5}
+    images = {key: Features(torch.zeros(n, 2), torch.zeros(n), torch.zeros(n, 8), (9, 9)) for key, n in counts.items()}
+    found = read_features(write_features(tmp_path / "f.h5", images))
+    opened = count_calls(monkeypatch, h5py, "File")
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", None)
+    assert found.keypoint_counts() == counts
+    assert len(opened) == 1
