@@ -18,7 +18,8 @@ from synthetic_shapes import DatasetSettings, generate_dataset
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((ROOT / "magicpoint" / "weights").glob("*.md"))]
+PAGES = [ROOT / "README.md", *(page for page in sorted(DOCS.glob("*.md")) if page.stem != "adding")]
+PAGES += sorted((ROOT / "magicpoint" / "weights").glob("*.md"))
 
 
 def blocks(path, language):
