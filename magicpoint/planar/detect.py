@@ -1,0 +1,102 @@
+"""Quadrilaterals of images: both stages of the detector, and the decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from homography import warp_points
+
+from ..core.settings import check_range, check_whole
+from .model import FirstStage, Proposals, QuadNetwork
+from .polygons import suppress_quads
+
+
+@dataclass(frozen=True)
+class QuadSettings:
+    """Which quadrilaterals are taken.
+
+    Args:
+        threshold: A quadrilateral is kept where its score, in [0, 1], is larger than this.
+        largest_iou: Of two that overlap by more than this the better is kept.
+        max_quads: At most this many of an image are kept, the best by score.
+    """
+
+    threshold: float = 0.3
+    largest_iou: float = 0.3
+    max_quads: int = 50
+
+    def __post_init__(self) -> None:
+        check_range(self, "[0, 1)", "threshold")
+        check_range(self, "(0, 1]", "largest_iou")
+        check_whole(self, 1, "max_quads")
+
+
+@dataclass(frozen=True, eq=False)
+class Quads:
+    """The quadrilaterals of one image.
+
+    Args:
+        corners: float32 (N, 4, 2), (x, y) in pixels, in the template's own order: its top-left corner first.
+        scores: float32 (N,) in [0, 1], the largest first.
+        image_size: (W, H).
+    """
+
+    corners: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    image_size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@torch.inference_mode()
+def detect_quads(model: QuadNetwork, image: Tensor, settings: QuadSettings | None = None) -> list[Quads]:
+    """The quadrilaterals of each image of a batch.
+
+    Args:
+        model: In evaluation mode, on the device of the image.
+        image: (B, 1, H, W) in [0, 1], H and W multiples of 8.
+        settings: None stands for `QuadSettings()`.
+    """
+    settings = settings or QuadSettings()
+    first = model(image)
+    proposals = model.propose(first)
+    if model.settings.stages == 2:
+        proposals = refine(model, first, proposals)
+    size = (image.shape[3], image.shape[2])
+    return [_choose(proposals, number, settings, size) for number in range(len(image))]
+
+
+def refine(model: QuadNetwork, first: FirstStage, proposals: Proposals) -> Proposals:
+    """The proposals after the second look: moved in their frames, and with its scores."""
+    frames = model.frames(proposals.corners)
+    seen = model.second(first.features, proposals.image, frames)
+    moved = in_frame(proposals.corners, frames) + seen.offsets
+    corners = warp_points(moved.double(), frames.double()).to(moved.dtype)
+    # A corner that is moved beyond the horizon of its frame stays where it was.
+    corners = torch.where(corners.isfinite().all(dim=2, keepdim=True), corners, proposals.corners)
+    return Proposals(proposals.image, corners, seen.logits.sigmoid())
+
+
+def in_frame(corners: Tensor, frames: Tensor) -> Tensor:
+    """Places (N, 4, 2) in pixels as places in the frames (N, 3, 3), whose units are the sides of their squares."""
+    inverse = torch.linalg.inv(frames.double())
+    homogeneous = torch.cat((corners.double(), torch.ones_like(corners[..., :1], dtype=torch.float64)), dim=2)
+    placed = homogeneous @ inverse.transpose(1, 2)
+    depth = placed[..., 2:]
+    # What lies on the horizon is infinitely far; the limit keeps it finite, and on its side.
+    depth = torch.where(depth.abs() < 1e-6, torch.full_like(depth, 1e-6), depth)
+    places: Tensor = (placed[..., :2] / depth).clamp(-100.0, 100.0).to(corners.dtype)
+    return places
+
+
+def _choose(proposals: Proposals, number: int, settings: QuadSettings, image_size: tuple[int, int]) -> Quads:
+    chosen = (proposals.image == number) & (proposals.scores > settings.threshold)
+    corners, scores = (values[chosen].cpu().numpy().astype(np.float32) for values in proposals[1:])
+    kept = suppress_quads(corners, scores, settings.largest_iou)[: settings.max_quads]
+    return Quads(corners[kept], scores[kept], image_size)
