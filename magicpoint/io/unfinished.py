@@ -15,7 +15,7 @@ from typing import Any, Generic
 import h5py
 
 from ..core.files import write_atomically
-from ..core.settings import differences
+from ..core.going_on import check_goes_on
 from ..core.types import Features
 from .features import FEATURES
 from .records import Layout, Record, RecordFile, write_records
@@ -87,10 +87,8 @@ class UnfinishedRecords(Generic[Record]):
         self._parts.update(dict.fromkeys(part, part))
 
     def _check(self, records: RecordFile[Record], origin: str) -> None:
-        changed = differences(_decoded(records.provenance), _decoded(self._provenance), unset="unset")
-        if changed:
-            listed = ", ".join(f"{name} {before}, now {now}" for name, (before, now) in changed.items())
-            raise ValueError(f"{origin} with other weights, settings or versions ({listed}): {ADVICE}")
+        old, new = _decoded(records.provenance), _decoded(self._provenance)
+        check_goes_on(origin, old, new, ADVICE, "weights, settings or versions")
 
     def has(self, key: str, digest: str) -> bool:
         """Whether the record of an image was kept before, and the image is still the same."""

@@ -15,6 +15,7 @@ import yaml
 from torch.optim import AdamW
 
 from ..core.files import write_atomically
+from ..core.going_on import check_goes_on
 from ..core.machine import versions
 from ..model.network import PointNetwork
 from ..model.weights import BEST_WEIGHTS, load_weights, resolve, save_weights, weights_hash
@@ -85,7 +86,11 @@ class TrainingRun:
             if not resume:
                 raise FileExistsError(f"{self.out} holds a run already: resume it, or choose another folder")
             state = load_state(state_file)
-            _check_same_run(json.loads(state["settings"]), _as_json(self.settings), state_file)
+            old, new = json.loads(state["settings"]), _as_json(self.settings)
+            advice = "go on with those, or choose another folder"
+            # A setting that there is no longer, in a state of an earlier version, decides nothing.
+            same = {name: value for name, value in old.items() if name in new}
+            check_goes_on(f"{state_file} was made", same, new, advice, changeable=CHANGEABLE)
             self.step, self.best_score = state["step"], state["best_score"]
             self.recent_losses = list(state["recent_losses"])
             self.start_hash = state["start_hash"]
@@ -162,12 +167,6 @@ def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
     for name in ("labels", "dataset", "start"):
         named[name] = None if settings[name] is None else Path(settings[name]).name
     return named
-
-
-def _check_same_run(old: dict[str, Any], new: dict[str, Any], state_file: Path) -> None:
-    for name in new:
-        if name not in CHANGEABLE and old.get(name) != new[name]:
-            raise ValueError(f"{state_file} was made with {name} {old.get(name)}, not {new[name]}")
 
 
 def start_from(model: PointNetwork, weights: str) -> str:

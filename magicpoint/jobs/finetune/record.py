@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core.files import write_text
+from ...core.going_on import check_goes_on
 from ...core.machine import Precision
-from ...core.settings import differences
 
 RECORD_FILE = "finetune.json"
 
@@ -56,9 +56,7 @@ def open_record(
 
 def _check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
     advice = "go on with what it was begun with, or choose another folder"
-    for name, (before, now) in differences(old["settings"], new["settings"]).items():
-        if name not in CHANGEABLE:
-            raise ValueError(f"{out} was begun with {name} {before}, not {now}: {advice}")
+    check_goes_on(f"{out} was begun", old["settings"], new["settings"], advice, changeable=CHANGEABLE)
     if old["weights_hash"] != new["weights_hash"]:
         raise ValueError(f"{out} was begun with other weights of the name {new['settings']['weights']}: {advice}")
     before, now = set(old["images"]), set(new["images"])

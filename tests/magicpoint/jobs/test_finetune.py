@@ -172,12 +172,12 @@ def test_complete_stages_are_passed_over(copy, folder, settings, monkeypatch, ca
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"steps": 4}, "begun with steps 3, not 4"),
+        ({"steps": 4}, r"begun with other settings \(steps 3, now 4\)"),
         (
             {"adaptation": AdaptationSettings(3, threshold=0.1, precision="float32")},
-            r"adaptation\.threshold 0\.005, not 0\.1",
+            r"adaptation\.threshold 0\.005, now 0\.1",
         ),
-        ({"joint": JointSettings(points=33, pairs=PairSettings((48, 64)))}, r"joint\.points 32, not 33"),
+        ({"joint": JointSettings(points=33, pairs=PairSettings((48, 64)))}, r"joint\.points 32, now 33"),
     ],
 )
 def test_other_settings_are_refused(done, folder, settings, change, named):

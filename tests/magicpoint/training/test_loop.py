@@ -139,7 +139,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tiny, tmp_path):
     before = (tmp_path / "last.state").read_bytes()
     with pytest.raises(FileExistsError, match="holds a run already"):
         train_model(tmp_path, tiny, progress=False)
-    with pytest.raises(ValueError, match=r"learning_rate 0\.004, not 0\.001"):
+    with pytest.raises(ValueError, match=r"learning_rate 0\.004, now 0\.001"):
         train_model(tmp_path, dataclasses.replace(tiny, learning_rate=1e-3), resume=True, progress=False)
     assert (tmp_path / "last.state").read_bytes() == before
 
