@@ -11,7 +11,7 @@ from .data.photometric import PhotometricSettings as PhotometricSettings
 from .data.settings import AugmentationSettings as AugmentationSettings
 from .data.settings import PairSettings as PairSettings
 from .decoding.decode import DecodeSettings as DecodeSettings
-from .export.onnx import export_model as export_model
+from .export.formats import export_model as export_model
 from .inference.extractor import Extractor as Extractor
 from .io.features import read_features as read_features
 from .io.images import read_image as read_image

@@ -13,7 +13,7 @@ import magicpoint
 from magicpoint import DecodeSettings, Extractor, extract_images
 from magicpoint.cli.parser import Parser
 from magicpoint.cli.verbs import VERBS
-from magicpoint.export.onnx import export_model
+from magicpoint.export.formats import export_model
 from synthetic_shapes import DatasetSettings, generate_dataset
 
 ROOT = Path(__file__).parent.parent

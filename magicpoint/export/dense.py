@@ -9,53 +9,68 @@ import torch
 from ..core.grid import CELL_SIZE, DUSTBIN
 from ..model.fold import fold_batch_norm
 from ..model.network import PointNetwork
-from ..model.weights import weights_hash
-from .graph import Graph, Shape, Shapes
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnxscript import OpBuilder, ir
 
-INPUT: Shapes = {"image": ("float", ["batch", 1, "height", "width"])}
-
-
-def dense_graph(model: PointNetwork) -> ModelProto:
-    """The graph of the dense maps, see `export_model`."""
-    graph = Graph()
-    heatmap, descriptors = add_network(graph, model, "image")
-    graph.name(graph("Squeeze", heatmap, graph.whole(1)), "heatmap")
-    outputs: dict[str, Shape] = {"heatmap": ("float", ["batch", "height", "width"])}
-    if descriptors is not None:
-        graph.name(descriptors, "descriptors")
-        dim = model.settings.descriptor_dim
-        outputs["descriptors"] = ("float", ["batch", dim, "cell_rows", "cell_columns"])
-    return graph.finish(INPUT, outputs, describe(model, "dense"))
+SHORTEST = 1e-12
+"""A vector is divided by its length, but by no less than this, as torch's `normalize` does it: 0 stays 0."""
 
 
-def describe(model: PointNetwork, kind: str) -> dict[str, str]:
-    return {"kind": kind, "weights_hash": weights_hash(model.state_dict())}
+def add_dense(op: OpBuilder, image: ir.Value, model: PointNetwork) -> dict[str, ir.Value]:
+    """Heatmap (B, H, W) and descriptors (B, D, H / 8, W / 8) of images whose sides are multiples of 8."""
+    from onnxscript import ir
+
+    heatmap, descriptors = add_network(op, image, model)
+    heatmap.shape = ir.Shape(["batch", "height", "width"])
+    if descriptors is None:
+        return {"heatmap": heatmap}
+    descriptors.shape = ir.Shape(["batch", model.settings.descriptor_dim, "cell_rows", "cell_columns"])
+    return {"heatmap": heatmap, "descriptors": descriptors}
 
 
-def add_network(graph: Graph, model: PointNetwork, image: str) -> tuple[str, str | None]:
-    """The heatmap (B, 1, H, W) and the dense descriptors."""
+def add_network(op: OpBuilder, image: ir.Value, model: PointNetwork) -> tuple[ir.Value, ir.Value | None]:
+    """The heatmap (B, H, W) and the dense descriptors."""
     folded = fold_batch_norm(model).float().cpu()
-    features = _add_layers(graph, folded.encoder, image)
-    logits = _add_layers(graph, folded.detector, features)
-    shares = graph("Softmax", logits, axis=1)
-    cells = graph("Slice", shares, graph.whole(0), graph.whole(DUSTBIN), graph.whole(1))
-    heatmap = graph("DepthToSpace", cells, blocksize=CELL_SIZE)
+    features = _add_layers(op, image, folded, "encoder")
+    heatmap = _add_heatmap(op, _add_layers(op, features, folded, "detector"))
     if folded.descriptor is None:
         return heatmap, None
-    return heatmap, graph("LpNormalization", _add_layers(graph, folded.descriptor, features), axis=1, p=2)
+    return heatmap, add_normalization(op, _add_layers(op, features, folded, "descriptor"), axis=1)
 
 
-def _add_layers(graph: Graph, part: torch.nn.Module, value: str) -> str:
-    for layer in part.modules():
+def _add_heatmap(op: OpBuilder, logits: ir.Value) -> ir.Value:
+    """Logits (B, 65, Hc, Wc) as pixels (B, 8 Hc, 8 Wc).
+
+    OpenCV before 4.11 has no DepthToSpace for maps of any size: these are reshapes that copy sizes and find out one.
+    """
+    shares = op.Softmax(op.Transpose(logits, perm=[0, 2, 3, 1]), axis=3)
+    pixels = op.Slice(shares, [0], [DUSTBIN], [3])
+    pixels = op.Reshape(pixels, [0, 0, 0, CELL_SIZE, CELL_SIZE])  # cell's row, cell's column, row, column
+    pixels = op.Transpose(pixels, perm=[0, 2, 4, 1, 3])
+    pixels = op.Reshape(pixels, [0, 0, 0, -1])  # cell's column, column, 8 Hc
+    return op.Reshape(op.Transpose(pixels, perm=[0, 3, 1, 2]), [0, 0, -1])
+
+
+def add_normalization(op: OpBuilder, vectors: ir.Value, axis: int) -> ir.Value:
+    """Vectors along an axis at length 1; by operators that OpenCV 4 knows, too, unlike LpNormalization."""
+    lengths = op.ReduceL2(vectors, axes=[axis], keepdims=1)
+    return op.Div(vectors, op.Max(lengths, SHORTEST))
+
+
+def _add_layers(op: OpBuilder, value: ir.Value, model: PointNetwork, part: str) -> ir.Value:
+    from onnxscript import ir
+
+    for name, layer in model.get_submodule(part).named_modules(prefix=part):
         if isinstance(layer, torch.nn.Conv2d):
-            assert layer.bias is not None
-            tensors = (graph.tensor(tensor.detach().numpy()) for tensor in (layer.weight, layer.bias))
-            value = graph("Conv", value, *tensors, pads=[layer.kernel_size[0] // 2] * 4)
+            parameters = [
+                op.initializer(ir.tensor(parameter.detach().numpy(), name=f"{name}.{which}"))
+                for which, parameter in layer.named_parameters()
+            ]
+            side = layer.kernel_size[0]
+            value = op.Conv(value, *parameters, kernel_shape=[side, side], pads=[side // 2] * 4)
         elif isinstance(layer, torch.nn.ReLU):
-            value = graph("Relu", value)
+            value = op.Relu(value)
         elif isinstance(layer, torch.nn.MaxPool2d):
-            value = graph("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2])
+            value = op.MaxPool(value, kernel_shape=[2, 2], strides=[2, 2])
     return value

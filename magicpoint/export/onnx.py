@@ -1,63 +1,77 @@
-"""Networks for other programs: ONNX files of the dense maps, or of everything from the image to keypoints.
+"""ONNX files of the dense maps, or of everything from the image to keypoints.
 
 The graphs are written operator by operator, so they do not change with torch's own exporter.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, get_args
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
-from ..core.files import write_atomically
+from .. import __version__
+from ..core.extras import require
 from ..decoding.decode import DecodeSettings
 from ..model.network import PointNetwork
-from .dense import dense_graph
-from .graph import import_onnx
-from .keypoints import keypoint_graph
+from ..model.weights import weights_hash
+from .dense import add_dense
+from .keypoints import add_keypoints, capacity
 
-Format = Literal["onnx"]
+if TYPE_CHECKING:
+    from onnxscript import OpBuilder, ir
 
-Kind = Literal["dense", "keypoints"]
+OPSET = 17
+"""What every runtime of the last years knows: GridSample came with 16, and 18 changed operators that are used here."""
+
+_IR_VERSION = 8  # the file format of that opset
+
+UNROLLED_ROUNDS = 5
+"""Of the suppression where there is no `Loop`. With the default settings photographs need up to 3."""
+
+Add = Callable[["OpBuilder", "ir.Value", PointNetwork, DecodeSettings], dict[str, "ir.Value"]]
+
+KINDS: Mapping[str, Add] = {
+    "dense": lambda op, image, model, settings: add_dense(op, image, model),
+    "keypoints": partial(add_keypoints, rounds=None),
+    "keypoints_unrolled": partial(add_keypoints, rounds=UNROLLED_ROUNDS),
+}
+"""What a graph can compute, see `export_model`, and what adds that to it."""
 
 
-def export_model(
-    model: PointNetwork,
-    out: Path,
-    format: Format = "onnx",
-    kind: Kind = "dense",
-    settings: DecodeSettings | None = None,
-) -> Path:
-    """Write a network for another program.
+def onnx_model(model: PointNetwork, kind: str, settings: DecodeSettings) -> bytes:
+    """The content of an ONNX file, see `export_model`."""
+    metadata = {"kind": kind, "weights_hash": weights_hash(model.state_dict()), "version": __version__}
+    if kind != "dense":
+        settings = dataclasses.replace(settings, max_keypoints=capacity(settings))
+        metadata["decode"] = json.dumps(dataclasses.asdict(settings))
+    return build(lambda op, image: KINDS[kind](op, image, model, settings), "image", metadata)
 
-    Both kinds take `image`, float32 (B, 1, H, W), grey in [0, 1], of any batch size, height and width.
 
-    - dense: H and W are multiples of 8. Outputs `heatmap` (B, H, W) and, of a network with descriptors, `descriptors`
-      (B, D, H / 8, W / 8) of length 1.
-    - keypoints: any H and W. Outputs `keypoints` (B, K, 2) as (x, y) in pixels, the centre of the top-left pixel being
-      (0, 0), `scores` (B, K), the largest first, `descriptors` (B, K, D) where there are any, and `count` int64 (B,).
-      What follows the first `count` of an image is 0. They are those that `decode` and `sample_descriptors` give.
+def build(
+    add: Callable[[OpBuilder, ir.Value], Mapping[str, ir.Value]], name: str, metadata: Mapping[str, str]
+) -> bytes:
+    """The content of an ONNX file.
 
     Args:
-        model: It stays as it is; BatchNorm is folded.
-        out: The file to write; its name ends in .onnx.
-        format: The file's format.
-        kind: What the file computes.
-        settings: For keypoints; K is their `max_keypoints`, or 1024 if that is None.
-
-    Returns:
-        `out`.
-
-    Raises:
-        ImportError: onnx is not installed; the message says how to get it.
-        OSError: The file cannot be written.
-        ValueError: The format or kind is unknown, or the file has another suffix.
+        add: Adds operators to a graph; takes the graph's input, float32 (B, 1, H, W), and returns its outputs.
+        name: Of the input.
+        metadata: What the file says of itself.
     """
-    if format not in get_args(Format) or kind not in get_args(Kind):
-        raise ValueError(f"format must be onnx and kind {' or '.join(get_args(Kind))}, got {format!r} and {kind!r}")
-    if out.suffix.lower() != f".{format}":
-        raise ValueError(f"the file's name must end in .{format}, got {out}")
-    graph = dense_graph(model) if kind == "dense" else keypoint_graph(model, settings)
-    import_onnx().checker.check_model(graph, full_check=True)
-    content = graph.SerializeToString()
-    write_atomically(out, lambda temporary: temporary.write_bytes(content))
-    return out
+    require("onnxscript", "onnx")
+    import onnx
+    from onnxscript import GraphBuilder, ir
+
+    builder = GraphBuilder(ir.Graph([], [], nodes=[], opset_imports={"": OPSET}, name="magicpoint"))
+    image = builder.input(name, ir.DataType.FLOAT, ["batch", 1, "height", "width"])
+    for output, value in add(builder.op, image).items():
+        builder.add_output(value, output)
+    for node in builder.graph.all_nodes():
+        node.metadata_props.clear()  # the builder's notes
+    file = ir.to_proto(
+        ir.Model(builder.graph, ir_version=_IR_VERSION, producer_name="magicpoint", metadata_props=dict(metadata))
+    )
+    onnx.checker.check_model(file, full_check=True)
+    content: bytes = file.SerializeToString()
+    return content

@@ -14,24 +14,25 @@ SUMMARY = "Write a network for another program (ONNX)."
 
 def add(parser: Parser) -> None:
     from ...decoding.decode import DecodeSettings
+    from ...export.formats import FORMATS
 
     add_weights(parser, "superpoint")
     parser.add_argument("--out", type=Path, required=True, help="File to write.")
-    parser.add_argument("--format", choices=("onnx",), default="onnx", help="The file's format.")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="The file's format.")
     parser.add_argument(
         "--kind",
-        choices=("dense", "keypoints"),
+        choices=list(dict.fromkeys(kind for format in FORMATS.values() for kind in format.kinds)),
         default="dense",
         help="dense: grey images (B, 1, H, W) in [0, 1], H and W multiples of 8, to heatmap and descriptor map; "
         "keypoints: of any H and W, to keypoints, scores, descriptors and their count, as the decoding options say, at "
-        "most 1024 where max_keypoints is null.",
+        "most 1024 where max_keypoints is null; keypoints_unrolled: the same for runtimes that know no loops.",
     )
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
 
 def run(arguments: Namespace) -> None:
     from ...decoding.decode import DecodeSettings
-    from ...export.onnx import export_model
+    from ...export.formats import export_model
 
     model = open_extractor(arguments).model
     settings = build(DecodeSettings, arguments)

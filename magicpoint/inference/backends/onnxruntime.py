@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...core.extras import require
+from ...decoding.decode import DecodeSettings
+from ...export.onnx import onnx_model
 from ...model.network import PointNetwork
 from .base import Maps, as_json
 
@@ -15,14 +18,10 @@ class OnnxNetwork:
     """The exported graph in ONNX Runtime, with as many threads as torch has."""
 
     def __init__(self, model: PointNetwork) -> None:
-        from ...export.dense import dense_graph
-
-        self._open(dense_graph(model).SerializeToString())
+        self._open(onnx_model(model, "dense", DecodeSettings()))
 
     def _open(self, graph: bytes) -> None:
-        from ...export.graph import import_onnxruntime
-
-        runtime = import_onnxruntime()
+        runtime = require("onnxruntime", "onnx")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         self._graph = graph

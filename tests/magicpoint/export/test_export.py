@@ -1,3 +1,6 @@
+import json
+import os
+import subprocess
 import sys
 
 import cv2
@@ -5,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+import magicpoint
 from magicpoint.decoding.decode import DecodeSettings, decode
-from magicpoint.export.keypoints import keypoint_graph
-from magicpoint.export.onnx import export_model
+from magicpoint.export.formats import export_model
+from magicpoint.export.keypoints import add_decoding
+from magicpoint.export.onnx import build, onnx_model
 from magicpoint.inference.extractor import Extractor
+from magicpoint.model.weights import weights_hash
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-
-from magicpoint.export.graph import Graph  # noqa: E402
-from magicpoint.export.keypoints import add_decoding  # noqa: E402
+pytest.importorskip("onnxscript")
 
 SETTINGS = DecodeSettings(border=0, max_keypoints=200)
 
@@ -42,10 +46,10 @@ def dense_file(tmp_path_factory, random_network):
     return export_model(random_network(), tmp_path_factory.mktemp("onnx") / "dense.onnx")
 
 
-@pytest.fixture(scope="module")
-def keypoint_file(tmp_path_factory, random_network):
+@pytest.fixture(scope="module", params=["keypoints", "keypoints_unrolled"])
+def keypoint_file(tmp_path_factory, random_network, request):
     path = tmp_path_factory.mktemp("onnx") / "keypoints.onnx"
-    return export_model(random_network(), path, kind="keypoints", settings=SETTINGS)
+    return export_model(random_network(), path, kind=request.param, settings=SETTINGS)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (40, 48), (120, 160)])
@@ -82,12 +86,7 @@ PADDED = ("keypoints", "scores", "descriptors")
 @pytest.mark.parametrize("levels", [2, 5, 10_000])
 def test_the_graph_decodes_ties_plateaus_and_slopes_like_the_library(settings, levels):
     rng = np.random.default_rng(levels)
-    graph = Graph()
-    for name, value in add_decoding(graph, "heatmap", None, settings, settings.max_keypoints).items():
-        graph.name(value, name)
-    count = settings.max_keypoints
-    outputs = {"keypoints": ("float", ["b", count, 2]), "scores": ("float", ["b", count]), "count": ("int64", ["b"])}
-    model = graph.finish({"heatmap": ("float", ["b", 1, "h", "w"])}, outputs, {}).SerializeToString()
+    model = build(lambda op, heatmap: add_decoding(op, heatmap, None, settings, None), "heatmap", {})
     for shape in [(2, 13, 17), (1, 1, 20), (3, 20, 1), (1, 3, 3)]:
         heatmap = (rng.integers(0, levels + 1, shape) / levels).astype(np.float32)
         result = run(model, heatmap=heatmap[:, None])
@@ -98,11 +97,23 @@ def test_the_graph_decodes_ties_plateaus_and_slopes_like_the_library(settings, l
                 np.testing.assert_array_equal(result["keypoints"][b, : len(keypoints)], keypoints)
 
 
-def test_an_image_without_keypoints_has_a_count_of_0(keypoint_file, random_network):
+@pytest.mark.parametrize("rounds", [None, 1, 4])
+def test_a_round_of_suppression_decides_one_link_of_a_chain(rounds):
+    # Each of ten falling peaks suppresses the next, two pixels away, so every second is kept: one a round.
+    heatmap = np.zeros((1, 1, 3, 20), np.float32)
+    heatmap[0, 0, 1, ::2] = np.linspace(0.9, 0.1, 10)
+    settings = DecodeSettings(nms_radius=2, border=0, max_keypoints=10)
+    result = run(build(lambda op, value: add_decoding(op, value, None, settings, rounds), "h", {}), h=heatmap)
+    kept = rounds or 5
+    assert result["count"] == [kept]
+    np.testing.assert_allclose(result["keypoints"][0, :kept], [[4 * i, 1] for i in range(kept)], atol=1e-6)
+
+
+def test_an_image_without_keypoints_has_a_count_of_0(random_network):
     network = random_network()
     with torch.no_grad():
         network.detector.layers[-1].bias[64] = 100.0
-    result = run(keypoint_graph(network, SETTINGS).SerializeToString(), image=as_batch(picture(24, 32)))
+    result = run(onnx_model(network, "keypoints", SETTINGS), image=as_batch(picture(24, 32)))
     assert result["count"].tolist() == [0]
     assert not result["descriptors"].any()
 
@@ -128,10 +139,85 @@ def test_opencv_reads_the_dense_maps(dense_file, size):
         np.testing.assert_allclose(values, expected, atol=1e-4)
 
 
-def test_the_file_says_what_it_is(keypoint_file):
-    model = onnx.load(keypoint_file)
-    assert {entry.key: entry.value for entry in model.metadata_props}["kind"] == "keypoints"
+def test_a_descriptor_of_0_stays_0(random_network):
+    network = random_network()
+    with torch.no_grad():
+        network.descriptor.layers[-1].weight.zero_()
+        network.descriptor.layers[-1].bias.zero_()
+    image = as_batch(picture(16, 24))
+    dense = onnx_model(network, "dense", SETTINGS)
+    reader = cv2.dnn.readNetFromONNX(np.frombuffer(dense, np.uint8))
+    reader.setInput(image)
+    for descriptors in (run(dense, image=image)["descriptors"], reader.forward("descriptors")):
+        np.testing.assert_array_equal(descriptors, np.zeros((1, 16, 2, 3), np.float32))
+    result = run(onnx_model(network, "keypoints", SETTINGS), image=image)
+    assert result["count"] > 0
+    np.testing.assert_array_equal(result["descriptors"], np.zeros((1, 200, 16), np.float32))
+
+
+def operators(graph):
+    """The names of the operators of a graph and of the graphs within."""
+    for node in graph.node:
+        yield node.op_type
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from operators(attribute.g)
+
+
+def test_the_unrolled_graph_has_no_control_flow_and_no_shape_that_depends_on_values(random_network):
+    def used(kind):
+        return set(operators(onnx.load_from_string(onnx_model(random_network(), kind, SETTINGS)).graph))
+
+    assert used("keypoints") - used("keypoints_unrolled") == {"Loop", "ReduceMax"}
+    assert not used("keypoints_unrolled") & {"Loop", "If", "Scan", "NonZero", "Compress", "Unique"}
+
+
+@pytest.mark.skipif(cv2.__version__ < "5", reason="OpenCV 4 reads no graph that computes with its input's size")
+def test_opencv_reads_the_keypoints(keypoint_file):
+    image = as_batch(picture(64, 83))
+    network = cv2.dnn.readNetFromONNX(str(keypoint_file))
+    network.setInput(image)
+    expected = run(keypoint_file, image=image)
+    for values, name in zip(network.forward(list(expected)), expected, strict=True):
+        np.testing.assert_allclose(values, expected[name], atol=1e-3)
+
+
+def test_the_file_says_what_it_is(dense_file, keypoint_file, random_network):
+    def metadata(path):
+        model = onnx.load(path)
+        assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
+        return {entry.key: entry.value for entry in model.metadata_props}
+
+    about = {"weights_hash": weights_hash(random_network().state_dict()), "version": magicpoint.__version__}
+    assert metadata(dense_file) == {"kind": "dense", **about}
+    found = metadata(keypoint_file)
+    assert DecodeSettings(**json.loads(found.pop("decode"))) == SETTINGS
+    assert found in [{"kind": kind, **about} for kind in ("keypoints", "keypoints_unrolled")]
     assert [entry.name for entry in keypoint_file.parent.iterdir()] == ["keypoints.onnx"]
+    without_limit = onnx.load_from_string(onnx_model(random_network(), "keypoints", DecodeSettings()))
+    assert any('"max_keypoints": 1024' in entry.value for entry in without_limit.metadata_props)
+
+
+@pytest.mark.slow
+def test_the_file_is_the_same_bytes_in_every_process():
+    code = (
+        "import hashlib, torch; torch.manual_seed(0)\n"
+        "from magicpoint import DecodeSettings, SuperPoint\n"
+        "from magicpoint.export.onnx import KINDS, onnx_model\n"
+        "network = SuperPoint(0.125)\n"
+        "print([hashlib.sha256(onnx_model(network, kind, DecodeSettings())).hexdigest() for kind in KINDS])"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in "12"
+    }
+    assert len(found) == 1
 
 
 def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch, random_network):
@@ -141,7 +227,7 @@ def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch, random_network):
         export_model(random_network(), tmp_path / "a", kind="sparse")
     with pytest.raises(ValueError, match=r"must end in \.onnx, got .*a\.jpg"):
         export_model(random_network(), tmp_path / "a.jpg")
-    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ImportError, match=r"magicpoint\[onnx\]"):
         export_model(random_network(), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
