@@ -6,8 +6,6 @@ import hashlib
 import io
 import json
 import os
-import struct
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
@@ -18,11 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .png import png_is_intact
+
 MANIFEST = "dataset.json"
 FORMAT = 1
 """Number of the layout that this module writes; a reader refuses any other."""
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Run lengths only: for these images faster to write and smaller than zlib's string search.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
@@ -162,28 +161,12 @@ def read_png(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
     """Decodes a PNG file; raises ValueError where a byte of it is missing or wrong."""
     data = path.read_bytes()
     # Decoders differ in what they make of a damaged file: some return the part that they could read.
-    if not _png_intact(data):
+    if not png_is_intact(data):
         raise ValueError(f"{path} is truncated, damaged or no PNG file")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise ValueError(f"{path} cannot be decoded")
     return image
-
-
-def _png_intact(data: bytes) -> bool:
-    """Whether every chunk up to the end marker is complete and has the right checksum (PNG specification, 5.3)."""
-    if not data.startswith(_PNG_SIGNATURE):
-        return False
-    position = len(_PNG_SIGNATURE)
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        end = position + 8 + length
-        if data[end : end + 4] != zlib.crc32(data[position + 4 : end]).to_bytes(4, "big"):
-            return False
-        if data[position + 4 : position + 8] == b"IEND":
-            return True
-        position = end + 4
-    return False
 
 
 def read_npy(path: Path) -> NDArray[Any]:

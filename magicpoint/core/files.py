@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,6 +32,17 @@ def write_atomically(path: AnyPath, write: Callable[[Path], object]) -> None:
         if isinstance(error, (OSError, RuntimeError)):
             raise OSError(f"cannot write {path}: {error}") from error
         raise
+
+
+def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
+    """Lets ``write`` make and fill a folder beside this one, then renames it: it is whole or not there.
+
+    What a killed process had begun is begun anew.
+    """
+    unfinished = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    write(unfinished)
+    os.replace(unfinished, folder)
 
 
 def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:

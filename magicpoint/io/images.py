@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthetic_shapes.png import PNG_SIGNATURE, png_is_intact
+
 from ..core.files import write_atomically
 
 Image = str | os.PathLike[str] | NDArray[Any] | Tensor
@@ -22,7 +24,6 @@ _ROUNDING = 1e-4  # how far a float image may lie outside [0, 1]
 _BLOCK_PIXELS = 2**16  # turned to grey at once: their colours and what is in between, 3 MB, stay in a processor's cache
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 def to_grey(image: NDArray[Any] | Tensor) -> NDArray[np.float32]:
@@ -127,7 +128,7 @@ def _decode(data: bytes, path: Path) -> NDArray[Any]:
     if not data:
         raise ValueError(f"{path} is empty")
     if not _is_complete(data):
-        raise ValueError(f"{path} is truncated")
+        raise ValueError(f"{path} is truncated or damaged")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
@@ -138,9 +139,9 @@ def _decode(data: bytes, path: Path) -> NDArray[Any]:
 
 
 def _is_complete(data: bytes) -> bool:
-    """Whether the end of a JPEG or PNG file is there: OpenCV 4 fills the missing part of a JPEG with grey."""
-    if data.startswith(_PNG_START):
-        return _PNG_END in data
+    """Whether a PNG file is intact, and the end of a JPEG is there: OpenCV 4 fills its missing part with grey."""
+    if data.startswith(PNG_SIGNATURE):
+        return png_is_intact(data)
     if not data.startswith(_JPEG_START):
         return True
     # A thumbnail in the header has an end of its own, so the search begins at the image's data: inside them a 0xFF is

@@ -6,8 +6,7 @@ import dataclasses
 import json
 import math
 import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +15,7 @@ import yaml
 
 from ...adaptation.labeller import AdaptationSettings
 from ...adaptation.summary import LabelReport
-from ...core.files import write_atomically, write_text
+from ...core.files import write_atomically, write_folder, write_text
 from ...core.machine import Precision, default_device, resolve_precision
 from ...core.settings import LARGEST_SEED, check_choice, check_range, check_whole
 from ...data.hpatches_writer import write_view_pairs
@@ -195,7 +194,7 @@ class _Finetuning:
         if not sheets.exists():
             self._say(sheets, "pictures of the labels, to look at")
             found = find_images(self.images)
-            _write_folder(sheets, lambda folder: write_sheets(read_labels(labels), found, folder))
+            write_folder(sheets, lambda folder: write_sheets(read_labels(labels), found, folder))
         self._check_labels(number, report)
         return report
 
@@ -247,7 +246,7 @@ class _Finetuning:
         chosen = held_out[:: math.ceil(len(held_out) / MOST_SCENES)]
         self._say(pairs, f"pairs of views of {len(chosen)} images that were not trained on")
         scenes = {f"{index:06d}": dataset[index][0] for index in chosen}
-        _write_folder(pairs, lambda folder: write_view_pairs(scenes, folder, self.settings.seed))
+        write_folder(pairs, lambda folder: write_view_pairs(scenes, folder, self.settings.seed))
 
     def evaluate(self) -> PairsEvaluation:
         """Measures the networks and other methods on the pairs, unless these networks were."""
@@ -279,11 +278,3 @@ def _is_trained(folder: Path, steps: int) -> bool:
     """Whether a run has taken all its steps; its last weights are written after its best."""
     last = folder / LAST_WEIGHTS
     return last.exists() and load_weights(last)[1]["steps"] == steps
-
-
-def _write_folder(folder: Path, write: Callable[[Path], object]) -> None:
-    """Lets ``write`` fill a folder beside this one, then renames it: it is whole or not there."""
-    unfinished = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    write(unfinished)
-    os.replace(unfinished, folder)

@@ -277,3 +277,11 @@ def test_channels_at_the_wrong_end_are_named():
         to_grey(np.zeros((3, 20, 30), np.uint8))
     with pytest.raises(ValueError, match=r"got an array of shape \(2, 20, 30\)$"):
         to_grey(np.zeros((2, 20, 30), np.uint8))
+
+
+def test_a_png_with_a_wrong_byte_is_damaged(tmp_path):
+    content = bytearray(cv2.imencode(".png", picture())[1].tobytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.png is truncated or damaged"):
+        read_image(tmp_path / "a.png")
