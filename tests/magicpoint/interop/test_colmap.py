@@ -1,5 +1,6 @@
 """COLMAP's database, read back and verified by COLMAP."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 import torch
 
 from magicpoint.core.types import Features, Matches
+from magicpoint.data.scenes3d.camera import intrinsics, look_at
+from magicpoint.data.scenes3d.interior import InteriorSettings, draw_interior
+from magicpoint.data.scenes3d.render import render
 from magicpoint.decoding.decode import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.interop import colmap
@@ -151,6 +155,54 @@ def test_two_views_are_verified_by_colmap(pycolmap, tmp_path):
     points0, points1 = (f.keypoints.numpy()[inliers[:, view]] for view, f in enumerate(features.values()))
     errors = np.linalg.norm(cv2.perspectiveTransform(points0[None], H)[0] - points1, axis=1)
     assert np.median(errors) < 1.5
+
+
+def texture(rng, side=1024):
+    """Clouds of several sizes with polygons on them."""
+    clouds = np.zeros((side, side))
+    for size in (1, 2, 4, 8, 16, 32):
+        clouds += size**0.7 * cv2.resize(rng.normal(size=(side // size, side // size)), (side, side))
+    picture = cv2.normalize(clouds, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    for _ in range(60):
+        corners = rng.uniform(0, side, 2) + rng.uniform(-80, 80, (rng.integers(3, 6), 2))
+        cv2.fillPoly(picture, [corners.astype(np.int32)], int(rng.integers(256)), cv2.LINE_AA)
+    return picture
+
+
+@pytest.mark.slow
+def test_colmap_finds_the_cameras_of_a_rendered_room(pycolmap, tmp_path):
+    rng = np.random.default_rng(0)
+    room = draw_interior([texture(rng) for _ in range(4)], rng, InteriorSettings())
+    image_size, places = (640, 480), np.linspace(-1.0, 1.0, 6)
+    K = intrinsics(image_size, 1.1)
+    cameras = {
+        f"{place:.1f}.png": look_at(
+            (place, -1.4 + 0.2 * np.sin(5 * place), -1.6 + 0.3 * np.cos(4 * place)),
+            (0.3 * place, -0.9, 1.0),
+            K,
+            image_size,
+        )
+        for place in places
+    }
+    for name, camera in cameras.items():
+        cv2.imwrite(str(tmp_path / name), render(room, camera).image)
+    extractor = Extractor.load("superpoint-small", DecodeSettings(max_keypoints=1024), device="cpu")
+    features = {name: extractor.extract(tmp_path / name) for name in cameras}
+    matches = {(a, b): match_features(features[a], features[b]) for a, b in itertools.combinations(features, 2)}
+    path = write_database(tmp_path / "sfm.db", tmp_path, features, matches, "single")
+    pycolmap.geometric_verification(path)
+    models = pycolmap.incremental_mapping(path, tmp_path, tmp_path)
+    assert len(models) == 1
+    found = {image.name: image.projection_center() for image in models[0].images.values()}
+    assert sorted(found) == sorted(cameras)
+    centres = np.array([camera.centre for camera in cameras.values()])
+    aligned = pycolmap.estimate_sim3d(np.array([found[name] for name in cameras]), centres).matrix()
+    placed = np.array([aligned @ np.append(found[name], 1) for name in cameras])
+    errors = np.linalg.norm(placed[:, :3] - centres, axis=1)
+    assert np.median(errors) < 0.002  # metres, of 2 from the first to the last
+    [camera] = models[0].cameras.values()
+    assert abs(camera.focal_length / K[0, 0] - 1) < 0.01
+    assert models[0].compute_mean_reprojection_error() < 0.8
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch, tmp_path):
