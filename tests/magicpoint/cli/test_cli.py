@@ -94,14 +94,6 @@ def test_an_unknown_key_in_a_settings_file_is_named(tmp_path, capsys):
     assert "widht" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["generate", "convert", "train", "evaluate", "extract"])
-def test_every_verb_explains_itself(verb, capsys):
-    with pytest.raises(SystemExit) as error:
-        main([verb, "--help"])
-    assert error.value.code == 0
-    assert len(capsys.readouterr().out) > 400
-
-
 def test_the_presets_are_valid(tmp_path, capsys):
     assert {"demo", "magicpoint"} <= set(presets())
     for preset in presets():
