@@ -77,6 +77,17 @@ def adapt(
         TypeError: The image is no float tensor or the homographies are no float array.
         ValueError: A shape does not fit, a number or the aggregation is out of range, a tolerance is given for another
             aggregation than the mean, or a homography cannot be inverted.
+
+    Examples:
+        >>> import numpy as np
+        >>> import torch
+        >>> image = torch.zeros(32, 32)
+        >>> image[16, 12] = 1.0
+        >>> adapted = adapt(lambda views: views[:, 0], image, np.eye(3)[None], erosion=4)
+        >>> adapted.heatmap.argmax().item() == 16 * 32 + 12
+        True
+        >>> adapted.valid_mask[0, 0].item()  # nearer to the frame than the erosion
+        False
     """
     import torch
 

@@ -62,6 +62,12 @@ def valid_mask(
     Raises:
         TypeError: an argument is of the wrong kind.
         ValueError: a shape, a size or the erosion is out of range, or the homography cannot be inverted.
+
+    Examples:
+        >>> import numpy as np
+        >>> shift = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        >>> valid_mask((3, 1), shift)  # nothing of image 0 comes to the first pixel
+        array([[False,  True,  True]])
     """
     image_size = check_image_size("image_size", image_size)
     width, height = image_size if size is None else check_image_size("size", size)

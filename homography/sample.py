@@ -107,6 +107,15 @@ def sample_homography(
     Raises:
         TypeError: the generator is no ``numpy.random.Generator``, or the size or the count is no integer.
         ValueError: the size is below 2 pixels, or the count is negative.
+
+    Examples:
+        >>> import numpy as np
+        >>> H_0to1 = sample_homography((160, 120), np.random.default_rng(0))
+        >>> H_0to1.shape
+        (3, 3)
+        >>> centre = np.array([79.5, 59.5, 1.0])  # of view 1: its source has w = 1
+        >>> round(float((np.linalg.inv(H_0to1) @ centre)[2]), 6)
+        1.0
     """
     size = np.array(check_image_size("image_size", image_size, smallest=2), np.float64)
     if not isinstance(generator, np.random.Generator):

@@ -45,6 +45,12 @@ def warp_points(
     Raises:
         TypeError: the arguments are not two float arrays or two float tensors.
         ValueError: a shape does not fit, or a NumPy homography is not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> shift = np.array([[1.0, 0.0, 5.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        >>> warp_points(np.array([[2.0, 3.0]]), shift)
+        array([[7., 3.]])
     """
     check_float("points", points)
     if points.ndim not in (2, 3) or points.shape[-1] != 2:
@@ -105,6 +111,13 @@ def warp_image(
     Raises:
         TypeError: an argument is of the wrong kind or dtype.
         ValueError: a shape, a size or the mode does not fit, or the homography cannot be inverted.
+
+    Examples:
+        >>> import numpy as np
+        >>> image = np.array([[10, 20, 30]], np.uint8)
+        >>> shift = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        >>> warp_image(image, shift)  # the content moves to the right by one
+        array([[ 0, 10, 20]], dtype=uint8)
     """
     if mode not in ("bilinear", "nearest"):
         raise ValueError(f"mode must be 'bilinear' or 'nearest', got {mode!r}")
@@ -138,6 +151,12 @@ def resizing(old: tuple[int, int], new: tuple[int, int]) -> NDArray[np.float64]:
     """The matrix, (3, 3), that takes places in an image of size ``old`` to those in the same image resized to ``new``.
 
     Sizes are (W, H). Along each axis k becomes (k + 0.5) s - 0.5 with s the ratio of the sides.
+
+    Examples:
+        >>> import numpy as np
+        >>> H = resizing((100, 50), (200, 100))
+        >>> (H @ np.array([0.0, 0.0, 1.0]))[:2]  # the centre of the top-left pixel, in an image twice as large
+        array([0.5, 0.5])
     """
     x, y = new[0] / old[0], new[1] / old[1]
     return np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])

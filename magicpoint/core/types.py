@@ -21,6 +21,11 @@ class Features:
     Raises:
         TypeError: A tensor is not float32.
         ValueError: Shapes do not fit together, or the image size is not two positive whole numbers.
+
+    Examples:
+        >>> features = Features(torch.tensor([[3.5, 2.0]]), torch.tensor([0.9]), None, image_size=(160, 120))
+        >>> len(features)
+        1
     """
 
     keypoints: Tensor

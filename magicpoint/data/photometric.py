@@ -70,6 +70,12 @@ def augment_photometric(image: NDArray[np.uint8], settings: PhotometricSettings,
     Raises:
         TypeError: The image is not of type uint8.
         ValueError: It is not two-dimensional, or empty.
+
+    Examples:
+        >>> image = np.full((48, 64), 100, np.uint8)
+        >>> changed = augment_photometric(image, PhotometricSettings(), np.random.default_rng(0))
+        >>> changed.shape, changed.dtype
+        ((48, 64), dtype('uint8'))
     """
     if image.dtype != np.uint8:
         raise TypeError(f"image must be uint8, got {image.dtype}")

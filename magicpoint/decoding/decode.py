@@ -63,6 +63,11 @@ def logits_to_heatmap(logits: Tensor) -> Tensor:
 
     Raises:
         ValueError: `logits` is not (B, 65, Hc, Wc).
+
+    Examples:
+        >>> logits = torch.zeros(1, 65, 3, 4)
+        >>> logits_to_heatmap(logits).shape
+        torch.Size([1, 24, 32])
     """
     if logits.ndim != 4 or logits.shape[1] != DUSTBIN + 1:
         raise ValueError(f"logits must have shape (B, {DUSTBIN + 1}, Hc, Wc), got {tuple(logits.shape)}")
@@ -151,6 +156,13 @@ def decode(
 
     Raises:
         ValueError: Values are NaN or outside [0, 1], or the shape of an argument does not fit.
+
+    Examples:
+        >>> heatmap = torch.zeros(1, 32, 32)
+        >>> heatmap[0, 10, 20] = 0.5
+        >>> [(keypoints, scores)] = decode(heatmap)
+        >>> keypoints, scores
+        (tensor([[20., 10.]]), tensor([0.5000]))
     """
     settings = settings or DecodeSettings()
     if heatmap.ndim != 3 or heatmap.numel() == 0 or not heatmap.is_floating_point():

@@ -26,6 +26,12 @@ def sample_descriptors(dense: Tensor, keypoints: Sequence[Tensor]) -> list[Tenso
 
     Raises:
         ValueError: The shapes are not these.
+
+    Examples:
+        >>> dense = torch.randn(1, 256, 3, 4)
+        >>> [descriptors] = sample_descriptors(dense, [torch.tensor([[3.5, 3.5], [20.0, 10.0]])])
+        >>> descriptors.shape
+        torch.Size([2, 256])
     """
     if dense.ndim != 4 or len(keypoints) != len(dense):
         raise ValueError(

@@ -57,6 +57,14 @@ class Extractor:
             machines.
         calibration: For int8, images such as the extractor will see, from which the layers' ranges are measured; None
             takes rendered shapes.
+
+    Examples:
+        >>> extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=10), device="cpu")
+        >>> image = np.zeros((120, 160), np.uint8)
+        >>> image[40:80, 50:110] = 255
+        >>> features = extractor.extract(image)
+        >>> features.image_size, features.descriptors.shape[1]
+        ((160, 120), 256)
     """
 
     def __init__(

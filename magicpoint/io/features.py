@@ -60,5 +60,13 @@ def read_features(path: str | os.PathLike[str]) -> RecordFile[Features]:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, of another layout, or holds an unsafe key; the message names it.
+
+    Examples:
+        >>> import tempfile
+        >>> one = Features(torch.tensor([[3.5, 2.0]]), torch.tensor([0.9]), None, (160, 120))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_features(Path(folder, "features.h5"), {"cat.png": one})
+        ...     read_features(path)["cat.png"].keypoints
+        tensor([[3.5000, 2.0000]])
     """
     return RecordFile(path, FEATURES)

@@ -44,6 +44,12 @@ def to_grey(image: NDArray[Any] | Tensor) -> NDArray[np.float32]:
     Raises:
         TypeError: It is neither array nor tensor, or holds numbers of another type.
         ValueError: Its shape is none of these, a side is 0, or a floating value is NaN or outside [0, 1].
+
+    Examples:
+        >>> red = np.zeros((1, 1, 3), np.uint8)
+        >>> red[..., 0] = 255
+        >>> to_grey(red)
+        array([[0.299]], dtype=float32)
     """
     _check_shape(image)
     if isinstance(image, Tensor):

@@ -47,6 +47,16 @@ def estimate_homography(
 
     Raises:
         ValueError: The shapes do not fit, a value is not finite, or the threshold is not positive.
+
+    Examples:
+        >>> keypoints0 = np.array([[0, 0], [100, 0], [100, 80], [0, 80], [50, 40]], float)
+        >>> keypoints1 = keypoints0 + (5, -3)
+        >>> keypoints1[4] = (90, 90)  # one match is wrong
+        >>> estimate = estimate_homography(keypoints0, keypoints1)
+        >>> estimate.inliers.tolist()
+        [True, True, True, True, False]
+        >>> (estimate.H_0to1 @ np.array([10.0, 10.0, 1.0])).round(6).tolist()
+        [15.0, 7.0, 1.0]
     """
     points0, points1 = (_as_points(points) for points in (keypoints0, keypoints1))
     if points0.shape != points1.shape:

@@ -54,6 +54,15 @@ def match_features(features0: Features, features1: Features, settings: MatchSett
 
     Raises:
         ValueError: There are no descriptors, their lengths differ, or a value is not finite.
+
+    Examples:
+        >>> def features(*angles):
+        ...     turned = torch.tensor(angles).deg2rad()
+        ...     descriptors = torch.stack((turned.cos(), turned.sin()), dim=1)
+        ...     return Features(torch.zeros(len(angles), 2), torch.ones(len(angles)), descriptors, (8, 8))
+        >>> matches = match_features(features(0.0, 90.0), features(80.0, 5.0))
+        >>> matches.matches01.tolist()
+        [[0, 1], [1, 0]]
     """
     settings = settings or MatchSettings()
     if features0.descriptors is None or features1.descriptors is None:

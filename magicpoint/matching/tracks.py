@@ -62,6 +62,17 @@ class Tracker:
     A link is between a keypoint and a track that are each other's nearest among all that are close enough: nearest by
     the cosine of their descriptors, or by their distance in pixels where the network gives no descriptors. A track is
     where, and looks as, it did when it was seen last. Among equals the older track and the better keypoint are nearest.
+
+    Examples:
+        >>> import torch
+        >>> def frame(x):
+        ...     return Features(torch.tensor([[x, 10.0]]), torch.ones(1), None, (64, 48))
+        >>> tracker = Tracker()
+        >>> tracker.update(frame(20.0)).ids.tolist()
+        [0]
+        >>> tracks = tracker.update(frame(22.0))
+        >>> tracks.ids.tolist(), tracks.lengths.tolist()
+        ([0], [2])
     """
 
     def __init__(self, settings: TrackSettings | None = None) -> None:

@@ -35,6 +35,11 @@ def match_one_to_one(detected: ArrayLike, scores: ArrayLike, truth: ArrayLike, t
 
     Raises:
         ValueError: A shape does not fit, a value is not finite, or the tolerance is negative or nan.
+
+    Examples:
+        >>> detected = [[10, 10], [11, 10], [50, 50]]
+        >>> match_one_to_one(detected, [0.9, 0.8, 0.7], [[10, 10], [51, 50]], tolerance=4).tolist()
+        [0, -1, 1]
     """
     detected, truth = as_points("detected", detected), as_points("truth", truth)
     scores = as_values("scores", scores)

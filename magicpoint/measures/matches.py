@@ -134,6 +134,11 @@ def corner_error(estimated: ArrayLike | None, H_0to1: ArrayLike, image_size: tup
 
     Returns:
         Pixels of image 1; infinite without an estimate, or where it puts a corner on or behind the horizon.
+
+    Examples:
+        >>> shift = np.array([[1, 0, 3], [0, 1, 4], [0, 0, 1]])
+        >>> corner_error(shift, np.eye(3), (640, 480))
+        5.0
     """
     if estimated is None:
         return float("inf")

@@ -64,6 +64,13 @@ def repeatability(
 
     Raises:
         ValueError: A shape does not fit, a value is not finite, or the tolerance is negative or nan.
+
+    Examples:
+        >>> here = [[10, 10], [20, 10], [30, 10]]
+        >>> there = [[10, 11], [20, 10]]
+        >>> found = repeatability(here, there, np.eye(3), (64, 48), (64, 48), tolerance=3)
+        >>> found.one_to_one, found.localization_error  # 2 pairs of 3 + 2 points; distances 1 and 0
+        (0.8, 0.5)
     """
     keypoints0, keypoints1 = as_points("keypoints0", keypoints0), as_points("keypoints1", keypoints1)
     H = np.asarray(H_0to1, dtype=np.float64)

@@ -91,5 +91,11 @@ def MagicPoint(width: float = 1.0, batch_norm: BatchNormLayout = "hidden") -> Po
 def SuperPoint(
     width: float = 1.0, batch_norm: BatchNormLayout = "hidden", descriptor_dim: int = DESCRIPTOR_DIM
 ) -> PointNetwork:
-    """Detector and descriptors on one encoder (SuperPoint, arXiv 1712.07629, section 3)."""
+    """Detector and descriptors on one encoder (SuperPoint, arXiv 1712.07629, section 3).
+
+    Examples:
+        >>> output = SuperPoint(0.125).eval()(torch.rand(1, 1, 24, 32))
+        >>> output.logits.shape, output.descriptors.shape
+        (torch.Size([1, 65, 3, 4]), torch.Size([1, 256, 3, 4]))
+    """
     return PointNetwork(ModelSettings(width, batch_norm, descriptor_dim))

@@ -46,6 +46,15 @@ def draw_matches(
 
     Raises:
         ValueError: The features are of images of other sizes, or the inliers do not fit the matches.
+
+    Examples:
+        >>> import torch
+        >>> dark = np.zeros((24, 32), np.float32)
+        >>> one = Features(torch.tensor([[8.0, 8.0]]), torch.ones(1), None, (32, 24))
+        >>> matches = Matches(torch.tensor([[0, 0]]), torch.ones(1))
+        >>> picture = draw_matches(dark, dark, one, one, matches, inliers=np.array([True]))
+        >>> picture.dtype, picture.shape[2]
+        (dtype('uint8'), 3)
     """
     for grey, features in ((grey0, features0), (grey1, features1)):
         if features.image_size != grey.shape[::-1]:

@@ -30,6 +30,11 @@ def draw_keypoint_map(
 
     Returns:
         float32 (B, 1, H, W) in [0, 1] on the keypoints' device.
+
+    Examples:
+        >>> drawn = draw_keypoint_map([torch.tensor([[5.0, 2.0]])], (16, 16))
+        >>> drawn.shape, drawn[0, 0, 2, 5].item()
+        (torch.Size([1, 1, 16, 16]), 1.0)
     """
     height, width = size
     device = keypoints[0].device if keypoints else torch.device("cpu")
@@ -76,6 +81,15 @@ def labels2Dto3D(keypoint_map: Tensor, cell_size: int = CELL_SIZE, add_dustbin: 
 
     Raises:
         ValueError: the map is not of that form, or its size is not a multiple of the cell's.
+
+    Examples:
+        >>> keypoint_map = torch.zeros(1, 1, 16, 16)
+        >>> keypoint_map[0, 0, 2, 5] = 1.0
+        >>> target = labels2Dto3D(keypoint_map)
+        >>> target.shape
+        torch.Size([1, 65, 2, 2])
+        >>> target[0, 2 * 8 + 5, 0, 0].item(), target[0, 64, 1, 1].item()  # the keypoint; the dustbin of an empty cell
+        (1.0, 1.0)
     """
     if keypoint_map.ndim == 3:
         keypoint_map = keypoint_map[:, None]
@@ -95,6 +109,11 @@ def labels3Dto2D(target: Tensor, cell_size: int = CELL_SIZE) -> Tensor:
 
     Raises:
         ValueError: the number of channels fits neither form.
+
+    Examples:
+        >>> keypoint_map = torch.rand(1, 1, 16, 24) / 64
+        >>> bool((labels3Dto2D(labels2Dto3D(keypoint_map)) == keypoint_map).all())
+        True
     """
     if target.ndim != 4 or target.shape[1] - cell_size**2 not in (0, 1):
         raise ValueError(f"target must be (B, {cell_size**2} or {cell_size**2 + 1}, Hc, Wc), got {tuple(target.shape)}")
@@ -106,6 +125,12 @@ def mask_to_cells(valid_mask: Tensor, cell_size: int = CELL_SIZE) -> Tensor:
 
     Raises:
         ValueError: the mask is not (B, 1, H, W), or its size is not a multiple of the cell's.
+
+    Examples:
+        >>> mask = torch.ones(1, 1, 16, 16, dtype=torch.bool)
+        >>> mask[0, 0, 0, 0] = False
+        >>> mask_to_cells(mask).tolist()
+        [[[False, True], [True, True]]]
     """
     if valid_mask.ndim != 4 or valid_mask.shape[1] != 1:
         raise ValueError(f"valid_mask must be (B, 1, H, W), got {tuple(valid_mask.shape)}")

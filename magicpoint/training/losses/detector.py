@@ -29,6 +29,14 @@ def detector_loss(
 
     Raises:
         ValueError: shapes that do not fit, or an unknown kind.
+
+    Examples:
+        >>> target = torch.zeros(1, 65, 2, 2)
+        >>> target[:, 64] = 1.0  # no keypoint anywhere
+        >>> certain = torch.zeros(1, 65, 2, 2)
+        >>> certain[:, 64] = 100.0
+        >>> detector_loss(certain, target).item() < 1e-6
+        True
     """
     if logits.shape != target.shape:
         raise ValueError(f"logits {tuple(logits.shape)} and target {tuple(target.shape)} differ in shape")
