@@ -62,7 +62,7 @@ def write_text(path: AnyPath, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def check_not_replaced(sources: Sequence[str | Path], out: Path, kind: str) -> None:
+def check_not_replaced(sources: Sequence[AnyPath], out: Path, kind: str) -> None:
     """Refuses an output that is one of the files that it is made from.
 
     Raises:

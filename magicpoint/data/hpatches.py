@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.files import AnyPath
 from ..io.finding import IMAGE_SUFFIXES
 
 Change = Literal["illumination", "viewpoint"]
@@ -50,7 +51,7 @@ class PairSequence:
     views: tuple[View, ...]
 
 
-def find_sequences(folder: Path) -> tuple[PairSequence, ...]:
+def find_sequences(folder: AnyPath) -> tuple[PairSequence, ...]:
     """List the sequences of a dataset; no image and no homography is read.
 
     A sequence is a folder `v_*` (viewpoint) or `i_*` (illumination) with a reference image 1.*, images 2.*, 3.*, ...
@@ -64,6 +65,7 @@ def find_sequences(folder: Path) -> tuple[PairSequence, ...]:
         FileNotFoundError: The folder, a reference or the homography of an image is missing; it is named.
         ValueError: There is no sequence, one has no pair, an image number is there twice, or a homography has no image.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     folders = sorted(path for path in folder.iterdir() if path.name[:2] in _CHANGES and path.is_dir())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from homography import HomographySettings, sample_homography, warp_image
 from synthetic_shapes.sample import sample_generator
 
+from ..core.files import AnyPath
 from ..io.images import shrink
 from .photometric import PhotometricSettings, augment_photometric
 
@@ -29,7 +30,7 @@ VIEWPOINTS = HomographySettings(
 _LEAST_DEPTH = 0.1
 
 
-def write_view_pairs(images: Mapping[str, NDArray[np.uint8]], folder: Path, seed: int = 0) -> Path:
+def write_view_pairs(images: Mapping[str, NDArray[np.uint8]], folder: AnyPath, seed: int = 0) -> Path:
     """Write two sequences of each image: `i_NAME` in other light (`PhotometricSettings()`), `v_NAME` from elsewhere.
 
     Their image 1 is the image, 2 to 6 are views of it; see `data.hpatches.find_sequences` for the files.
@@ -46,6 +47,7 @@ def write_view_pairs(images: Mapping[str, NDArray[np.uint8]], folder: Path, seed
         OSError: A file cannot be written.
         ValueError: An image cannot be encoded.
     """
+    folder = Path(folder)
     for index, (name, image) in enumerate(images.items()):
         image = shrink(image, LONGEST_SIDE, shortest_side=2)
         rng = sample_generator(seed, "view pairs", index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from synthetic_shapes import ShapeSettings, render_sample
 from synthetic_shapes.sample import sample_generator
 
+from ..core.files import AnyPath
 from ..core.types import Labels
 from ..io.finding import find_images
 from ..io.images import read_image
@@ -37,7 +37,7 @@ class LabelledImages:
         ValueError: The file is damaged, or none or not all of its images are found.
     """
 
-    def __init__(self, images: Sequence[Path], labels: Path, certain_score: float = 0.0) -> None:
+    def __init__(self, images: Sequence[AnyPath], labels: AnyPath, certain_score: float = 0.0) -> None:
         self._certain_score = certain_score
         self._labels = read_labels(labels)
         found = find_images(images)

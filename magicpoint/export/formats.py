@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import InputError
-from ..core.files import write_atomically
+from ..core.files import AnyPath, write_atomically
 from ..decoding.decode import DecodeSettings
 from ..model.network import PointNetwork
 from . import onnx
@@ -36,7 +36,7 @@ FORMATS = {
 
 def export_model(
     model: PointNetwork,
-    out: Path,
+    out: AnyPath,
     format: str = "onnx",
     kind: str = "dense",
     settings: DecodeSettings | None = None,
@@ -78,6 +78,7 @@ def export_model(
     chosen = FORMATS[format]
     if kind not in chosen.kinds:
         raise InputError(f"kind of {format} must be {' or '.join(chosen.kinds)}, got {kind!r}")
+    out = Path(out)
     if out.suffix.lower() != chosen.suffix:
         raise InputError(f"the file's name must end in {chosen.suffix}, got {out}")
     content = chosen.content(model, kind, settings or DecodeSettings())

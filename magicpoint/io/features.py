@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.files import AnyPath
 from ..core.types import Features
 from .records import Layout, RecordFile, write_records
 
@@ -25,7 +25,7 @@ features come from.
 
 
 def write_features(
-    path: Path,
+    path: AnyPath,
     features: Mapping[str, Features],
     provenance: Mapping[str, str] | None = None,
     digests: Mapping[str, str] | None = None,
@@ -54,7 +54,7 @@ def read_group(group: Any) -> Features:
 FEATURES = Layout(FORMAT, "feature file", write_group, read_group)
 
 
-def read_features(path: str | os.PathLike[str]) -> RecordFile[Features]:
+def read_features(path: AnyPath) -> RecordFile[Features]:
     """Open a file of `write_features` as a mapping from keys to features.
 
     Raises:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.files import AnyPath
+
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 
-def find_images(paths: Sequence[Path], skip: Path | None = None) -> dict[str, Path]:
+def find_images(paths: Sequence[AnyPath], skip: AnyPath | None = None) -> dict[str, Path]:
     """List images under the names by which they are stored, their keys.
 
     A key is the path, with forward slashes, from the deepest folder that holds everything asked for: the folder itself

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from synthetic_shapes.png import PNG_SIGNATURE, png_is_intact
 
-from ..core.files import write_atomically
+from ..core.files import AnyPath, write_atomically
 
 Image = str | os.PathLike[str] | NDArray[Any] | Tensor
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
@@ -102,7 +102,7 @@ def _block_to_grey(block: NDArray[Any], white: int) -> NDArray[np.float32]:
     return values.clip(0.0, 1.0)
 
 
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+def read_image(path: AnyPath) -> NDArray[np.float32]:
     """Read an image file as grey values, see `to_grey`, at its full depth and without its transparency.
 
     The image is turned as its EXIF orientation says, as viewers do: keypoints are in pixels of the image as it is seen.
@@ -181,7 +181,7 @@ def shrink(image: NDArray[Pixel], longest_side: int, shortest_side: int = 1) -> 
     return np.asarray(cv2.resize(image, image_size, interpolation=cv2.INTER_AREA), image.dtype)
 
 
-def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:
+def write_png(path: AnyPath, picture: NDArray[np.uint8]) -> Path:
     """Write a picture (H, W, 3), red first, as a PNG file, in full or not at all.
 
     Raises:
@@ -192,4 +192,4 @@ def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:
     if not encoded:
         raise ValueError(f"cannot encode a picture of shape {picture.shape} for {path}")
     write_atomically(path, lambda temporary: temporary.write_bytes(content.tobytes()))
-    return path
+    return Path(path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..core.files import AnyPath
 from ..core.types import Labels
 from .features import read_group, write_group
 from .records import Layout, RecordFile
@@ -20,7 +20,7 @@ mask's rows one after the other, eight pixels in a byte (`numpy.packbits`, the f
 """
 
 
-def read_labels(path: str | os.PathLike[str]) -> RecordFile[Labels]:
+def read_labels(path: AnyPath) -> RecordFile[Labels]:
     """Open a file of labels as a mapping from keys to labels.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import h5py
 
-from ..core.files import write_atomically
+from ..core.files import AnyPath, write_atomically
 
 Record = TypeVar("Record")
 
@@ -49,7 +49,7 @@ def check_key(key: str) -> str:
 
 
 def write_records(
-    path: Path,
+    path: AnyPath,
     layout: Layout[Record],
     records: Mapping[str, Record],
     provenance: Mapping[str, str] | None = None,
@@ -85,7 +85,7 @@ def write_records(
                     file[key].attrs["image_sha256"] = known[key]
 
     write_atomically(path, write)
-    return path
+    return Path(path)
 
 
 def folders_of(key: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, Generic
 
 import h5py
 
-from ..core.files import write_atomically
+from ..core.files import AnyPath, write_atomically
 from ..core.going_on import check_goes_on
 from ..core.types import Features
 from .features import FEATURES
@@ -46,7 +46,8 @@ class UnfinishedRecords(Generic[Record]):
             message names the file and what differs.
     """
 
-    def __init__(self, path: Path, layout: Layout[Record], provenance: Mapping[str, str]) -> None:
+    def __init__(self, path: AnyPath, layout: Layout[Record], provenance: Mapping[str, str]) -> None:
+        path = Path(path)
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder, not a {layout.name}")
         self._path, self._layout, self._provenance = path, layout, dict(provenance)
@@ -155,5 +156,5 @@ def _decoded(provenance: Mapping[str, str]) -> dict[str, Any]:
 class UnfinishedFeatures(UnfinishedRecords[Features]):
     """`UnfinishedRecords` of features."""
 
-    def __init__(self, path: Path, provenance: Mapping[str, str]) -> None:
+    def __init__(self, path: AnyPath, provenance: Mapping[str, str]) -> None:
         super().__init__(path, FEATURES, provenance)

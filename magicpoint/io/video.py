@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.files import AnyPath
 from .finding import IMAGE_SUFFIXES, find_images
 from .images import read_image, to_grey
 
@@ -56,7 +57,7 @@ class FrameSource:
     frames: Generator[Grey, None, None]
 
 
-def open_source(source: str | os.PathLike[str]) -> FrameSource:
+def open_source(source: AnyPath) -> FrameSource:
     """Open a video file, a camera by its index, a folder of images, one image, or the images that a pattern finds.
 
     The images of a folder, see `io.finding.find_images`, and of a pattern such as ``frames/*.png`` come in the order of

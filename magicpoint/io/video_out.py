@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.files import put_in_place, temporary_beside
+from ..core.files import AnyPath, put_in_place, temporary_beside
 from .images import write_png
 from .video import SourceEnded
 
@@ -33,7 +33,7 @@ class FrameSink(Protocol):
     ) -> None: ...
 
 
-def open_sink(out: Path, rate: float | None) -> FrameSink:
+def open_sink(out: AnyPath, rate: float | None) -> FrameSink:
     """A sink for a video file (.mp4, .mov, .avi, .mkv) or, where the path has no suffix, for a folder of PNG files.
 
     A video is written under a temporary name and renamed when the block is left, so an older one stays until then. It
@@ -48,6 +48,7 @@ def open_sink(out: Path, rate: float | None) -> FrameSink:
         FileExistsError: The folder holds something.
         ValueError: The suffix is of no video that can be written.
     """
+    out = Path(out)
     if out.suffix.lower() in _CODECS:
         return _VideoSink(out, rate or DEFAULT_RATE)
     if out.suffix:

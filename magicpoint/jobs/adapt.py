@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..adaptation.labeller import AdaptationSettings, Labeller
 from ..adaptation.summary import BorderBin, LabelReport, format_report, summarise_labels
-from ..core.files import write_text
+from ..core.files import AnyPath, write_text
 from ..core.types import Labels
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
@@ -25,11 +25,11 @@ from ..pictures.sheets import write_sheets
 
 
 def adapt_images(
-    paths: Sequence[Path],
-    out: Path,
+    paths: Sequence[AnyPath],
+    out: AnyPath,
     extractor: Extractor,
     settings: AdaptationSettings | None = None,
-    overlay: Path | None = None,
+    overlay: AnyPath | None = None,
     progress: bool = True,
 ) -> Path:
     """Label images, and all images in folders, by homographic adaptation (SuperPoint, section 5); print a report.
@@ -57,6 +57,7 @@ def adapt_images(
         ValueError: There is no image, or not one that can be read; or a file, finished or not, of other weights,
             settings, versions or images is there.
     """
+    out = Path(out)
     images = find_images(paths, skip=overlay)
     labeller = Labeller(extractor, settings)
     unfinished = UnfinishedRecords(out, LABELS, labeller.provenance)
@@ -75,7 +76,7 @@ def adapt_images(
     content = json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n"
     write_text(out.with_suffix(".json"), content)
     if overlay is not None:
-        write_sheets(labels, images, overlay)
+        write_sheets(labels, images, Path(overlay))
     print(format_report(report))
     return out
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..core.files import AnyPath
 from ..data.hpatches import find_sequences
 from ..data.pinned_images import TEST_IMAGES_PER_SHAPE
 from ..evaluation.methods.base import PairsMethod, ShapesMethod
@@ -22,8 +23,8 @@ from ..inference.extractor import Extractor
 
 
 def evaluate_synthetic(
-    weights: Path | Extractor,
-    out: Path | None = None,
+    weights: AnyPath | Extractor,
+    out: AnyPath | None = None,
     images_per_shape: int = TEST_IMAGES_PER_SHAPE,
     methods: Sequence[str] = tuple(ON_SHAPES),
     progress: bool = True,
@@ -32,8 +33,8 @@ def evaluate_synthetic(
     """Evaluates a network and classical detectors on the test set, and writes it all to a folder.
 
     Args:
-        weights: A weights file, a run's folder, or an extractor. Its threshold decides precision, recall, localisation
-            error, counts and repeatability; the average precision takes all that it detects.
+        weights: A shipped name, a weights file, a run's folder, or an extractor. Its threshold decides precision,
+            recall, localisation error, counts and repeatability; the average precision takes all that it detects.
         out: Folder for ``synthetic.json``, ``synthetic.txt`` (the table), ``precision_recall_clean.png``,
             ``precision_recall_noise.png``, ``examples_clean.png`` and ``examples_noise.png``; None writes nothing.
         images_per_shape: Images of each of the seven shapes with keypoints; only all 1000 are the pinned test set.
@@ -58,13 +59,13 @@ def evaluate_synthetic(
     identity = EvaluatedWeights(provenance["weights"], provenance["weights_hash"])
     evaluation = dataclasses.replace(evaluation, weights=identity)
     if out is not None:
-        write_shapes_report(evaluation, name, network, out)
+        write_shapes_report(evaluation, name, network, Path(out))
     return evaluation
 
 
 def evaluate_pairs(
-    folder: Path,
-    out: Path | None = None,
+    folder: AnyPath,
+    out: AnyPath | None = None,
     networks: Mapping[str, Extractor] | None = None,
     methods: Sequence[str] = tuple(ON_PAIRS),
     protocols: Sequence[str] = tuple(PAIRS_PROTOCOLS),
@@ -97,7 +98,7 @@ def evaluate_pairs(
     chosen = {name: PAIRS_PROTOCOLS[name] for name in protocols}
     evaluation = evaluate_on_pairs(find_sequences(folder), compared, chosen, progress)
     if out is not None:
-        write_pairs_report(evaluation, out)
+        write_pairs_report(evaluation, Path(out))
     return evaluation
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.files import AnyPath
 from ..core.types import Features
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
@@ -19,7 +20,11 @@ from ..pictures.keypoints import overlay_path, write_overlay
 
 
 def extract_images(
-    paths: Sequence[Path], out: Path, extractor: Extractor, overlay: Path | None = None, progress: bool = True
+    paths: Sequence[AnyPath],
+    out: AnyPath,
+    extractor: Extractor,
+    overlay: AnyPath | None = None,
+    progress: bool = True,
 ) -> Path:
     """Write the features of images and of all images in folders to one HDF5 file.
 
@@ -47,9 +52,9 @@ def extract_images(
             or a file, finished or not, of other weights, settings, versions or images is there.
     """
     images = find_images(paths, skip=overlay)
-    draw = None if overlay is None else partial(_draw, overlay)
+    draw = None if overlay is None else partial(_draw, Path(overlay))
     if overlay is not None:
-        _check_pictures(images, overlay)
+        _check_pictures(images, Path(overlay))
     unfinished = UnfinishedFeatures(out, extractor.provenance)
     return process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress, videos=True)
 

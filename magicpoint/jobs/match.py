@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.files import check_not_replaced
+from ..core.files import AnyPath, check_not_replaced
 from ..inference.extractor import Extractor
 from ..io.images import read_image, write_png
 from ..matching.homography import estimate_homography
@@ -19,10 +19,10 @@ Stitching using Invariant Features, IJCV 2007, section 3.2); one on which fewer 
 
 
 def match_images(
-    image0: Path,
-    image1: Path,
+    image0: AnyPath,
+    image1: AnyPath,
     extractor: Extractor,
-    out: Path,
+    out: AnyPath,
     settings: MatchSettings | None = None,
     threshold: float = 3.0,
 ) -> Path:
@@ -44,6 +44,7 @@ def match_images(
         ValueError: A file is no intact image, `out` is one of the images or no PNG file, the extractor has no
             descriptors, or the threshold is not positive.
     """
+    out = Path(out)
     if out.suffix.lower() != ".png" or out.is_dir():
         raise ValueError(f"the picture is a PNG file, so its name must end in .png, got {out}")
     check_not_replaced((image0, image1), out, "image")

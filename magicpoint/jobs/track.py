@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..core.files import check_not_replaced
+from ..core.files import AnyPath, check_not_replaced
 from ..core.interrupts import stop_requests
 from ..inference.extractor import Extractor
 from ..io.video import SourceEnded, open_source, read_ahead
@@ -18,8 +18,8 @@ from ..pictures.tracks import Trails
 
 
 def track_video(
-    source: str,
-    out: Path,
+    source: AnyPath,
+    out: AnyPath,
     extractor: Extractor,
     settings: TrackSettings | None = None,
     max_frames: int | None = None,
@@ -49,6 +49,7 @@ def track_video(
     """
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, or None for all, got {max_frames}")
+    out = Path(out)
     check_not_replaced((source,), out, "source")
     opened = open_source(source)
     tracker, trails = Tracker(settings), Trails()

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from ..core.files import AnyPath
 from ..core.interrupts import stop_requests
 from ..core.machine import default_device, resolve_precision
 from ..data.loading import load_batches
@@ -39,7 +40,7 @@ def train_step(
 
 
 def train_model(
-    out: Path,
+    out: AnyPath,
     settings: TrainSettings | None = None,
     resume: bool = False,
     device: torch.device | None = None,
@@ -65,7 +66,7 @@ def train_model(
         TrainingError: the loss is not a number, the detector is dead, or the descriptors have collapsed.
         KeyboardInterrupt: after Ctrl-C; a checkpoint is written first.
     """
-    device = device or default_device()
+    out, device = Path(out), device or default_device()
     settings = settings or TrainSettings()
     settings = dataclasses.replace(settings, precision=resolve_precision(settings.precision, device))
     task = open_task(settings)

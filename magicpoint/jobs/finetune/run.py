@@ -15,7 +15,7 @@ import yaml
 
 from ...adaptation.labeller import AdaptationSettings
 from ...adaptation.summary import LabelReport
-from ...core.files import write_atomically, write_folder, write_text
+from ...core.files import AnyPath, write_atomically, write_folder, write_text
 from ...core.machine import Precision, default_device, resolve_precision
 from ...core.settings import LARGEST_SEED, check_choice, check_range, check_whole
 from ...data.hpatches_writer import write_view_pairs
@@ -88,8 +88,8 @@ class FinetuneSettings:
 
 
 def finetune_images(
-    images: Sequence[Path],
-    out: Path,
+    images: Sequence[AnyPath],
+    out: AnyPath,
     settings: FinetuneSettings | None = None,
     device: torch.device | None = None,
     progress: bool = True,
@@ -121,7 +121,7 @@ def finetune_images(
             images or weights; the message says which.
         TrainingError: See `training.loop.train_model`.
     """
-    run = _Finetuning([Path(os.path.abspath(path)) for path in images], out, settings, device, progress)
+    run = _Finetuning([Path(os.path.abspath(path)) for path in images], Path(out), settings, device, progress)
     run.open()
     try:
         return run.go_through()
