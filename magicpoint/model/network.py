@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import _register_namedtuple
 
 from ..core.grid import CELL_SIZE
 from ..core.settings import check_choice, check_range, check_whole
@@ -47,6 +48,10 @@ class Output(NamedTuple):
 
     logits: Tensor
     descriptors: Tensor | None
+
+
+# torch.export.save asks for this by name; it has no public name yet.
+_register_namedtuple(Output, serialized_type_name=f"{Output.__module__}.{Output.__qualname__}")
 
 
 class PointNetwork(nn.Module):

@@ -1,10 +1,12 @@
 """The network's form."""
 
+import io
+
 import pytest
 import torch
 from torch import nn
 
-from magicpoint.model.network import MagicPoint, ModelSettings, PointNetwork, SuperPoint
+from magicpoint.model.network import MagicPoint, ModelSettings, Output, PointNetwork, SuperPoint
 
 
 def test_a_batch_of_64_gives_the_paper_s_shapes():
@@ -78,3 +80,19 @@ def test_wrong_arguments_are_named():
         ModelSettings(batch_norm="some")
     with pytest.raises(ValueError, match="0"):
         PointNetwork(ModelSettings(width=0))
+
+
+def test_torch_exports_saves_and_loads_it(random_network):
+    network = random_network()
+    rows, columns = (torch.export.Dim(name, min=2) for name in ("rows", "columns"))
+    sizes = ({0: torch.export.Dim("batch"), 2: 8 * rows, 3: 8 * columns},)
+    file = io.BytesIO()
+    torch.export.save(torch.export.export(network, (torch.zeros(2, 1, 32, 48),), dynamic_shapes=sizes), file)
+    file.seek(0)
+    loaded = torch.export.load(file).module()
+    for size in ((1, 1, 16, 24), (3, 1, 64, 40)):
+        image = torch.rand(size, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            result, expected = loaded(image), network(image)
+        assert isinstance(result, Output)
+        torch.testing.assert_close(result, expected)
