@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 from ..core.grid import DUSTBIN
 from ..decoding.decode import DecodeSettings
@@ -83,14 +84,14 @@ def recognise_layout(names: Collection[str]) -> ForeignLayout:
     """Whose layout a checkpoint has, by the names of its tensors.
 
     Raises:
-        ValueError: It is none that is known; the message says which is the nearest and what that lacks or has too many.
+        InputError: It is none that is known; the message says which is the nearest and what that lacks or has too many.
     """
     found = set(names)
     wanted = {layout: _tensor_names(layout) for layout in _CONVOLUTIONS}
     nearest = min(wanted, key=lambda layout: len(wanted[layout] ^ found))
     missing, unknown = sorted(wanted[nearest] - found), sorted(found - wanted[nearest])
     if missing or unknown:
-        raise ValueError(
+        raise InputError(
             f"no known layout of SuperPoint: compared with {nearest}, {len(missing)} tensors are missing "
             f"({', '.join(missing[:3])} ...) and {len(unknown)} unknown ({', '.join(unknown[:3])} ...)"
         )
@@ -117,11 +118,11 @@ def load_checkpoint(path: AnyPath, source: str, licence: str) -> tuple[PointNetw
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or of no layout that can be read; source or licence are empty.
+        InputError: It is damaged, or of no layout that can be read; source or licence are empty.
     """
     path = Path(path)
     if not source.strip() or not licence.strip():
-        raise ValueError(f"the source and the licence of {path} must be said, got {source!r} and {licence!r}")
+        raise InputError(f"the source and the licence of {path} must be said, got {source!r} and {licence!r}")
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
     tensors = _read_tensors(path)
@@ -129,7 +130,7 @@ def load_checkpoint(path: AnyPath, source: str, licence: str) -> tuple[PointNetw
         layout = recognise_layout(tensors)
         model = _as_network(tensors, layout)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return model, {"source": source, "licence": licence, "layout": layout, "sha256": digest}
@@ -142,17 +143,17 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged or holds more than weights: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path} is damaged or holds more than weights: {str(error).splitlines()[0]}") from error
     if isinstance(content, Mapping) and "model_state_dict" in content:
         content = content["model_state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path} holds no weights by name")
+        raise InputError(f"{path} holds no weights by name")
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
 def _as_network(tensors: Mapping[str, Tensor], layout: ForeignLayout) -> PointNetwork:
     if layout == "rpautrat":
-        raise ValueError(
+        raise InputError(
             "in rpautrat's layout BatchNorm stands behind the ReLU, and the next convolution pads its result with "
             "zeros: no network of this project computes that, and folding it would be wrong at the image's borders"
         )
@@ -179,19 +180,19 @@ def _as_network(tensors: Mapping[str, Tensor], layout: ForeignLayout) -> PointNe
 def _settings_of(weights: list[Tensor], batch_norm: bool) -> ModelSettings:
     """The form of the network whose twelve weights these are; refuses one that `PointNetwork` cannot take."""
     if any(weight.ndim != 4 for weight in weights):
-        raise ValueError(f"a convolution's weight must be 4-D, got {[tuple(weight.shape) for weight in weights]}")
+        raise InputError(f"a convolution's weight must be 4-D, got {[tuple(weight.shape) for weight in weights]}")
     outputs = [weight.shape[0] for weight in weights]
     width, dim = outputs[8] / HIDDEN_CHANNELS, outputs[11]
     hidden = scaled(HIDDEN_CHANNELS, width)
     expected = [*(scaled(channels, width) for channels in CHANNELS), hidden, DUSTBIN + 1, hidden, dim]
     if outputs != expected:
-        raise ValueError(f"the layers have {outputs} channels, where a network of width {width:g} has {expected}")
+        raise InputError(f"the layers have {outputs} channels, where a network of width {width:g} has {expected}")
     return ModelSettings(width, "all" if batch_norm else "none", dim)
 
 
 def _copy(target: Tensor, tensors: Mapping[str, Tensor], name: str) -> None:
     if target.shape != tensors[name].shape:
-        raise ValueError(f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(target.shape)}")
+        raise InputError(f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(target.shape)}")
     target.copy_(tensors[name])
 
 
@@ -211,13 +212,13 @@ def to_layout(model: PointNetwork, layout: Literal["magicleap", "transformers"])
         float32 tensors on the CPU by name.
 
     Raises:
-        ValueError: The network has no descriptors, or not the form that the layout has.
+        InputError: The network has no descriptors, or not the form that the layout has.
     """
     if model.descriptor is None:
-        raise ValueError("these layouts have a descriptor head, and the network has none")
+        raise InputError("these layouts have a descriptor head, and the network has none")
     form = model.settings.width, model.settings.descriptor_dim
     if layout == "magicleap" and form != (1.0, DESCRIPTOR_DIM):
-        raise ValueError(
+        raise InputError(
             f"programs that read magicleap's layout have the paper's network, width 1 and {DESCRIPTOR_DIM} numbers a "
             f"descriptor; this one has width {form[0]:g} and {form[1]}: take the layout transformers"
         )
@@ -239,7 +240,7 @@ def write_magicleap(path: AnyPath, model: PointNetwork) -> Path:
 
     Raises:
         OSError: The file cannot be written.
-        ValueError: See `to_layout`.
+        InputError: See `to_layout`.
     """
     path, tensors = Path(path), to_layout(model, "magicleap")
     write_atomically(path, lambda temporary: torch.save(tensors, temporary))
@@ -268,7 +269,7 @@ def write_transformers(
 
     Raises:
         OSError: A file cannot be written.
-        ValueError: See `to_layout`.
+        InputError: See `to_layout`.
     """
     folder, tensors = Path(folder), to_layout(model, "transformers")
     settings = settings or DecodeSettings()

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..core.errors import InputError
+from ..core.extras import require
 from ..core.files import AnyPath, write_atomically
 from ..core.types import Features, Matches
 from ..io.records import check_key
@@ -19,15 +21,11 @@ _UPRIGHT = 1  # of the EXIF tag Orientation
 
 
 def import_pycolmap() -> Any:
-    """COLMAP, or an ImportError that says how to get it."""
+    """COLMAP, or a `MissingPackageError` that says how to get it."""
     # Both bring a zlib, and OpenCV must find its own: loaded after pycolmap it crashes where it writes a PNG file.
     import cv2  # noqa: F401
 
-    try:
-        import pycolmap
-    except ImportError as error:
-        raise ImportError("this needs pycolmap: pip install 'magicpoint[colmap]'") from error
-    return pycolmap
+    return require("pycolmap", "colmap")
 
 
 def write_database(
@@ -56,11 +54,12 @@ def write_database(
     Raises:
         FileExistsError: There is such a file.
         FileNotFoundError: An image is not there.
-        ImportError: pycolmap is not installed; the message says how to get it.
+        MissingPackageError: pycolmap is not installed; the message says how to get it.
         KeyError: The features of an image of a pair are not there.
         OSError: The file cannot be written.
-        ValueError: The size of an image is not that in its features, or it is turned; COLMAP cannot read it, or not
-            with such a camera; a pair is there twice; matches do not fit the features; or a key is unsafe.
+        InputError: The size of an image is not that in its features, or it is turned; COLMAP cannot read it, or not
+            with such a camera; or a pair is there twice.
+        ValueError: A key is unsafe, or matches do not fit the features, see `pairs.check_pairs`.
     """
     pycolmap = import_pycolmap()
     path, images = Path(path), Path(images)
@@ -73,7 +72,7 @@ def write_database(
         counts[key] = len(found)
     check_pairs(matches, counts)
     if len({frozenset(pair) for pair in matches}) < len(matches):
-        raise ValueError("a pair of images is there in both orders, and COLMAP keeps the matches of each pair once")
+        raise InputError("a pair of images is there in both orders, and COLMAP keeps the matches of each pair once")
 
     def write(temporary: Path) -> None:
         database = pycolmap.Database.open(temporary)
@@ -85,7 +84,7 @@ def write_database(
             ids = {image.name: image.image_id for image in database.read_all_images()}
             left_out = [name for name in names.values() if name not in ids]
             if left_out:
-                raise ValueError(f"COLMAP takes no {camera_mode} camera for {left_out[0]} and {len(left_out) - 1} more")
+                raise InputError(f"COLMAP takes no {camera_mode} camera for {left_out[0]} and {len(left_out) - 1} more")
             for key, found in features.items():
                 database.write_keypoints(ids[names[key]], _from_corner(found))
             for (key0, key1), pairs in matches.items():
@@ -108,15 +107,15 @@ def _check_image(pycolmap: Any, path: Path, image_size: tuple[int, int]) -> None
         raise FileNotFoundError(f"no image {path}")
     bitmap = pycolmap.Bitmap.read(path, as_rgb=False)
     if bitmap is None:
-        raise ValueError(f"COLMAP cannot read {path}")
+        raise InputError(f"COLMAP cannot read {path}")
     stored = (bitmap.width, bitmap.height)
     if stored != image_size:
-        raise ValueError(
+        raise InputError(
             f"{path} is stored as {stored[0]}x{stored[1]} and its features are of {image_size[0]}x{image_size[1]}: "
             "COLMAP neither resizes nor turns an image (EXIF orientation); store it as it was extracted"
         )
     # Upside down, mirrored, or square, its size does not tell that it was turned.
     if bitmap.exif_orientation() not in (None, _UPRIGHT):
-        raise ValueError(
+        raise InputError(
             f"{path} has EXIF orientation {bitmap.exif_orientation()}, which COLMAP passes over: store it upright"
         )

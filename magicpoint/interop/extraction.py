@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.types import Features
 from ..decoding.decode import decode
@@ -51,12 +52,22 @@ def describe_keypoints(extractor: Extractor, grey: NDArray[np.float32], keypoint
         (N, D) float32 of unit length, on the extractor's device.
 
     Raises:
-        ValueError: The network has no descriptors.
+        InputError: See `check_descriptors`.
     """
+    check_descriptors(extractor)
     _, dense = _maps(extractor, grey)
-    if dense is None:
-        raise ValueError(f"the weights {extractor.weights} give no descriptors: they are a detector's")
+    assert dense is not None
     return _sample(dense, keypoints).to(extractor.device)
+
+
+def check_descriptors(extractor: Extractor) -> None:
+    """Refuse an extractor whose network has no descriptors.
+
+    Raises:
+        InputError: It has none.
+    """
+    if not extractor.model.settings.descriptor_dim:
+        raise InputError(f"the weights {extractor.weights} give no descriptors: they are a detector's")
 
 
 def _maps(extractor: Extractor, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:

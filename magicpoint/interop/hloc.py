@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 from ..core.types import Features, Matches
 from ..io.records import Layout, RecordFile, check_key, write_records
@@ -91,15 +92,15 @@ def write_hloc_matches(
     Raises:
         KeyError: The features of an image are not there.
         OSError: The file cannot be written.
-        ValueError: A key is unsafe; two pairs have one name in hloc, which writes a slash of a key as a hyphen; or
-            matches do not fit the features, see `pairs.check_pairs`.
+        InputError: Two pairs have one name in hloc, which writes a slash of a key as a hyphen.
+        ValueError: A key is unsafe, or matches do not fit the features, see `pairs.check_pairs`.
     """
     path = Path(path)
     names: dict[str, tuple[str, str]] = {}
     for pair in matches:
         name = "/".join(check_key(key).replace("/", "-") for key in pair)
         if names.setdefault(name, pair) != pair:
-            raise ValueError(f"hloc gives the pairs {names[name]} and {pair} the same name {name!r}")
+            raise InputError(f"hloc gives the pairs {names[name]} and {pair} the same name {name!r}")
     counts = {key: len(features[key]) for key in dict.fromkeys(key for pair in matches for key in pair)}
     check_pairs(matches, counts)
 

@@ -10,7 +10,7 @@ from ..core.grid import CELL_SIZE
 from ..core.types import Features
 from ..inference.extractor import Extractor
 from ..io.images import to_grey
-from .extraction import extract_where
+from .extraction import check_descriptors, extract_where
 
 SCALE = CELL_SIZE / 2
 """Of every local affine frame: half the side of a cell, upright, since the network tells neither size nor direction."""
@@ -27,13 +27,12 @@ class LocalFeature(nn.Module):
         extractor: With descriptors. It stays on its device, which `to` of the module does not change.
 
     Raises:
-        ValueError: The extractor has no descriptors.
+        InputError: The extractor has no descriptors.
     """
 
     def __init__(self, extractor: Extractor) -> None:
         super().__init__()
-        if not extractor.model.settings.descriptor_dim:
-            raise ValueError(f"the weights {extractor.weights} give no descriptors: they are a detector's")
+        check_descriptors(extractor)
         self.extractor = extractor
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..core.errors import InputError
 from ..core.types import Features
 
 
@@ -19,10 +20,10 @@ def as_lightglue(features: Features) -> dict[str, Tensor]:
         float32 on the features' device.
 
     Raises:
-        ValueError: There are no descriptors.
+        InputError: There are no descriptors.
     """
     if features.descriptors is None:
-        raise ValueError("LightGlue needs descriptors, and a detector such as MagicPoint gives none")
+        raise InputError("LightGlue needs descriptors, and a detector such as MagicPoint gives none")
     return {
         "keypoints": features.keypoints[None],
         "keypoint_scores": features.keypoint_scores[None],

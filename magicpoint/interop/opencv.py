@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..core.grid import CELL_SIZE
 from ..inference.extractor import Extractor
 from ..io.images import to_grey
-from .extraction import describe_keypoints, extract_where
+from .extraction import check_descriptors, describe_keypoints, extract_where
 
 
 class Feature2D:
@@ -42,8 +42,8 @@ class Feature2D:
             With the score as `response`, the side of a cell, 8 pixels, as `size`, and no angle.
 
         Raises:
-            TypeError: See `io.images.to_grey`, as for `ValueError`.
-            ValueError: The image or the mask is of another shape.
+            TypeError: The image holds numbers of a type that is not supported.
+            ValueError: The image or the mask has another shape, or values are out of range.
         """
         return self._find(image, mask)[0]
 
@@ -60,9 +60,10 @@ class Feature2D:
             Those of the keypoints that lie in the image, and their descriptors (N, D) of length 1, None without any.
 
         Raises:
-            ValueError: The network has no descriptors, or as `detect`.
+            InputError: The network has no descriptors.
+            ValueError: As from `detect`.
         """
-        self._check_descriptors()
+        check_descriptors(self.extractor)
         grey = _grey(image)
         height, width = grey.shape
         inside = tuple(k for k in keypoints if -0.5 <= k.pt[0] < width - 0.5 and -0.5 <= k.pt[1] < height - 0.5)
@@ -75,7 +76,7 @@ class Feature2D:
         self, image: NDArray[Any], mask: NDArray[Any] | None = None
     ) -> tuple[tuple[cv2.KeyPoint, ...], NDArray[np.float32] | None]:
         """Keypoints as from `detect`, with their descriptors as from `compute`, in one run of the network."""
-        self._check_descriptors()
+        check_descriptors(self.extractor)
         return self._find(image, mask)
 
     def descriptorSize(self) -> int:
@@ -98,10 +99,6 @@ class Feature2D:
         positions = zip(found.keypoints.tolist(), found.keypoint_scores.tolist(), strict=True)
         keypoints = tuple(cv2.KeyPoint(x, y, CELL_SIZE, -1, score) for (x, y), score in positions)
         return keypoints, found.descriptors.numpy() if found.descriptors is not None and keypoints else None
-
-    def _check_descriptors(self) -> None:
-        if not self.descriptorSize():
-            raise ValueError(f"the weights {self.extractor.weights} give no descriptors: they are a detector's")
 
 
 def _grey(image: NDArray[Any]) -> NDArray[np.float32]:
