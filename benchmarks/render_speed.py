@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cv2.setNumThreads(1)
     count, repeats, size = options.count, options.repeats, tuple(options.size)
 
-    settings, photometric = ShapeSettings(size=size), PhotometricSettings()
+    settings, photometric = ShapeSettings(size_hw=size), PhotometricSettings()
     images = [render_sample(0, index, settings)[0] for index in range(count)]
     rendering = microseconds(lambda k: render_sample(0, k, settings), count, repeats)
     changing = microseconds(
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     changes = measure_changes(images, repeats)
     shapes = {}
     for name in PRIMITIVES:
-        one = ShapeSettings(size=size, shapes=(name,))
+        one = ShapeSettings(size_hw=size, shapes=(name,))
         shapes[name] = microseconds(lambda k, one=one: render_sample(0, k, one), max(1, count // 5), repeats)  # type: ignore[misc]
 
     print(f"{size[0]}x{size[1]}, NumPy {np.__version__}, OpenCV {cv2.__version__}, one core")

@@ -9,7 +9,7 @@ from .core.types import Labels as Labels
 from .core.types import Matches as Matches
 from .data.photometric import PhotometricSettings as PhotometricSettings
 from .data.settings import AugmentationSettings as AugmentationSettings
-from .data.settings import PairSettings as PairSettings
+from .data.settings import ViewSettings as ViewSettings
 from .decoding.decode import DecodeSettings as DecodeSettings
 from .export.formats import export_model as export_model
 from .inference.extractor import Extractor as Extractor

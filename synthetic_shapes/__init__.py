@@ -3,13 +3,14 @@
 from .dataset import DatasetSettings, ShapesDataset, generate_dataset
 from .legacy import convert_legacy_dataset
 from .primitives import PRIMITIVES, SHAPES_WITH_KEYPOINTS, STANDARD_SHAPES
-from .sample import ShapeSettings, render_sample, render_shape
+from .sample import Sample, ShapeSettings, render_sample, render_shape
 
 __all__ = [
     "PRIMITIVES",
     "SHAPES_WITH_KEYPOINTS",
     "STANDARD_SHAPES",
     "DatasetSettings",
+    "Sample",
     "ShapeSettings",
     "ShapesDataset",
     "convert_legacy_dataset",

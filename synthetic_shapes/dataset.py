@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .parallel import CHUNK_SIZE, run_chunks
-from .sample import ShapeSettings, render_sample
+from .sample import Sample, ShapeSettings, render_sample
 from .sample_files import (
     MANIFEST,
     Manifest,
@@ -106,7 +106,7 @@ def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None =
     """
     root = Path(out)
     manifest = Manifest(
-        size=settings.shapes.size,
+        size_hw=settings.shapes.size_hw,
         splits=settings.splits,
         settings=json.loads(json.dumps(asdict(settings))),  # in the form in which they are read back
         versions=installed_versions(),
@@ -134,15 +134,14 @@ def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None =
 class ShapesDataset:
     """Reads one split of a dataset that ``generate_dataset`` or ``convert_legacy_dataset`` wrote.
 
-    ``len(dataset)`` is the number of samples; ``dataset[i]`` is the image, uint8 (H, W), and its keypoints, float32
-    (N, 2), (x, y) in pixels. Keypoints whose nearest pixel is outside the image are left out, with one warning for each
-    reader that names the first such file. Files are opened when they are asked for, so that a reader can be sent to
-    other processes.
+    ``len(dataset)`` is the number of samples; ``dataset[i]`` is a `Sample`. Keypoints whose nearest pixel is outside
+    the image are left out, with one warning for each reader that names the first such file. Files are opened when they
+    are asked for, so that a reader can be sent to other processes.
 
     Attributes:
         root: The folder.
         split: The name of the split.
-        size: Height and width of every image.
+        size_hw: Height and width of every image.
         settings: What the dataset was generated from; None for a converted one.
         digest: Hexadecimal SHA-256 of all samples of all splits.
     """
@@ -161,7 +160,7 @@ class ShapesDataset:
             raise ValueError(f"{self.root} is unfinished: generate it again with the same settings to complete it")
         if split not in manifest.splits:
             raise ValueError(f"{self.root} has no split {split!r}: choose from {', '.join(manifest.splits)}")
-        self.size = manifest.size
+        self.size_hw = manifest.size_hw
         self.settings = None if manifest.settings is None else _read_settings(self.root, manifest.settings)
         self.digest = manifest.digest
         self._splits = dict(manifest.splits)
@@ -170,13 +169,13 @@ class ShapesDataset:
     def __len__(self) -> int:
         return self._splits[self.split]
 
-    def __getitem__(self, index: SupportsIndex) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def __getitem__(self, index: SupportsIndex) -> Sample:
         image, keypoints, dropped = self.read(index)
         if dropped and not self._warned:
             self._warned = True
             path = sample_paths(self.root, self.split, operator.index(index) % len(self))[1]
             warnings.warn(f"{path}: {dropped} keypoints outside the image are left out", stacklevel=2)
-        return image, keypoints
+        return Sample(image, keypoints)
 
     def read(self, index: SupportsIndex) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:
         """The image and the keypoints of a sample, and how many keypoints outside the image were left out.
@@ -189,8 +188,8 @@ class ShapesDataset:
         number = operator.index(index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"sample {number} of split {self.split!r}, which has {len(self)}")
-        image, keypoints = read_sample(self.root, self.split, number % len(self), self.size)
-        inside = inside_image(keypoints, self.size)
+        image, keypoints = read_sample(self.root, self.split, number % len(self), self.size_hw)
+        inside = inside_image(keypoints, self.size_hw)
         return image, keypoints[inside], int(len(inside) - inside.sum())
 
     def verify(self, workers: int | None = None, progress: bool = False) -> None:
@@ -201,7 +200,7 @@ class ShapesDataset:
             ValueError: A file is damaged (the message names it), or the digest is another.
         """
         total = sum(self._splits.values()) if progress else None
-        samples = run_chunks(partial(_digest_span, self.root, self.size), _spans(self._splits), workers, total)
+        samples = run_chunks(partial(_digest_span, self.root, self.size_hw), _spans(self._splits), workers, total)
         _check_digest(self.root, self.digest, dataset_digest(self._splits, samples))
 
 
@@ -219,7 +218,7 @@ def _complete_span(root: Path, settings: DatasetSettings, span: Span) -> list[by
     digests = []
     for index in range(start, stop):
         try:
-            image, keypoints = read_sample(root, split, index, settings.shapes.size)
+            image, keypoints = read_sample(root, split, index, settings.shapes.size_hw)
         except (FileNotFoundError, ValueError):
             image, keypoints = render_sample(settings.seed, index, settings.shapes, split)
             write_sample(root, split, index, image, keypoints)
@@ -227,9 +226,9 @@ def _complete_span(root: Path, settings: DatasetSettings, span: Span) -> list[by
     return digests
 
 
-def _digest_span(root: Path, size: tuple[int, int], span: Span) -> list[bytes]:
+def _digest_span(root: Path, size_hw: tuple[int, int], span: Span) -> list[bytes]:
     split, start, stop = span
-    return [sample_digest(*read_sample(root, split, index, size)) for index in range(start, stop)]
+    return [sample_digest(*read_sample(root, split, index, size_hw)) for index in range(start, stop)]
 
 
 def _existing_manifest(root: Path) -> Manifest | None:

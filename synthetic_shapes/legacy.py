@@ -197,22 +197,22 @@ def _convert(
 
 
 def _convert_chunk(
-    root: Path, size: tuple[int, int], drawn_at: tuple[int, int] | None, samples: Sequence[_LegacySample]
+    root: Path, size_hw: tuple[int, int], drawn_at: tuple[int, int] | None, samples: Sequence[_LegacySample]
 ) -> list[tuple[bytes, int]]:
     """Converts some samples; returns the digest of each and how many labels it lost."""
     results = []
     for sample in samples:
         image = read_png(sample.image, cv2.IMREAD_GRAYSCALE)
-        if image.shape != size:
-            raise ValueError(f"{sample.image} is {image.shape} pixels, the first image is {size}")
-        keypoints = _read_points(sample.points, size, drawn_at)
-        inside = inside_image(keypoints, size)
+        if image.shape != size_hw:
+            raise ValueError(f"{sample.image} is {image.shape} pixels, the first image is {size_hw}")
+        keypoints = _read_points(sample.points, size_hw, drawn_at)
+        inside = inside_image(keypoints, size_hw)
         write_sample(root, sample.split, sample.index, image, keypoints[inside])
         results.append((sample_digest(image, keypoints[inside]), int(len(inside) - inside.sum())))
     return results
 
 
-def _read_points(path: Path, size: tuple[int, int], drawn_at: tuple[int, int] | None) -> NDArray[np.float32]:
+def _read_points(path: Path, size_hw: tuple[int, int], drawn_at: tuple[int, int] | None) -> NDArray[np.float32]:
     """(row, column) labels of any number type as float32 (N, 2), (x, y)."""
     points = read_npy(path)
     if points.size == 0:
@@ -221,5 +221,5 @@ def _read_points(path: Path, size: tuple[int, int], drawn_at: tuple[int, int] | 
         raise ValueError(f"{path}: expected numbers of shape (N, 2), got {points.dtype} {points.shape}")
     rows_columns = points.astype(np.float64)
     if drawn_at is not None:
-        rows_columns += 0.5 * np.divide(size, drawn_at) - 0.5
+        rows_columns += 0.5 * np.divide(size_hw, drawn_at) - 0.5
     return rows_columns[:, ::-1].astype(np.float32)

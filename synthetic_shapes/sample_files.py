@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from .png import png_is_intact
 
 MANIFEST = "dataset.json"
-FORMAT = 1
-"""Number of the layout that this module writes; a reader refuses any other."""
+FORMAT = 2
+"""Number of the layout that this module writes. It reads 1, too, which said ``size`` for ``size_hw``, and no other."""
 
 # Run lengths only: for these images faster to write and smaller than zlib's string search.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -31,7 +31,7 @@ class Manifest:
     """What ``dataset.json`` says.
 
     Args:
-        size: Height and width of every image, in pixels.
+        size_hw: Height and width of every image, in pixels.
         splits: Number of samples of each split, in the order in which the digest takes them.
         settings: The settings of a generated dataset, nested; None for a converted one.
         source: What a converted dataset was made from; None for a generated one.
@@ -39,7 +39,7 @@ class Manifest:
         digest: See ``dataset_digest``; None while the dataset is unfinished.
     """
 
-    size: tuple[int, int]
+    size_hw: tuple[int, int]
     splits: Mapping[str, int]
     settings: Mapping[str, Any] | None = None
     source: Mapping[str, Any] | None = None
@@ -78,17 +78,29 @@ def read_manifest(root: Path) -> Manifest:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise ValueError(f"{path} is not a dataset description of format {FORMAT}")
+    form = content.pop("format", None) if isinstance(content, dict) else None
+    if form not in (1, FORMAT):
+        raise ValueError(f"{path} is not a dataset description of format 1 or {FORMAT}")
+    if form == 1:
+        _rename_sizes(content)
     names = {field.name for field in fields(Manifest)}
     if content.keys() != names:
         raise ValueError(f"{path}: missing or unknown entries: {', '.join(sorted(content.keys() ^ names))}")
-    size, splits = content["size"], content["splits"]
-    if not (isinstance(size, list) and len(size) == 2 and isinstance(splits, dict)):
-        raise ValueError(f"{path}: size must be [height, width] and splits their counts, got {size} and {splits}")
-    if not all(isinstance(number, int) for number in (*size, *splits.values())):
-        raise ValueError(f"{path}: size and splits must be whole numbers, got {size} and {splits}")
-    return Manifest(**{**content, "size": tuple(size)})
+    size_hw, splits = content["size_hw"], content["splits"]
+    if not (isinstance(size_hw, list) and len(size_hw) == 2 and isinstance(splits, dict)):
+        raise ValueError(f"{path}: size_hw must be [height, width] and splits their counts, got {size_hw} and {splits}")
+    if not all(isinstance(number, int) for number in (*size_hw, *splits.values())):
+        raise ValueError(f"{path}: size_hw and splits must be whole numbers, got {size_hw} and {splits}")
+    return Manifest(**{**content, "size_hw": tuple(size_hw)})
+
+
+def _rename_sizes(content: dict[str, Any]) -> None:
+    """Turns the content of format 1 into that of today."""
+    settings = content.get("settings")
+    shapes = settings.get("shapes") if isinstance(settings, dict) else None
+    for group in (content, shapes):
+        if isinstance(group, dict) and "size" in group:
+            group["size_hw"] = group.pop("size")
 
 
 def sample_paths(root: Path, split: str, index: int) -> tuple[Path, Path]:
@@ -139,18 +151,20 @@ def write_sample(root: Path, split: str, index: int, image: NDArray[np.uint8], k
 
 
 def read_sample(
-    root: Path, split: str, index: int, size: tuple[int, int]
+    root: Path, split: str, index: int, size_hw: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Reads a sample as it is stored: uint8 (H, W) and float32 (N, 2), (x, y).
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is damaged, or is not an image of ``size`` (height, width) or not float32 (N, 2).
+        ValueError: A file is damaged, or is not an image of ``size_hw`` (height, width) or not float32 (N, 2).
     """
     image_path, points_path = sample_paths(root, split, index)
     image = read_png(image_path)
-    if image.dtype != np.uint8 or image.shape != size:
-        raise ValueError(f"{image_path}: expected a grey 8-bit image of shape {size}, got {image.shape} {image.dtype}")
+    if image.dtype != np.uint8 or image.shape != size_hw:
+        raise ValueError(
+            f"{image_path}: expected a grey 8-bit image of shape {size_hw}, got {image.shape} {image.dtype}"
+        )
     keypoints = read_npy(points_path)
     if keypoints.dtype != np.float32 or keypoints.ndim != 2 or keypoints.shape[1] != 2:
         raise ValueError(f"{points_path}: expected float32 (N, 2), got {keypoints.dtype} {keypoints.shape}")
@@ -177,9 +191,9 @@ def read_npy(path: Path) -> NDArray[Any]:
         raise ValueError(f"{path} is truncated, damaged or no NumPy array: {error}") from error
 
 
-def inside_image(keypoints: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which (N, 2) keypoints, (x, y), have their nearest pixel in an image of ``size`` (height, width): bool (N,)."""
-    height, width = size
+def inside_image(keypoints: NDArray[np.floating], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which (N, 2) keypoints, (x, y), have their nearest pixel in an image of a height and width: bool (N,)."""
+    height, width = size_hw
     nearest = np.floor(keypoints + 0.5)
     inside: NDArray[np.bool_] = ((nearest >= 0) & (nearest < (width, height))).all(1)
     return inside

@@ -33,9 +33,20 @@ def test_from_nothing_to_matches(tmp_path, capsys):
         assert cv2.imwrite(str(images / f"{number}.png"), texture(96, 128, number))
 
     run(
-        "generate", shapes, "--count", 40, "--validation_count", 0, "--test_count", 0, "--size", "48x64", "--workers", 1
+        "generate",
+        shapes,
+        "--count",
+        40,
+        "--validation_count",
+        0,
+        "--test_count",
+        0,
+        "--size_hw",
+        "48x64",
+        "--workers",
+        1,
     )
-    steps = ["--steps", 40, "--batch_size", 8, "--warmup_steps", 5, "--shapes.size", "48x64"]
+    steps = ["--steps", 40, "--batch_size", 8, "--warmup_steps", 5, "--shapes.size_hw", "48x64"]
     run("train", detector, *SMALL, *steps, "--dataset", shapes)
     lines = [json.loads(line) for line in (detector / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "train"]
@@ -47,7 +58,7 @@ def test_from_nothing_to_matches(tmp_path, capsys):
     assert all(len(read_labels(labels)[f"{number}.png"]) > 5 for number in range(6))
 
     learn = ["--task", "superpoint", "--images", images, "--labels", labels, "--start", detector]
-    learn += ["--steps", 10, "--batch_size", 2, "--warmup_steps", 2, "--joint.pairs.size", "48x64"]
+    learn += ["--steps", 10, "--batch_size", 2, "--warmup_steps", 2, "--joint.views.size_hw", "48x64"]
     run("train", superpoint, *SMALL, *learn)
     assert load_weights(superpoint / "best.safetensors")[0].settings.descriptor_dim == 256
 

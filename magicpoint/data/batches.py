@@ -3,38 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from synthetic_shapes.sample import sample_generator
 
-from .augment import View, augment
-from .settings import AugmentationSettings, PairSettings
-from .sources import LabelledSource, Source
-from .views import make_pair
+from .augment import augment
+from .samples import TrainingSample, Views
+from .settings import AugmentationSettings, ViewSettings
+from .sources import Source
+from .views import make_views
 
 
-@dataclass(frozen=True)
-class Batch:
-    """B augmented images with their labels.
+class Batch(NamedTuple):
+    """B images with their labels, on one device.
 
-    ``image`` float32 (B, 1, H, W) in [0, 1]; ``keypoints`` B tensors (N, C), see `View`; ``valid_mask`` bool
-    (B, 1, H, W).
+    ``image`` is float32 (B, 1, H, W) in [0, 1]; ``keypoints`` B tensors (N, 2), (x, y) in pixels; ``certainties`` B
+    tensors (N,) in [0, 1]; ``valid_mask`` bool (B, 1, H, W).
     """
 
     image: Tensor
     keypoints: list[Tensor]
+    certainties: list[Tensor]
     valid_mask: Tensor
 
 
-Collated = tuple[Tensor, Tensor, Tensor, Tensor]
-"""uint8 images (B, 1, H, W), all keypoints (sum N, C), counts (B,), bool masks (B, 1, H, W): small to send."""
+class ViewBatch(NamedTuple):
+    """B times two views of one image with their labels, on one device; ``H_0to1`` float64 (B, 3, 3)."""
+
+    view0: Batch
+    view1: Batch
+    H_0to1: Tensor
+
+
+class Collated(NamedTuple):
+    """A batch on its way from the process that made it, in few and small tensors.
+
+    ``image`` is uint8 (B, 1, H, W); ``keypoints`` float32 (sum N, 2) and ``certainties`` (sum N,) of all images;
+    ``counts`` (B,) says how many are whose; ``valid_mask`` bool (B, 1, H, W).
+    """
+
+    image: Tensor
+    keypoints: Tensor
+    certainties: Tensor
+    counts: Tensor
+    valid_mask: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on the device, unpacked there."""
+        image, keypoints, certainties, mask = (
+            part.to(device, non_blocking=True)
+            for part in (self.image, self.keypoints, self.certainties, self.valid_mask)
+        )
+        counts = self.counts.tolist()
+        return Batch(
+            image.float() / 255.0,
+            list(torch.split(keypoints, counts)),
+            list(torch.split(certainties, counts)),
+            mask,
+        )
+
+
+class CollatedViews(NamedTuple):
+    """Two views of each of some images on their way from the process that made them; ``H_0to1`` float64 (B, 3, 3)."""
+
+    view0: Collated
+    view1: Collated
+    H_0to1: Tensor
+
+    def to(self, device: torch.device) -> ViewBatch:
+        """The views on the device, unpacked there."""
+        return ViewBatch(self.view0.to(device), self.view1.to(device), self.H_0to1.to(device, non_blocking=True))
+
 
 Item = TypeVar("Item")
 
@@ -56,7 +100,7 @@ class StepBatches(Dataset[Item]):
         return range(first, first + self._share)
 
 
-class TrainingBatches(StepBatches[Collated]):
+class ImageBatches(StepBatches[Collated]):
     """Augmented images."""
 
     def __init__(
@@ -74,66 +118,18 @@ class TrainingBatches(StepBatches[Collated]):
     def __getitem__(self, step: int) -> Collated:
         return collate([self._augmented(index) for index in self.indices(step)])
 
-    def _augmented(self, index: int) -> View:
-        image, keypoints = self._source.sample(index)
-        return augment(image, keypoints, self._augmentation, sample_generator(self._seed, "augmentation", index))
+    def _augmented(self, index: int) -> TrainingSample:
+        rng = sample_generator(self._seed, "augmentation", index)
+        return augment(self._source.sample(index), self._augmentation, rng)
 
 
-def collate(views: Sequence[View]) -> Collated:
-    """Packs views for the way to the training process.
-
-    Raises:
-        ValueError: the views differ in size.
-    """
-    images, keypoints, masks = zip(*views, strict=True)
-    sizes = {image.shape for image in images}
-    if len(sizes) > 1:
-        raise ValueError(f"the images of one batch must have one size, got {sorted(sizes)}")
-    return (
-        torch.from_numpy(np.stack(images)[:, None]),
-        torch.from_numpy(np.concatenate(keypoints)),
-        torch.tensor([len(k) for k in keypoints]),
-        torch.from_numpy(np.stack(masks)[:, None]),
-    )
-
-
-def to_batch(collated: Collated, device: torch.device) -> Batch:
-    """Moves a collated batch to the device and unpacks it there."""
-    image, points, mask = (collated[part].to(device, non_blocking=True) for part in (0, 1, 3))
-    return Batch(image.float() / 255.0, list(torch.split(points, collated[2].tolist())), mask)
-
-
-CollatedPairs = tuple[Collated, Collated, Tensor]
-"""The views 0, the views 1, and float64 (B, 3, 3) from the ones to the others."""
-
-
-@dataclass(frozen=True, eq=False)
-class PairBatch:
-    """B pairs of views with their labels, on one device.
-
-    ``image0`` and ``image1`` are float32 (B, 1, H, W) in [0, 1]; ``keypoints0`` and ``keypoints1`` B tensors (N, 2),
-    (x, y), what is labelled and seen in each view, and ``certainties0`` and ``certainties1`` B tensors (N,);
-    ``valid_mask0`` and ``valid_mask1`` bool (B, 1, H, W); ``H_0to1`` float64 (B, 3, 3).
-    """
-
-    image0: Tensor
-    image1: Tensor
-    keypoints0: list[Tensor]
-    keypoints1: list[Tensor]
-    certainties0: list[Tensor]
-    certainties1: list[Tensor]
-    valid_mask0: Tensor
-    valid_mask1: Tensor
-    H_0to1: Tensor
-
-
-class PairBatches(StepBatches[CollatedPairs]):
-    """Pairs of views."""
+class ViewBatches(StepBatches[CollatedViews]):
+    """Two views of each image."""
 
     def __init__(
         self,
-        source: LabelledSource,
-        settings: PairSettings,
+        source: Source,
+        settings: ViewSettings,
         seed: int,
         batch_size: int,
         rank: int = 0,
@@ -142,26 +138,33 @@ class PairBatches(StepBatches[CollatedPairs]):
         super().__init__(batch_size, rank, world_size)
         self._source, self._settings, self._seed = source, settings, seed
 
-    def __getitem__(self, step: int) -> CollatedPairs:
-        views0, views1, homographies = zip(*map(self._pair, self.indices(step)), strict=True)
-        return collate(views0), collate(views1), torch.from_numpy(np.stack(homographies))
+    def __getitem__(self, step: int) -> CollatedViews:
+        return collate_views([self._views(index) for index in self.indices(step)])
 
-    def _pair(self, index: int) -> tuple[View, View, NDArray[np.float64]]:
-        rng = sample_generator(self._seed, "pair", index)
-        return make_pair(self._source.sample(index), self._settings, rng)
+    def _views(self, index: int) -> Views:
+        return make_views(self._source.sample(index), self._settings, sample_generator(self._seed, "pair", index))
 
 
-def to_pair_batch(collated: CollatedPairs, device: torch.device) -> PairBatch:
-    """Moves collated pairs to the device and unpacks them there."""
-    view0, view1 = (to_batch(view, device) for view in collated[:2])
-    return PairBatch(
-        image0=view0.image,
-        image1=view1.image,
-        keypoints0=[k[:, :2] for k in view0.keypoints],
-        keypoints1=[k[:, :2] for k in view1.keypoints],
-        certainties0=[k[:, 2] for k in view0.keypoints],
-        certainties1=[k[:, 2] for k in view1.keypoints],
-        valid_mask0=view0.valid_mask,
-        valid_mask1=view1.valid_mask,
-        H_0to1=collated[2].to(device, non_blocking=True),
+def collate(samples: Sequence[TrainingSample]) -> Collated:
+    """Packs samples for the way to the training process.
+
+    Raises:
+        ValueError: the images differ in size.
+    """
+    images, keypoints, certainties, masks = zip(*samples, strict=True)
+    sizes = {image.shape for image in images}
+    if len(sizes) > 1:
+        raise ValueError(f"the images of one batch must have one size, got {sorted(sizes)}")
+    return Collated(
+        image=torch.from_numpy(np.stack(images)[:, None]),
+        keypoints=torch.from_numpy(np.concatenate(keypoints)),
+        certainties=torch.from_numpy(np.concatenate(certainties)),
+        counts=torch.tensor([len(k) for k in keypoints]),
+        valid_mask=torch.from_numpy(np.stack(masks)[:, None]),
     )
+
+
+def collate_views(views: Sequence[Views]) -> CollatedViews:
+    """Packs views of some images for the way to the training process."""
+    views0, views1, homographies = zip(*views, strict=True)
+    return CollatedViews(collate(views0), collate(views1), torch.from_numpy(np.stack(homographies)))

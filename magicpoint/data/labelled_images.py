@@ -16,7 +16,8 @@ from ..core.types import Labels
 from ..io.finding import find_images
 from ..io.images import read_image
 from ..io.labels import read_labels
-from .sources import LabelledSample, ShuffledIndices
+from .samples import TrainingSample, certain_sample
+from .sources import ShuffledIndices
 
 HELD_OUT_SHARE = 0.05
 MOST_HELD_OUT = 64
@@ -25,7 +26,7 @@ MOST_HELD_OUT = 64
 class LabelledImages:
     """The images of a label file; files are opened when they are asked for, so that this can be sent to processes.
 
-    ``len(dataset)`` is their number; ``dataset[i]`` is a `LabelledSample`.
+    ``len(dataset)`` is their number; ``dataset[i]`` is a `TrainingSample`.
 
     Args:
         images: Image files and folders, as they were given to `magicpoint adapt`.
@@ -55,7 +56,7 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __getitem__(self, index: int) -> LabelledSample:
+    def __getitem__(self, index: int) -> TrainingSample:
         key = self._keys[index]
         path, labels = self._paths[key], self._labels[key]
         grey = read_image(path)
@@ -64,14 +65,18 @@ class LabelledImages:
                 f"{path} is {grey.shape[1]}x{grey.shape[0]}, but was labelled as "
                 f"{labels.image_size[0]}x{labels.image_size[1]} in {self._labels.path}"
             )
-        return np.rint(grey * 255).astype(np.uint8), self._points(labels), labels.valid_mask.numpy()
+        return TrainingSample(
+            np.rint(grey * 255).astype(np.uint8),
+            labels.keypoints.numpy(),
+            self._certainties(labels),
+            labels.valid_mask.numpy(),
+        )
 
-    def _points(self, labels: Labels) -> NDArray[np.float32]:
-        """(N, 3): x, y, certainty."""
+    def _certainties(self, labels: Labels) -> NDArray[np.float32]:
         scores = labels.keypoint_scores.numpy()
-        certain = self._certain_score
-        certainties = np.minimum(scores / certain, 1.0) if certain > 0 else np.ones_like(scores)
-        return np.column_stack((labels.keypoints.numpy(), certainties)).astype(np.float32)
+        if self._certain_score <= 0:
+            return np.ones_like(scores)
+        return np.minimum(scores / self._certain_score, 1.0).astype(np.float32)
 
     @property
     def digest(self) -> str:
@@ -114,9 +119,12 @@ class LabelledSource:
         self._order = ShuffledIndices(indices, seed)
         self._shapes_share, self._shapes = shapes_share, shapes
 
-    def sample(self, index: int) -> LabelledSample:
+    @property
+    def digest(self) -> str:
+        """That of the images."""
+        return self._dataset.digest
+
+    def sample(self, index: int) -> TrainingSample:
         if sample_generator(self._seed, "shape or image", index).random() < self._shapes_share:
-            image, keypoints = render_sample(self._seed, index, self._shapes)
-            points = np.column_stack((keypoints, np.ones(len(keypoints)))).astype(np.float32)
-            return image, points, np.ones(image.shape, np.bool_)
+            return certain_sample(*render_sample(self._seed, index, self._shapes))
         return self._dataset[self._order[index]]

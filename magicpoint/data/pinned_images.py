@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthetic_shapes import SHAPES_WITH_KEYPOINTS
+from synthetic_shapes import SHAPES_WITH_KEYPOINTS, Sample
 from synthetic_shapes.sample import render_shape, sample_generator
 
 from .photometric import PhotometricSettings, augment_photometric
-from .sources import Sample
 
 SEED = 0
 CONDITIONS = ("clean", "noise")
@@ -38,20 +37,20 @@ class ShapeImages:
 
     Args:
         stream: Name of the images; it must not be one of the training's streams, so that no training sees them.
-        size: Height and width in pixels.
+        size_hw: Height and width in pixels.
     """
 
     stream: str
-    size: tuple[int, int] = (120, 160)
+    size_hw: tuple[int, int] = (120, 160)
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(W, H)."""
-        return self.size[1], self.size[0]
+        return self.size_hw[1], self.size_hw[0]
 
     def clean(self, shape: str, index: int) -> Sample:
         """Image ``index`` of a shape."""
-        return render_shape(shape, self.size, self.generator("image", shape, index))
+        return render_shape(shape, self.size_hw, self.generator("image", shape, index))
 
     def noisy(self, image: NDArray[np.uint8], shape: str, index: int, view: str = "noise") -> NDArray[np.uint8]:
         """The image ``index`` of a shape with ``NOISE``, drawn anew for each name of a view."""
@@ -59,11 +58,9 @@ class ShapeImages:
 
     def both(self, shape: str, indices: Iterable[int]) -> dict[str, list[Sample]]:
         """The same images in each of the ``CONDITIONS``."""
-        clean = [(index, *self.clean(shape, index)) for index in indices]
-        return {
-            "clean": [(image, keypoints) for _, image, keypoints in clean],
-            "noise": [(self.noisy(image, shape, index), keypoints) for index, image, keypoints in clean],
-        }
+        clean = {index: self.clean(shape, index) for index in indices}
+        noisy = [sample._replace(image=self.noisy(sample.image, shape, index)) for index, sample in clean.items()]
+        return {"clean": list(clean.values()), "noise": noisy}
 
     def generator(self, purpose: str, shape: str, index: int) -> np.random.Generator:
         """The source of all that is drawn for one purpose and image."""

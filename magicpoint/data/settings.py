@@ -1,4 +1,4 @@
-"""How training images and pairs of views are made."""
+"""How training images and views are made."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class AugmentationSettings:
 
 
 @dataclass(frozen=True)
-class PairSettings:
+class ViewSettings:
     """How two views are made of one image.
 
     Args:
-        size: Height and width of the views, multiples of 8.
+        size_hw: Height and width of the views, multiples of 8.
         smallest_crop: Smallest side of the crop that view 0 shows, as a share of the largest crop that the image has
             room for.
         first_warp_probability: Chance of view 0 to be warped itself.
@@ -43,13 +43,13 @@ class PairSettings:
         photometric: The changes of light, lens, sensor and file, drawn anew for each view.
     """
 
-    size: SizeHW = (120, 160)
+    size_hw: SizeHW = (120, 160)
     smallest_crop: float = 0.5
     first_warp_probability: float = 0.3
     homographic: HomographySettings = field(default_factory=lambda: HomographySettings(scale=0.5, patch_ratio=0.75))
     photometric: PhotometricSettings = field(default_factory=lambda: PhotometricSettings(probability=0.35))
 
     def __post_init__(self) -> None:
-        check_size_hw(self, CELL_SIZE, "size")
+        check_size_hw(self, CELL_SIZE, "size_hw")
         check_range(self, "(0, 1]", "smallest_crop")
         check_range(self, "[0, 1]", "first_warp_probability")

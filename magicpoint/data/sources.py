@@ -1,4 +1,4 @@
-"""Where samples come from: rendered shapes, stored datasets, labelled images."""
+"""Where samples come from: rendered shapes, stored datasets; `labelled_images` has photographs."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthetic_shapes import ShapeSettings, render_sample
+from synthetic_shapes import Sample, ShapeSettings, render_sample
 from synthetic_shapes.sample import sample_generator
 
-Sample = tuple[NDArray[np.uint8], NDArray[np.float32]]
-"""A uint8 (H, W) image and its float32 (N, 2) keypoints, (x, y)."""
+from .samples import TrainingSample, certain_sample
 
 
 class Source(Protocol):
-    """Where samples come from; spawn-safe, so picklable."""
+    """Where samples come from; spawn-safe, so picklable. The images may differ in size."""
 
     @property
     def digest(self) -> str:
         """Tells one content from another."""
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int) -> TrainingSample:
         """Sample number ``index`` of an endless sequence."""
 
 
@@ -40,12 +38,12 @@ class RenderedSource:
         """SHA-256 over the first two samples of each shape: the images are endless."""
         digest = hashlib.sha256()
         for index in range(2 * len(self.settings.shapes)):
-            for array in self.sample(index):
+            for array in render_sample(self.seed, index, self.settings):
                 digest.update(array.tobytes())
         return digest.hexdigest()
 
-    def sample(self, index: int) -> Sample:
-        return render_sample(self.seed, index, self.settings)
+    def sample(self, index: int) -> TrainingSample:
+        return certain_sample(*render_sample(self.seed, index, self.settings))
 
 
 class StoredDataset(Protocol):
@@ -83,16 +81,5 @@ class StoredSource:
         self._dataset, self._order = dataset, ShuffledIndices(range(len(dataset)), seed)
         self.digest = dataset.digest
 
-    def sample(self, index: int) -> Sample:
-        return self._dataset[self._order[index]]
-
-
-LabelledSample = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
-"""A grey image (H, W), its keypoints (N, 3), x, y and certainty in [0, 1], and where they were looked for, (H, W)."""
-
-
-class LabelledSource(Protocol):
-    """Where images with keypoints come from; spawn-safe, so picklable. The images may differ in size."""
-
-    def sample(self, index: int) -> LabelledSample:
-        """Sample number ``index`` of an endless sequence."""
+    def sample(self, index: int) -> TrainingSample:
+        return certain_sample(*self._dataset[self._order[index]])

@@ -13,13 +13,13 @@ from ..core.grid import CELL_SIZE
 
 
 def draw_points(
-    keypoints: Sequence[Tensor], size: tuple[int, int], count: int, generator: torch.Generator
+    keypoints: Sequence[Tensor], size_hw: tuple[int, int], count: int, generator: torch.Generator
 ) -> list[Tensor]:
     """Chooses the places of view 0 at which descriptors are compared: keypoints, and random ones beside them.
 
     Args:
         keypoints: B tensors (N, 2), (x, y) in pixels.
-        size: Height and width of the images.
+        size_hw: Height and width of the images.
         count: Places of each image. At most half of them are keypoints, chosen at random; the others are uniform over
             the grid of pixel centres, [0, W - 1] x [0, H - 1].
         generator: On the CPU, so that every device gets the same places.
@@ -27,7 +27,7 @@ def draw_points(
     Returns:
         B float32 tensors (count, 2) on the keypoints' devices.
     """
-    height, width = size
+    height, width = size_hw
     extent = torch.tensor([width - 1.0, height - 1.0])
     chosen = []
     for points in keypoints:

@@ -12,7 +12,7 @@ from synthetic_shapes import ShapeSettings
 from ..core.grid import CELL_SIZE
 from ..core.machine import Precision
 from ..core.settings import LARGEST_SEED, check_choice, check_range, check_size_hw, check_whole
-from ..data.settings import AugmentationSettings, PairSettings
+from ..data.settings import AugmentationSettings, ViewSettings
 from ..model.network import DESCRIPTOR_DIM, ModelSettings
 from .losses.detector import DetectorLoss
 
@@ -31,8 +31,8 @@ class JointSettings:
         points: Places of view 0 whose descriptors are compared, at most half of them keypoints (not dense_hinge).
         certain_score: Score from which a label counts fully. A weaker one counts by its share of it, so that the
             detector learns which keypoints are better; 0 counts all fully.
-        shapes_share: Share of the pairs that are made of rendered shapes, whose labels are exact, and not of images.
-        pairs: The pairs.
+        shapes_share: Share of the views that are made of rendered shapes, whose labels are exact, and not of images.
+        views: The views.
     """
 
     loss: DescriptorLoss = "dual_softmax"
@@ -40,7 +40,7 @@ class JointSettings:
     points: int = 256
     certain_score: float = 0.2
     shapes_share: float = 0.1
-    pairs: PairSettings = field(default_factory=PairSettings)
+    views: ViewSettings = field(default_factory=ViewSettings)
 
     def __post_init__(self) -> None:
         check_choice(self, "loss", get_args(DescriptorLoss))
@@ -122,7 +122,7 @@ class TrainSettings:
         check_range(self, "(0, inf]", "gradient_clip")
         check_choice(self, "loss", get_args(DetectorLoss))
         check_choice(self, "precision", get_args(Precision))
-        check_size_hw(self, CELL_SIZE, "shapes.size")
+        check_size_hw(self, CELL_SIZE, "shapes.size_hw")
 
     def _check_task(self) -> None:
         check_choice(self, "task", get_args(Task))

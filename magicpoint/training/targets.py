@@ -14,7 +14,7 @@ from ..core.grid import CELL_SIZE
 
 def draw_keypoint_map(
     keypoints: Sequence[Tensor],
-    size: tuple[int, int],
+    size_hw: tuple[int, int],
     sigma: float = 0.0,
     certainties: Sequence[Tensor] | None = None,
 ) -> Tensor:
@@ -22,7 +22,7 @@ def draw_keypoint_map(
 
     Args:
         keypoints: B tensors (N, 2), (x, y) in pixels; points whose nearest pixel is outside the image are left out.
-        size: Height and width of the maps.
+        size_hw: Height and width of the maps.
         sigma: 0 sets the pixel nearest to a keypoint to 1. A positive value (pixels) draws instead a Gaussian, sampled
             at the pixel centres around the true sub-pixel position, whose values add up to 1 (to 1 % from
             ``sigma`` 0.5 on): a detector that learns it tells the position between the pixels.
@@ -36,7 +36,7 @@ def draw_keypoint_map(
         >>> drawn.shape, drawn[0, 0, 2, 5].item()
         (torch.Size([1, 1, 16, 16]), 1.0)
     """
-    height, width = size
+    height, width = size_hw
     device = keypoints[0].device if keypoints else torch.device("cpu")
     maps = torch.zeros(len(keypoints) * height * width, device=device)
     points = torch.cat([*keypoints, torch.zeros(0, 2, device=device)]).float()

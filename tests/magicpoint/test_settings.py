@@ -6,7 +6,7 @@ import pytest
 
 from magicpoint.adaptation.labeller import AdaptationSettings
 from magicpoint.data.photometric import PhotometricSettings
-from magicpoint.data.settings import AugmentationSettings, PairSettings
+from magicpoint.data.settings import AugmentationSettings, ViewSettings
 from magicpoint.decoding.decode import DecodeSettings
 from magicpoint.jobs.finetune.run import FinetuneSettings
 from magicpoint.matching.nearest import MatchSettings
@@ -36,9 +36,9 @@ WRONG = [
     (JointSettings, "points", (1, 2.0)),
     (JointSettings, "certain_score", (-0.1, 1.1, math.nan)),
     (JointSettings, "shapes_share", (-0.1, 1.0, math.nan)),
-    (PairSettings, "size", ((60, 64), (0, 64), (64,), (64.0, 64.0))),
-    (PairSettings, "smallest_crop", (0.0, 1.1, math.nan)),
-    (PairSettings, "first_warp_probability", (-0.1, 1.1, math.nan)),
+    (ViewSettings, "size_hw", ((60, 64), (0, 64), (64,), (64.0, 64.0))),
+    (ViewSettings, "smallest_crop", (0.0, 1.1, math.nan)),
+    (ViewSettings, "first_warp_probability", (-0.1, 1.1, math.nan)),
     (AugmentationSettings, "homographic_probability", (-0.1, 1.1, math.nan)),
     (PhotometricSettings, "probability", (-0.1, 1.5, math.nan)),
     (PhotometricSettings, "brightness", (-1.0, math.inf, math.nan)),

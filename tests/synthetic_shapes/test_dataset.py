@@ -16,7 +16,7 @@ from synthetic_shapes.dataset import DatasetSettings, ShapesDataset, generate_da
 from synthetic_shapes.sample import ShapeSettings, render_sample
 from synthetic_shapes.sample_files import read_manifest, sample_digest
 
-SMALL = ShapeSettings(size=(48, 64))
+SMALL = ShapeSettings(size_hw=(48, 64))
 SETTINGS = DatasetSettings(count=36, validation_count=9, test_count=9, seed=5, shapes=SMALL)
 
 
@@ -42,7 +42,7 @@ def files(root):
 def test_layout_and_types(generated):
     manifest = json.loads((generated / "dataset.json").read_text())
     assert manifest["splits"] == {"training": 36, "validation": 9, "test": 9}
-    assert (manifest["size"], manifest["settings"]["seed"], len(manifest["digest"])) == ([48, 64], 5, 64)
+    assert (manifest["size_hw"], manifest["settings"]["seed"], len(manifest["digest"])) == ([48, 64], 5, 64)
     assert set(manifest["versions"]) == {"magicpoint", "numpy", "opencv"}
     image = cv2.imread(str(generated / "training" / "images" / "000035.png"), cv2.IMREAD_UNCHANGED)
     points = np.load(generated / "training" / "points" / "000035.npy", allow_pickle=False)
@@ -105,8 +105,8 @@ def test_rerun_reports_changed_samples(small):
         (DatasetSettings(3, 1, 0, seed=8, shapes=SMALL), "seed is 0 there and 8 here"),
         (DatasetSettings(4, 1, 0, shapes=SMALL), "count is 3 there and 4 here"),
         (
-            DatasetSettings(3, 1, 0, shapes=ShapeSettings(size=(56, 64))),
-            r"shapes.size is \[48, 64\] there and \[56, 64\] here",
+            DatasetSettings(3, 1, 0, shapes=ShapeSettings(size_hw=(56, 64))),
+            r"shapes.size_hw is \[48, 64\] there and \[56, 64\] here",
         ),
     ],
 )
@@ -144,7 +144,7 @@ from synthetic_shapes.dataset import DatasetSettings, generate_dataset
 from synthetic_shapes.sample import ShapeSettings
 
 if __name__ == "__main__":
-    settings = DatasetSettings(count=int(sys.argv[2]), shapes=ShapeSettings(size=(48, 64)))
+    settings = DatasetSettings(count=int(sys.argv[2]), shapes=ShapeSettings(size_hw=(48, 64)))
     try:
         generate_dataset(Path(sys.argv[1]), settings, workers=2, progress=False)
     except KeyboardInterrupt:

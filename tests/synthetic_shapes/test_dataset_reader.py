@@ -9,7 +9,7 @@ from synthetic_shapes.dataset import DatasetSettings, ShapesDataset, generate_da
 from synthetic_shapes.sample import ShapeSettings, render_sample
 from synthetic_shapes.sample_files import inside_image
 
-SMALL = ShapeSettings(size=(48, 64))
+SMALL = ShapeSettings(size_hw=(48, 64))
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_reader_is_a_sequence(small):
     samples = list(dataset)
     assert len(samples) == len(dataset) == 3
     assert dataset.settings == DatasetSettings(3, 1, 0, shapes=SMALL)
-    assert dataset.size == (48, 64)
+    assert dataset.size_hw == (48, 64)
     for index, (image, keypoints) in enumerate(samples):
         expected_image, expected_keypoints = render_sample(0, index, SMALL, "training")
         np.testing.assert_array_equal(image, expected_image)
@@ -135,3 +135,29 @@ def test_inside_is_the_area_of_the_pixels():
         inside_image(np.stack((x, 0 * x), 1), (48, 64)), [False, True, True, True, True, False]
     )
     assert inside_image(np.empty((0, 2)), (48, 64)).shape == (0,)
+
+
+def test_a_dataset_of_format_1_is_still_read(tmp_path):
+    """Which said size for size_hw, and is gone on with as it is."""
+    settings = DatasetSettings(3, 0, 0, seed=5, shapes=SMALL)
+    generate_dataset(tmp_path, settings, workers=1, progress=False)
+    written = json.loads((tmp_path / "dataset.json").read_text())
+    before = json.loads(json.dumps(written).replace('"size_hw"', '"size"')) | {"format": 1}
+    (tmp_path / "dataset.json").write_text(json.dumps(before))
+    dataset = ShapesDataset(tmp_path, "training")
+    assert (dataset.size_hw, dataset.settings, dataset.digest) == ((48, 64), settings, written["digest"])
+    assert dataset[2].image.shape == (48, 64)
+    dataset.verify(workers=1)
+    generate_dataset(tmp_path, settings, workers=1, progress=False)
+    (tmp_path / "dataset.json").write_text(json.dumps(before | {"digest": None}))
+    generate_dataset(tmp_path, settings, workers=1, progress=False)
+    assert json.loads((tmp_path / "dataset.json").read_text()) == written
+    with pytest.raises(ValueError, match=r"shapes\.size_hw is \[48, 64\] there and \[56, 64\] here"):
+        generate_dataset(tmp_path, DatasetSettings(3, 0, 0, seed=5, shapes=ShapeSettings((56, 64))), progress=False)
+
+
+@pytest.mark.parametrize("form", [0, 3, "2", None])
+def test_other_formats_are_refused(tmp_path, form):
+    (tmp_path / "dataset.json").write_text(json.dumps({"format": form}))
+    with pytest.raises(ValueError, match="not a dataset description of format 1 or 2"):
+        ShapesDataset(tmp_path, "training")

@@ -40,7 +40,7 @@ def test_rows_and_columns_are_swapped(tmp_path):
     assert keypoints.dtype == np.float32
     x, y = keypoints[0].astype(int)
     assert image[y, x] == 255
-    assert (dataset.settings, dataset.size) == (None, (24, 32))
+    assert (dataset.settings, dataset.size_hw) == (None, (24, 32))
     dataset.verify(workers=1)
 
 

@@ -68,7 +68,7 @@ def test_negative_and_huge_seeds_are_seeds():
 
 
 def test_shapes_take_turns():
-    settings = ShapeSettings(size=(64, 80), shapes=("ellipses", "cube"))
+    settings = ShapeSettings(size_hw=(64, 80), shapes=("ellipses", "cube"))
     counts = [len(render_sample(0, index, settings)[1]) for index in range(6)]
     assert counts[0::2] == [0, 0, 0]
     assert min(counts[1::2]) > 0
@@ -80,7 +80,7 @@ def test_shapes_take_turns():
 @pytest.mark.parametrize("size", [(47, 100), (100, 20), (100, -1), (100,), (100, 100, 100)])
 def test_a_size_without_room_is_refused(size):
     with pytest.raises(ValueError, match="at least 48 pixels"):
-        ShapeSettings(size=size)
+        ShapeSettings(size_hw=size)
 
 
 def test_unknown_shapes_are_refused_by_name():

@@ -21,7 +21,7 @@ def add(parser: Parser) -> None:
     register_sizes()
     parser.add_argument("out", type=Path, help="Folder to write; an unfinished one of the same settings is completed.")
     parser.add_class_arguments(DatasetSettings, as_group=False, skip={"shapes"})
-    parser.add_argument("--size", type=SizeHW, default=ShapeSettings().size, help="Image size, HxW.")
+    parser.add_argument("--size_hw", type=SizeHW, default=ShapeSettings().size_hw, help="Image size, HxW.")
     parser.add_argument(
         "--shapes",
         nargs="+",

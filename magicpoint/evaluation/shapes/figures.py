@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from synthetic_shapes import SHAPES_WITH_KEYPOINTS
+from synthetic_shapes import SHAPES_WITH_KEYPOINTS, Sample
 
 from ...data.pinned_images import TEST
-from ...data.sources import Sample
 from ...measures.detection import match_detections
 from ...measures.points import is_inside
 from ..methods.base import Found, ShapesMethod

@@ -188,7 +188,7 @@ def _test_set(images_per_shape: int, digests: Mapping[str, SampleDigest]) -> Sha
     return ShapesTestSet(
         stream=TEST.stream,
         seed=SEED,
-        size_hw=TEST.size,
+        size_hw=TEST.size_hw,
         shapes=tuple(SHAPES_WITH_KEYPOINTS),
         images_per_shape=images_per_shape,
         noise=NOISE,

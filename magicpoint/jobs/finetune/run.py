@@ -245,7 +245,7 @@ class _Finetuning:
         held_out = dataset.split()[1]
         chosen = held_out[:: math.ceil(len(held_out) / MOST_SCENES)]
         self._say(pairs, f"pairs of views of {len(chosen)} images that were not trained on")
-        scenes = {f"{index:06d}": dataset[index][0] for index in chosen}
+        scenes = {f"{index:06d}": dataset[index].image for index in chosen}
         write_folder(pairs, lambda folder: write_view_pairs(scenes, folder, self.settings.seed))
 
     def evaluate(self) -> PairsEvaluation:

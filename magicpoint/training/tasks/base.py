@@ -55,7 +55,7 @@ def detection_loss(
     keypoints: list[Tensor],
     valid_mask: Tensor,
     settings: TrainSettings,
-    certainties: list[Tensor] | None = None,
+    certainties: list[Tensor],
 ) -> Tensor:
     height, width = valid_mask.shape[-2:]
     target = labels2Dto3D(draw_keypoint_map(keypoints, (height, width), settings.label_sigma, certainties))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from synthetic_shapes import ShapesDataset
 
-from ...data.batches import TrainingBatches, to_batch
+from ...data.batches import ImageBatches
 from ...data.sources import RenderedSource, Source, StoredSource
 from ...model.network import PointNetwork
 from ..settings import TrainSettings
@@ -24,7 +24,7 @@ class DetectorTask:
     def __init__(self, settings: TrainSettings) -> None:
         self._settings = settings
         self._source = self._open_source()
-        self._validator = Validator(settings.shapes.size)
+        self._validator = Validator(settings.shapes.size_hw)
         self.digest = self._source.digest
 
     def _open_source(self) -> Source:
@@ -33,16 +33,14 @@ class DetectorTask:
             return RenderedSource(settings.seed, settings.shapes)
         return StoredSource(ShapesDataset(settings.dataset, "training"), settings.seed)
 
-    def batches(self, rank: int, world_size: int) -> TrainingBatches:
+    def batches(self, rank: int, world_size: int) -> ImageBatches:
         settings = self._settings
-        return TrainingBatches(
-            self._source, settings.augmentation, settings.seed, settings.batch_size, rank, world_size
-        )
+        return ImageBatches(self._source, settings.augmentation, settings.seed, settings.batch_size, rank, world_size)
 
     def losses(self, model: PointNetwork, collated: Any, device: torch.device, step: int) -> dict[str, Tensor]:
-        batch = to_batch(collated, device)
+        batch = collated.to(device)
         output = run_network(model, batch.image, self._settings)
-        return {"loss": detection_loss(output, batch.keypoints, batch.valid_mask, self._settings)}
+        return {"loss": detection_loss(output, batch.keypoints, batch.valid_mask, self._settings, batch.certainties)}
 
     def measure(self, model: PointNetwork, device: torch.device) -> dict[str, float]:
         return self._validator.measure(model, device)

@@ -1,4 +1,4 @@
-"""SuperPoint: detector and descriptors learn from pairs of views of labelled images."""
+"""SuperPoint: detector and descriptors learn from two views of labelled images."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from synthetic_shapes.sample import sample_generator
 
-from ...data.batches import PairBatch, PairBatches, to_pair_batch
+from ...data.batches import ViewBatch, ViewBatches
 from ...data.labelled_images import LabelledImages, LabelledSource
 from ...model.network import Output, PointNetwork
 from ..correspondences import draw_points, find_correspondences
 from ..losses.descriptors import LEAST_GAP, Similarity, dense_hinge_loss, dual_softmax_loss, sparse_loss
 from ..settings import JointSettings, TrainSettings
 from ..targets import mask_to_cells
-from ..validation.superpoint import PairValidator
+from ..validation.superpoint import ViewValidator
 from .base import TrainingError, detection_loss, run_network
 
 TOLD_APART_BY_STEP = 500
@@ -35,12 +35,12 @@ class JointTask:
         training, held_out = dataset.split()
         joint = settings.joint
         self._source = LabelledSource(dataset, training, settings.seed, joint.shapes_share, settings.shapes)
-        self._validator = PairValidator(dataset, held_out, joint.pairs)
+        self._validator = ViewValidator(dataset, held_out, joint.views)
         self.digest = dataset.digest
 
-    def batches(self, rank: int, world_size: int) -> PairBatches:
+    def batches(self, rank: int, world_size: int) -> ViewBatches:
         settings = self._settings
-        return PairBatches(self._source, settings.joint.pairs, settings.seed, settings.batch_size, rank, world_size)
+        return ViewBatches(self._source, settings.joint.views, settings.seed, settings.batch_size, rank, world_size)
 
     def losses(self, model: PointNetwork, collated: Any, device: torch.device, step: int) -> dict[str, Tensor]:
         """The detector's loss in both views, the descriptors' between them, and the mean cosines of the latter.
@@ -48,10 +48,11 @@ class JointTask:
         ``compared`` is 1 where the views have a place in common, so that its mean is the share of such steps. Both
         cosines are 0 in the others: their means are those of the steps compared, times that share.
         """
-        settings, batch = self._settings, to_pair_batch(collated, device)
-        output = run_network(model, torch.cat((batch.image0, batch.image1)), settings)
-        keypoints, masks = batch.keypoints0 + batch.keypoints1, torch.cat((batch.valid_mask0, batch.valid_mask1))
-        certainties = batch.certainties0 + batch.certainties1
+        settings, batch = self._settings, collated.to(device)
+        view0, view1 = batch.view0, batch.view1
+        output = run_network(model, torch.cat((view0.image, view1.image)), settings)
+        keypoints, masks = view0.keypoints + view1.keypoints, torch.cat((view0.valid_mask, view1.valid_mask))
+        certainties = view0.certainties + view1.certainties
         detection = detection_loss(output, keypoints, masks, settings, certainties)
         seed = int(sample_generator(settings.seed, "points", step).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
@@ -86,16 +87,16 @@ class JointTask:
 
 
 def _description(
-    output: Output, batch: PairBatch, settings: JointSettings, generator: torch.Generator
+    output: Output, batch: ViewBatch, settings: JointSettings, generator: torch.Generator
 ) -> tuple[Tensor, Similarity]:
     assert output.descriptors is not None
     descriptors0, descriptors1 = output.descriptors.chunk(2)
-    mask0, mask1 = mask_to_cells(batch.valid_mask0), mask_to_cells(batch.valid_mask1)
+    mask0, mask1 = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
     H_0to1 = batch.H_0to1.float()
     if settings.loss == "dense_hinge":
         return dense_hinge_loss(descriptors0, descriptors1, H_0to1, mask0, mask1)
-    height, width = batch.image0.shape[-2:]
-    drawn = draw_points(batch.keypoints0, (height, width), settings.points, generator)
+    height, width = batch.view0.image.shape[-2:]
+    drawn = draw_points(batch.view0.keypoints, (height, width), settings.points, generator)
     points0, points1 = zip(*find_correspondences(drawn, H_0to1, mask0, mask1), strict=True)
     loss = dual_softmax_loss if settings.loss == "dual_softmax" else sparse_loss
     return loss(descriptors0, descriptors1, points0, points1)

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synthetic_shapes import SHAPES_WITH_KEYPOINTS
+from synthetic_shapes import SHAPES_WITH_KEYPOINTS, Sample
 
 from ...data.pinned_images import CONDITIONS, VALIDATION
-from ...data.sources import Sample
 from ...decoding.decode import DecodeSettings, decode, logits_to_heatmap
 from ...measures.detection import LOWEST_SCORE, Detections, DetectionScores, score_against_truth
 from ...measures.statistics import mean_of_defined
@@ -30,11 +29,11 @@ class Validator:
     The images are rendered when they are first needed, and are the same whatever the training run.
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
-        """``size`` is the (H, W) of the images in pixels, multiples of 8."""
-        if size[0] % 8 or size[1] % 8:
-            raise ValueError(f"size must be multiples of 8, got {size[0]}x{size[1]}")
-        self._images = dataclasses.replace(VALIDATION, size=size)
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        """The images have this height and width in pixels, multiples of 8."""
+        if size_hw[0] % 8 or size_hw[1] % 8:
+            raise ValueError(f"size_hw must be multiples of 8, got {size_hw[0]}x{size_hw[1]}")
+        self._images = dataclasses.replace(VALIDATION, size_hw=size_hw)
 
     @cached_property
     def _samples(self) -> dict[str, list[list[Sample]]]:
@@ -69,10 +68,10 @@ class Validator:
 
     def _score(self, model: PointNetwork, device: torch.device, samples: list[Sample]) -> DetectionScores:
         settings = DecodeSettings()
-        detections = _detect(model, device, [image for image, _ in samples], settings)
-        height, width = self._images.size
-        truths = [keypoints for _, keypoints in samples]
-        return score_against_truth(detections, truths, TOLERANCE, settings.border, (width, height), settings.threshold)
+        detections = _detect(model, device, [sample.image for sample in samples], settings)
+        truths = [sample.keypoints for sample in samples]
+        image_size = self._images.image_size
+        return score_against_truth(detections, truths, TOLERANCE, settings.border, image_size, settings.threshold)
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""The measures by which joint training judges itself, on pairs of views of images that it never trains on."""
+"""The measures by which joint training judges itself, on two views of images that it never trains on."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from synthetic_shapes.sample import sample_generator
 
 from ...core.types import Features
-from ...data.augment import View
 from ...data.labelled_images import LabelledImages
-from ...data.settings import PairSettings
-from ...data.views import make_pair
+from ...data.samples import TrainingSample, Views
+from ...data.settings import ViewSettings
+from ...data.views import make_views
 from ...decoding.decode import DecodeSettings, decode, logits_to_heatmap
 from ...decoding.descriptors import sample_descriptors
 from ...matching.nearest import match_features
@@ -32,23 +30,23 @@ PIXELS_PER_KEYPOINT = 256
 """So many of the best keypoints of each view are compared, as 300 of 240x320 in the paper (SuperPoint, section 7.2)."""
 
 
-class PairValidator:
-    """Measures detector and descriptors on the same pairs each time, one of each held-out image.
+class ViewValidator:
+    """Measures detector and descriptors on the same views each time, two of each held-out image.
 
     Args:
         dataset: The images.
         indices: Those of them to take.
-        settings: How pairs are made; each view 0 is a plain crop.
+        settings: How views are made; each view 0 is a plain crop.
     """
 
-    def __init__(self, dataset: LabelledImages, indices: Sequence[int], settings: PairSettings) -> None:
+    def __init__(self, dataset: LabelledImages, indices: Sequence[int], settings: ViewSettings) -> None:
         self._dataset, self._indices = dataset, indices
         self._settings = replace(settings, first_warp_probability=0.0)
 
     @cached_property
-    def _pairs(self) -> list[tuple[View, View, NDArray[np.float64]]]:
+    def _views(self) -> list[Views]:
         return [
-            make_pair(self._dataset[index], self._settings, sample_generator(0, "validation pair", index))
+            make_views(self._dataset[index], self._settings, sample_generator(0, "validation pair", index))
             for index in self._indices
         ]
 
@@ -56,21 +54,20 @@ class PairValidator:
         """Runs the network in evaluation mode and leaves it in the mode in which it was.
 
         Returns:
-            Means over the pairs in which they are defined, at 3 px, of the best keypoints of each view:
+            Means over the pairs of views in which they are defined, at 3 px, of the best keypoints of each view:
             ``repeatability``, ``localization_error`` (pixels), ``matching_score`` and ``matching_accuracy``, the share
             of the mutual nearest neighbours that are right; and ``keypoints_per_image``, their mean number.
         """
         training = model.training
         model.eval()
         try:
-            measured = [self._measure_pair(model, device, *pair) for pair in self._pairs]
+            measured = [self._measure_views(model, device, views) for views in self._views]
         finally:
             model.train(training)
-        return {name: mean_of_defined([pair[name] for pair in measured]) for name in measured[0]}
+        return {name: mean_of_defined([figures[name] for figures in measured]) for name in measured[0]}
 
-    def _measure_pair(
-        self, model: PointNetwork, device: torch.device, view0: View, view1: View, H_0to1: NDArray[np.float64]
-    ) -> dict[str, float]:
+    def _measure_views(self, model: PointNetwork, device: torch.device, views: Views) -> dict[str, float]:
+        view0, view1, H_0to1 = views
         features0, features1 = (_extract(model, device, view) for view in (view0, view1))
         sizes = features0.image_size, features1.image_size
         repeated = repeatability(features0.keypoints, features1.keypoints, H_0to1, *sizes, TOLERANCE)
@@ -86,8 +83,8 @@ class PairValidator:
 
 
 @torch.inference_mode()
-def _extract(model: PointNetwork, device: torch.device, view: View) -> Features:
-    image, _, mask = view
+def _extract(model: PointNetwork, device: torch.device, view: TrainingSample) -> Features:
+    image, mask = view.image, view.valid_mask
     tensor = torch.from_numpy(image)[None, None].to(device).float() / 255.0
     output = model(tensor.contiguous(memory_format=torch.channels_last))
     assert output.descriptors is not None

@@ -32,11 +32,13 @@ def test_what_is_no_size_is_named(written):
     assert repr(written) in str(error.value)
 
 
-@pytest.mark.parametrize("words", [["--shapes.size", "48x64"], ["--shapes.size=48x64"], ["--shapes.size=[48, 64]"]])
+@pytest.mark.parametrize(
+    "words", [["--shapes.size_hw", "48x64"], ["--shapes.size_hw=48x64"], ["--shapes.size_hw=[48, 64]"]]
+)
 def test_a_size_is_read_however_it_is_written(tmp_path, trained, words):
-    assert main(["train", *words, "--joint.pairs.size=56x72", str(tmp_path / "run")]) == 0
-    assert trained[0].shapes.size == (48, 64)
-    assert trained[0].joint.pairs.size == (56, 72)
+    assert main(["train", *words, "--joint.views.size_hw=56x72", str(tmp_path / "run")]) == 0
+    assert trained[0].shapes.size_hw == (48, 64)
+    assert trained[0].joint.views.size_hw == (56, 72)
 
 
 def test_only_a_size_is_taken_for_one(tmp_path, trained, monkeypatch, capsys):
@@ -60,9 +62,9 @@ def test_shipped_settings_are_found_by_their_name(tmp_path, monkeypatch, trained
 
 def test_settings_are_read_from_a_file_and_what_is_said_after_it_wins(tmp_path, trained):
     file = tmp_path / "s.yaml"
-    file.write_text("steps: 5\nbatch_size: 3\nshapes:\n  size: 48x64\n")
+    file.write_text("steps: 5\nbatch_size: 3\nshapes:\n  size_hw: 48x64\n")
     assert main(["train", "--steps", "9", f"--config={file}", "--batch_size", "4", str(tmp_path / "run")]) == 0
-    assert (trained[0].steps, trained[0].batch_size, trained[0].shapes.size) == (5, 4, (48, 64))
+    assert (trained[0].steps, trained[0].batch_size, trained[0].shapes.size_hw) == (5, 4, (48, 64))
 
 
 def test_settings_that_are_nowhere_are_named(tmp_path, capsys):
@@ -74,7 +76,7 @@ def test_settings_that_are_nowhere_are_named(tmp_path, capsys):
 
 def test_settings_that_were_printed_can_be_read(tmp_path, trained, capsys):
     run = str(tmp_path / "run")
-    words = ["--config", "demo", "--shapes.size", "48x64", "--model.width", "0.125", "--dataset", "d"]
+    words = ["--config", "demo", "--shapes.size_hw", "48x64", "--model.width", "0.125", "--dataset", "d"]
     assert main(["train", run, *words]) == 0
     assert main(["train", run, *words, "--print_config"]) == 0
     (tmp_path / "s.yaml").write_text(capsys.readouterr().out.removeprefix("None\n"))
@@ -120,11 +122,11 @@ def test_settings_of_a_run_that_are_damaged_are_named(tmp_path, capsys):
     [
         (["train", "RUN", "--model.width", "-1"], "--model.width must be in (0, 4], got -1.0"),
         (["train", "RUN", "--steps", "0"], "--steps must be at least 1, got 0"),
-        (["train", "RUN", "--shapes.size", "50x64"], "--shapes.size must be positive multiples of 8"),
+        (["train", "RUN", "--shapes.size_hw", "50x64"], "--shapes.size_hw must be positive multiples of 8"),
         (["train", "RUN", "--task", "superpoint"], "train: superpoint learns from labelled images"),
         (["train", "RUN", "--shapes.shapes", "[blob]"], "--shapes: unknown shapes ['blob']"),
-        (["train", "RUN", "--joint.pairs.homographic.scale", "2"], "--joint.pairs.homographic.scale must be in [0, 1)"),
-        (["generate", "RUN", "--size", "40x64"], "--size must be (height, width) of at least 48 pixels"),
+        (["train", "RUN", "--joint.views.homographic.scale", "2"], "--joint.views.homographic.scale must be in [0, 1)"),
+        (["generate", "RUN", "--size_hw", "40x64"], "--size_hw must be (height, width) of at least 48 pixels"),
         (["generate", "RUN", "--count", "-1"], "--count must not be negative, got -1"),
         (["extract", "RUN", "--out", "f.h5", "--threshold", "2"], "--threshold must be in [0, 1), got 2.0"),
         (["match", "RUN", "RUN", "--ratio", "2"], "--ratio must be in (0, 1]"),

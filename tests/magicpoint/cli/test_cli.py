@@ -14,7 +14,7 @@ from synthetic_shapes import ShapesDataset
 TINY = [
     "--model.width",
     "0.125",
-    "--shapes.size",
+    "--shapes.size_hw",
     "48x64",
     "--batch_size",
     "2",
@@ -26,7 +26,7 @@ TINY = [
 
 
 def test_generate_writes_what_was_asked_for(tmp_path, capsys):
-    arguments = ["--count", "4", "--validation_count", "1", "--test_count", "0", "--seed", "3", "--size", "48x64"]
+    arguments = ["--count", "4", "--validation_count", "1", "--test_count", "0", "--seed", "3", "--size_hw", "48x64"]
     assert main(["generate", str(tmp_path / "d"), *arguments, "--shapes", "star", "cube", "--workers", "1"]) == 0
     dataset = ShapesDataset(tmp_path / "d", "training")
     assert len(dataset) == 4

@@ -12,7 +12,7 @@ import torch
 
 import magicpoint
 from magicpoint.cli import main
-from magicpoint.data.settings import PairSettings
+from magicpoint.data.settings import ViewSettings
 from magicpoint.jobs import match as match_job
 from magicpoint.jobs.finetune import run as finetune
 from magicpoint.jobs.finetune.run import FinetuneSettings
@@ -117,13 +117,13 @@ def test_the_settings_of_finetune_arrive(folder, tmp_path, monkeypatch):
     assert main(arguments) == 0
     assert seen == [[folder / "a.png", folder / "b.png"], tmp_path / "run", FinetuneSettings()]
     seen.clear()
-    options = ["--rounds", "2", "--steps", "9", "--adaptation.count", "4", "--joint.pairs.size", "48x64"]
+    options = ["--rounds", "2", "--steps", "9", "--adaptation.count", "4", "--joint.views.size_hw", "48x64"]
     assert main([*arguments, *options]) == 0
     assert seen[2] == FinetuneSettings(
         rounds=2,
         steps=9,
         adaptation=dataclasses.replace(FinetuneSettings().adaptation, count=4),
-        joint=JointSettings(pairs=PairSettings((48, 64))),
+        joint=JointSettings(views=ViewSettings((48, 64))),
     )
 
 

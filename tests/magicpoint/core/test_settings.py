@@ -11,9 +11,9 @@ from magicpoint.core.settings import check_choice, check_range, check_size_hw, c
 
 
 def test_each_value_that_differs_has_its_full_name():
-    old = {"steps": 3, "joint": {"weight": 0.1, "pairs": {"size": [8, 16]}}, "same": None}
-    new = {"steps": 4, "joint": {"weight": 0.1, "pairs": {"size": [8, 24]}}, "same": None}
-    assert differences(old, new) == {"joint.pairs.size": ([8, 16], [8, 24]), "steps": (3, 4)}
+    old = {"steps": 3, "joint": {"weight": 0.1, "views": {"size_hw": [8, 16]}}, "same": None}
+    new = {"steps": 4, "joint": {"weight": 0.1, "views": {"size_hw": [8, 24]}}, "same": None}
+    assert differences(old, new) == {"joint.views.size_hw": ([8, 16], [8, 24]), "steps": (3, 4)}
     assert differences(old, old) == {}
 
 

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from magicpoint.data.augment import augment
-from magicpoint.data.batches import TrainingBatches, to_batch
+from magicpoint.data.batches import ImageBatches
 from magicpoint.data.loading import load_batches
 from magicpoint.data.photometric import PhotometricSettings
+from magicpoint.data.samples import certain_sample
 from magicpoint.data.settings import AugmentationSettings
 from magicpoint.data.sources import RenderedSource, StoredSource
-from synthetic_shapes import ShapeSettings
+from synthetic_shapes import Sample, ShapeSettings
 
 SIZE = (56, 64)
 UNCHANGED = PhotometricSettings(probability=0.0)
@@ -18,7 +19,7 @@ UNCHANGED = PhotometricSettings(probability=0.0)
 
 def batches(**changes):
     arguments = {"seed": 5, "batch_size": 4, **changes}
-    return TrainingBatches(RenderedSource(5, ShapeSettings(size=SIZE)), AugmentationSettings(0.5), **arguments)
+    return ImageBatches(RenderedSource(5, ShapeSettings(size_hw=SIZE)), AugmentationSettings(0.5), **arguments)
 
 
 def assert_same(first, second):
@@ -28,8 +29,8 @@ def assert_same(first, second):
 
 def test_a_batch_depends_on_seed_and_step_alone():
     assert_same(batches()[3], batches()[3])
-    assert not torch.equal(batches()[3][0], batches()[4][0])
-    assert not torch.equal(batches()[3][0], batches(seed=6)[3][0])
+    assert not torch.equal(batches()[3].image, batches()[4].image)
+    assert not torch.equal(batches()[3].image, batches(seed=6)[3].image)
 
 
 @pytest.mark.slow
@@ -50,11 +51,13 @@ def test_processes_share_the_batch_of_one():
 
 def test_a_batch_is_unpacked_image_by_image():
     collated = batches()[0]
-    batch = to_batch(collated, torch.device("cpu"))
+    batch = collated.to(torch.device("cpu"))
     assert batch.image.shape == (4, 1, *SIZE)
     assert batch.image.dtype == torch.float32
     assert batch.image.max() <= 1
-    assert [len(k) for k in batch.keypoints] == collated[2].tolist()
+    assert [len(k) for k in batch.keypoints] == collated.counts.tolist()
+    assert [len(c) for c in batch.certainties] == collated.counts.tolist()
+    assert all((c == 1).all() for c in batch.certainties)  # rendered labels are exact
     assert batch.valid_mask.dtype == torch.bool
 
 
@@ -65,7 +68,7 @@ def test_a_warped_image_keeps_its_labels_on_the_corners():
     settings = AugmentationSettings(1.0, photometric=UNCHANGED)
     seen = 0
     for number in range(20):
-        warped, keypoints, mask = augment(image, corners, settings, np.random.default_rng(number))
+        warped, keypoints, _, mask = augment(certain_sample(image, corners), settings, np.random.default_rng(number))
         assert mask.shape == image.shape
         seen += len(keypoints)
         for x, y in keypoints:
@@ -82,7 +85,7 @@ def test_labels_outside_the_mask_are_dropped():
     settings = AugmentationSettings(1.0, photometric=UNCHANGED)
     invalid = 0
     for number in range(10):
-        _, keypoints, mask = augment(image, grid, settings, np.random.default_rng(number))
+        _, keypoints, _, mask = augment(certain_sample(image, grid), settings, np.random.default_rng(number))
         assert mask[np.rint(keypoints[:, 1]).astype(int), np.rint(keypoints[:, 0]).astype(int)].all()
         # A keypoint on every pixel of the image: the view, which shows them larger, keeps what it shows of them.
         assert 0.4 * len(grid) < len(keypoints) < len(grid)
@@ -97,12 +100,12 @@ class Stored:
         return 5
 
     def __getitem__(self, index):
-        return np.full((8, 8), index, np.uint8), np.zeros((0, 2), np.float32)
+        return Sample(np.full((8, 8), index, np.uint8), np.zeros((0, 2), np.float32))
 
 
 def test_a_stored_dataset_comes_whole_in_each_epoch_and_in_a_new_order():
     source = StoredSource(Stored(), seed=1)
-    order = [int(source.sample(index)[0][0, 0]) for index in range(15)]
+    order = [int(source.sample(index).image[0, 0]) for index in range(15)]
     assert [sorted(order[k : k + 5]) for k in (0, 5, 10)] == [[0, 1, 2, 3, 4]] * 3
     assert order[:5] != order[5:10] or order[5:10] != order[10:]
-    assert int(StoredSource(Stored(), seed=1).sample(12)[0][0, 0]) == order[12]
+    assert int(StoredSource(Stored(), seed=1).sample(12).image[0, 0]) == order[12]

@@ -13,7 +13,7 @@ from magicpoint.io.labels import LABELS
 from magicpoint.io.records import write_records
 from synthetic_shapes import ShapeSettings, render_sample
 
-SHAPES = ShapeSettings(size=(48, 64))
+SHAPES = ShapeSettings(size_hw=(48, 64))
 
 
 def write_images(folder, count):
@@ -50,20 +50,21 @@ def test_images_come_with_their_own_labels(folder):
     dataset = open_images(folder)
     assert len(dataset) == 4  # the fifth has no labels
     for number in range(4):
-        image, keypoints, mask = dataset[number]
+        image, keypoints, certainties, mask = dataset[number]
         assert image.dtype == np.uint8
         assert (image == 10 * number).all()
-        assert keypoints.tolist() == [[number, 2 * number, 1.0]]
+        assert keypoints.tolist() == [[number, 2 * number]]
+        assert certainties.tolist() == [1.0]
         assert image.shape == mask.shape == (30 + number, 40)
         assert not mask[0].any()
         assert mask[1:].all()
-    assert pickle.loads(pickle.dumps(dataset))[2][1].tolist() == [[2, 4, 1]]
+    assert pickle.loads(pickle.dumps(dataset))[2].keypoints.tolist() == [[2, 4]]
 
 
 @pytest.mark.parametrize(("certain_score", "certainty"), [(0.0, 1.0), (1.0, 0.5), (0.625, 0.8), (0.5, 1.0), (0.1, 1.0)])
 def test_a_score_becomes_a_certainty(folder, certain_score, certainty):
     dataset = LabelledImages([folder / "images"], folder / "labels.h5", certain_score)
-    assert dataset[1][1][0, 2] == pytest.approx(certainty)  # all labels have the score 0.5
+    assert dataset[1].certainties == pytest.approx([certainty])  # all labels have the score 0.5
 
 
 def test_what_does_not_fit_is_named(folder):
@@ -99,21 +100,21 @@ def test_a_single_image_is_in_both_parts(monkeypatch, folder):
 
 def test_each_image_comes_once_before_one_comes_twice(folder):
     source = LabelledSource(open_images(folder), [0, 2, 3], seed=1, shapes_share=0.0, shapes=SHAPES)
-    rounds = [[int(source.sample(3 * epoch + i)[0][0, 0]) // 10 for i in range(3)] for epoch in range(20)]
+    rounds = [[int(source.sample(3 * epoch + i).image[0, 0]) // 10 for i in range(3)] for epoch in range(20)]
     assert all(sorted(seen) == [0, 2, 3] for seen in rounds)
     assert len({tuple(seen) for seen in rounds}) > 1
     # A sample does not depend on which were asked for before.
     again = LabelledSource(open_images(folder), [0, 2, 3], seed=1, shapes_share=0.0, shapes=SHAPES)
-    assert int(again.sample(31)[0][0, 0]) // 10 == rounds[10][1]
+    assert int(again.sample(31).image[0, 0]) // 10 == rounds[10][1]
 
 
 def test_a_share_of_the_samples_are_shapes(folder):
     source = LabelledSource(open_images(folder), [0, 1, 2, 3], seed=1, shapes_share=0.3, shapes=SHAPES)
-    shapes = [index for index in range(400) if source.sample(index)[0].shape == (48, 64)]
+    shapes = [index for index in range(400) if source.sample(index).image.shape == (48, 64)]
     assert 90 <= len(shapes) <= 150  # 120 are expected, with a standard deviation of 9
-    image, keypoints, mask = source.sample(shapes[0])
+    image, keypoints, certainties, mask = source.sample(shapes[0])
     wanted_image, wanted_keypoints = render_sample(1, shapes[0], SHAPES)
     assert (image == wanted_image).all()
-    assert (keypoints[:, :2] == wanted_keypoints).all()
-    assert (keypoints[:, 2] == 1).all()
+    assert (keypoints == wanted_keypoints).all()
+    assert (certainties == 1).all()
     assert mask.all()

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from magicpoint.data.batches import PairBatches, TrainingBatches, to_batch, to_pair_batch
+from magicpoint.data.batches import ImageBatches, ViewBatches
 from magicpoint.data.pinned_images import PINNED_DIGESTS, TEST, SampleDigest, render_digests
-from magicpoint.data.settings import AugmentationSettings, PairSettings
+from magicpoint.data.samples import TrainingSample
+from magicpoint.data.settings import AugmentationSettings, ViewSettings
 from magicpoint.data.sources import RenderedSource
 from synthetic_shapes import PRIMITIVES, SHAPES_WITH_KEYPOINTS, ShapeSettings
 
@@ -42,22 +43,22 @@ class Photographs:
         rng = np.random.default_rng(index)
         height, width = ((90, 120), (150, 101), (240, 320))[index % 3]
         image = cv2.GaussianBlur(rng.integers(0, 256, (height, width), np.uint8), (7, 7), 1.5)
-        keypoints = (rng.random((80, 3)) * (width - 1, height - 1, 1)).astype(np.float32)
+        points = (rng.random((80, 3)) * (width - 1, height - 1, 1)).astype(np.float32)
         mask = np.ones((height, width), np.bool_)
         mask[: height // 3, : width // 3] = index % 3 != 0
-        return image, keypoints, mask
+        return TrainingSample(image, points[:, :2], points[:, 2], mask)
 
 
 def augmented():
     """Each shape twice, warped in half of the cases."""
     settings = AugmentationSettings(homographic_probability=0.5)
-    source = RenderedSource(3, ShapeSettings(size=(56, 64)))
-    batches = TrainingBatches(source, settings, seed=3, batch_size=2 * len(PRIMITIVES))
-    return to_batch(batches[0], CPU)
+    source = RenderedSource(3, ShapeSettings(size_hw=(56, 64)))
+    batches = ImageBatches(source, settings, seed=3, batch_size=2 * len(PRIMITIVES))
+    return batches[0].to(CPU)
 
 
 def views():
-    return to_pair_batch(PairBatches(Photographs(), PairSettings(size=(56, 64)), seed=3, batch_size=12)[0], CPU)
+    return ViewBatches(Photographs(), ViewSettings(size_hw=(56, 64)), seed=3, batch_size=12)[0].to(CPU)
 
 
 @pytest.mark.pinned
@@ -81,11 +82,11 @@ def test_training_samples_of_rendered_shapes():
 
 @pytest.mark.pinned
 def test_pairs_of_views_of_photographs():
-    pairs = views()
-    assert sum(map(len, pairs.keypoints1)) > 100
-    keypoints = [*pairs.keypoints0, *pairs.keypoints1, *pairs.certainties0, *pairs.certainties1]
-    masks = [pairs.valid_mask0, pairs.valid_mask1]
-    assert digest(pairs.image0, pairs.image1, *keypoints, *masks, pairs.H_0to1) == VIEWS
+    view0, view1, H_0to1 = views()
+    assert sum(map(len, view1.keypoints)) > 100
+    keypoints = [*view0.keypoints, *view1.keypoints, *view0.certainties, *view1.certainties]
+    masks = [view0.valid_mask, view1.valid_mask]
+    assert digest(view0.image, view1.image, *keypoints, *masks, H_0to1) == VIEWS
 
 
 def test_images_keypoints_and_their_number_are_all_in_a_digest_of_samples():

@@ -17,7 +17,7 @@ import yaml
 from magicpoint.adaptation.labeller import AdaptationSettings
 from magicpoint.data import hpatches_writer
 from magicpoint.data.labelled_images import LabelledImages
-from magicpoint.data.settings import PairSettings
+from magicpoint.data.settings import ViewSettings
 from magicpoint.evaluation.pairs.results import EvaluatedSequence, Mean, PairsEvaluation, PairsMethodResult
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io.finding import find_images
@@ -80,7 +80,7 @@ def settings(folder):
         precision="float32",
         workers=0,
         adaptation=AdaptationSettings(count=3, threshold=0.005, precision="float32"),
-        joint=JointSettings(points=32, pairs=PairSettings(size=(48, 64))),
+        joint=JointSettings(points=32, views=ViewSettings(size_hw=(48, 64))),
     )
 
 
@@ -133,11 +133,11 @@ def test_the_images_of_the_evaluation_are_not_trained_on(done, folder):
     [held_out] = dataset.split()[1]
     for change in "iv":
         shown = np.rint(read_image(done / "pairs" / f"{change}_{held_out:06d}" / "1.png") * 255)
-        np.testing.assert_array_equal(shown, dataset[held_out][0])
+        np.testing.assert_array_equal(shown, dataset[held_out].image)
     joint = JointSettings(shapes_share=0.0)
     settings = TrainSettings(task="superpoint", images=(folder / "images",), labels=labels, joint=joint)
     source = open_task(settings)._source
-    trained = [source.sample(index)[0] for index in range(2 * IMAGES)]
+    trained = [source.sample(index).image for index in range(2 * IMAGES)]
     assert len({image.tobytes() for image in trained}) == IMAGES - 1
     assert not any(np.array_equal(image, shown) for image in trained)
 
@@ -177,7 +177,7 @@ def test_complete_stages_are_passed_over(copy, folder, settings, monkeypatch, ca
             {"adaptation": AdaptationSettings(3, threshold=0.1, precision="float32")},
             r"adaptation\.threshold 0\.005, now 0\.1",
         ),
-        ({"joint": JointSettings(points=33, pairs=PairSettings((48, 64)))}, r"joint\.points 32, now 33"),
+        ({"joint": JointSettings(points=33, views=ViewSettings((48, 64)))}, r"joint\.points 32, now 33"),
     ],
 )
 def test_other_settings_are_refused(done, folder, settings, change, named):

@@ -31,13 +31,13 @@ TINY = TrainSettings(
     workers=0,
     precision="float32",
     model=ModelSettings(width=0.125),
-    shapes=ShapeSettings(size=(48, 64)),
+    shapes=ShapeSettings(size_hw=(48, 64)),
 )
 
 
 class NoValidation:
-    def __init__(self, size):
-        self.size = size
+    def __init__(self, size_hw):
+        self.size_hw = size_hw
 
     def measure(self, model, device):
         return {"ap_clean": 0.5, "ap_noise": 0.5, "keypoints_per_image": 1.0}
@@ -178,8 +178,8 @@ def test_the_learning_rate_rises_stays_and_falls():
 def test_unusable_settings_are_named():
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         TrainSettings(steps=0)
-    with pytest.raises(ValueError, match=r"shapes\.size must be positive multiples of 8, got 50x64"):
-        TrainSettings(shapes=ShapeSettings(size=(50, 64)))
+    with pytest.raises(ValueError, match=r"shapes\.size_hw must be positive multiples of 8, got 50x64"):
+        TrainSettings(shapes=ShapeSettings(size_hw=(50, 64)))
 
 
 def test_a_run_starts_from_the_layers_that_weights_have(tmp_path):

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from magicpoint.data.batches import collate
-from magicpoint.data.settings import PairSettings
+from magicpoint.data.batches import collate_views
+from magicpoint.data.samples import TrainingSample, Views, certain_sample
+from magicpoint.data.settings import ViewSettings
 from magicpoint.model.network import ModelSettings, Output, PointNetwork
 from magicpoint.training.losses.descriptors import dual_softmax_loss
 from magicpoint.training.settings import JointSettings, TrainSettings
@@ -35,7 +36,7 @@ class NoImages:
 @pytest.fixture
 def settings(monkeypatch, tmp_path):
     monkeypatch.setattr(tasks, "LabelledImages", NoImages)
-    joint = JointSettings(pairs=PairSettings(size=(HEIGHT, WIDTH)), weight=0.5, points=40)
+    joint = JointSettings(views=ViewSettings(size_hw=(HEIGHT, WIDTH)), weight=0.5, points=40)
     return TrainSettings(
         task="superpoint", images=(tmp_path,), labels=tmp_path / "labels.h5", label_sigma=0.0, joint=joint
     )
@@ -57,27 +58,31 @@ class Fixed(nn.Module):
         return Output(self.logits.expand(count, -1, -1, -1), self.descriptors.expand(count, -1, -1, -1))
 
 
-def still_pair(mask1=None, keypoints1=(KEYPOINT,), certainty=1.0):
-    """Two equal views."""
+def black(keypoints=(KEYPOINT,), mask=None, certainty=1.0):
+    """A view in which nothing is to be seen."""
+    points = np.array(keypoints, np.float32).reshape(-1, 2)
     full = np.ones((HEIGHT, WIDTH), np.bool_)
-    image = np.zeros((HEIGHT, WIDTH), np.uint8)
-    points = [np.array([(*point, certainty) for point in view], np.float32) for view in ([KEYPOINT], keypoints1)]
-    view0 = image, points[0], full
-    view1 = image, points[1].reshape(-1, 3), full if mask1 is None else mask1
-    return collate([view0]), collate([view1]), torch.eye(3, dtype=torch.float64)[None]
+    certainties = np.full(len(points), certainty, np.float32)
+    return TrainingSample(np.zeros((HEIGHT, WIDTH), np.uint8), points, certainties, full if mask is None else mask)
 
 
-def losses(settings, pair, certainty=60.0, step=0):
-    return JointTask(settings).losses(Fixed(certainty), pair, torch.device("cpu"), step)
+def still(view1=None, view0=None, H_0to1=None):
+    """Two views of one image on their way to the network, from the same place if not said otherwise."""
+    views = Views(view0 or black(), view1 or black(), np.eye(3) if H_0to1 is None else H_0to1)
+    return collate_views([views])
+
+
+def losses(settings, views, certainty=60.0, step=0):
+    return JointTask(settings).losses(Fixed(certainty), views, torch.device("cpu"), step)
 
 
 def test_both_views_count_for_the_detector(settings):
-    assert losses(settings, still_pair())["detector_loss"] < 1e-6
+    assert losses(settings, still())["detector_loss"] < 1e-6
     # The keypoint that view 1 lacks costs the whole distance of 30 from the dustbin in one cell of 48, one view of two.
-    missing = losses(settings, still_pair(keypoints1=()))["detector_loss"]
+    missing = losses(settings, still(black([])))["detector_loss"]
     assert missing > 0.1
     nowhere = np.zeros((HEIGHT, WIDTH), np.bool_)
-    assert losses(settings, still_pair(nowhere, ()))["detector_loss"] < 1e-6
+    assert losses(settings, still(black([], nowhere)))["detector_loss"] < 1e-6
 
 
 def test_a_certainty_is_the_probability_that_costs_least(settings):
@@ -93,15 +98,14 @@ def test_a_certainty_is_the_probability_that_costs_least(settings):
             cell[8 * (row % 8) + column % 8] = log_odds
 
     def detector_loss(p):
-        model, pair = Two(math.log(p / (1 - p))), still_pair(certainty=0.3)
-        pair = pair[0], pair[0], pair[2]
-        return JointTask(settings).losses(model, pair, torch.device("cpu"), 0)["detector_loss"].item()
+        model, unsure = Two(math.log(p / (1 - p))), black(certainty=0.3)
+        return JointTask(settings).losses(model, still(unsure, unsure), torch.device("cpu"), 0)["detector_loss"].item()
 
     assert detector_loss(0.3) < min(detector_loss(p) for p in (0.1, 0.2, 0.25, 0.35, 0.4, 0.6, 0.9))
 
 
 def test_the_loss_is_detector_and_weighted_descriptor_loss(settings):
-    found = losses(settings, still_pair(keypoints1=()))
+    found = losses(settings, still(black([])))
     expected = found["detector_loss"] + 0.5 * found["descriptor_loss"]
     torch.testing.assert_close(found["loss"].detach(), expected)
     assert found["positive_similarity"] == pytest.approx(1.0)
@@ -109,19 +113,19 @@ def test_the_loss_is_detector_and_weighted_descriptor_loss(settings):
 
 
 def test_the_places_depend_on_seed_and_step_alone(settings):
-    first = losses(settings, still_pair(), step=3)["descriptor_loss"]
-    assert first == losses(settings, still_pair(), step=3)["descriptor_loss"]
-    assert first != losses(settings, still_pair(), step=4)["descriptor_loss"]
+    first = losses(settings, still(), step=3)["descriptor_loss"]
+    assert first == losses(settings, still(), step=3)["descriptor_loss"]
+    assert first != losses(settings, still(), step=4)["descriptor_loss"]
 
 
 def test_without_a_valid_cell_in_common_there_is_no_descriptor_loss(settings):
     nowhere = np.zeros((HEIGHT, WIDTH), np.bool_)
-    assert losses(settings, still_pair(nowhere, ()))["descriptor_loss"] == 0.0
+    assert losses(settings, still(black([], nowhere)))["descriptor_loss"] == 0.0
 
 
 @pytest.mark.parametrize("loss", ["dual_softmax", "sparse", "dense_hinge"])
 def test_every_descriptor_loss_trains_the_network(settings, loss):
-    joint = JointSettings(loss=loss, pairs=settings.joint.pairs)
+    joint = JointSettings(loss=loss, views=settings.joint.views)
     settings = TrainSettings(
         task="superpoint", images=settings.images, labels=settings.labels, joint=joint, model=ModelSettings(0.125)
     )
@@ -129,9 +133,8 @@ def test_every_descriptor_loss_trains_the_network(settings, loss):
     model = PointNetwork(settings.model)
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (HEIGHT, WIDTH), np.uint8)
-    view = image, np.array([(*KEYPOINT, 1.0)], np.float32), np.ones((HEIGHT, WIDTH), np.bool_)
-    pair = collate([view]), collate([view]), torch.eye(3, dtype=torch.float64)[None]
-    JointTask(settings).losses(model, pair, torch.device("cpu"), 0)["loss"].backward()
+    view = certain_sample(image, np.array([KEYPOINT], np.float32))
+    JointTask(settings).losses(model, still(view, view), torch.device("cpu"), 0)["loss"].backward()
     assert model.descriptor is not None
     for part in (model.encoder, model.detector, model.descriptor):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
@@ -151,12 +154,11 @@ def test_views_without_a_place_in_common_say_nothing_of_a_collapse(settings, los
     settings = dataclasses.replace(settings, joint=dataclasses.replace(settings.joint, loss=loss))
     task, model = JointTask(settings), Fixed(60.0)
     model.descriptors = torch.full((1, 4, HEIGHT // 8, WIDTH // 8), 0.5)  # of length 1, and all the same
-    view0, view1, here = still_pair()
-    away = here.clone()
-    away[0, 0, 2] = 1000.0
+    away = np.eye(3)
+    away[0, 2] = 1000.0
     figures = [
-        {name: value.item() for name, value in task.losses(model, (view0, view1, H), torch.device("cpu"), 0).items()}
-        for H in (here, away)
+        {name: value.item() for name, value in task.losses(model, still(H_0to1=H), torch.device("cpu"), 0).items()}
+        for H in (np.eye(3), away)
     ]
     names = ("compared", "positive_similarity", "negative_similarity")
     assert [figures[0][name] for name in names] == pytest.approx([1, 1, 1])

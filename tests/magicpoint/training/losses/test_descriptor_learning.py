@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from homography import HomographySettings
-from magicpoint.data.batches import PairBatches, to_pair_batch
-from magicpoint.data.views import PairSettings
+from magicpoint.data.batches import ViewBatches
+from magicpoint.data.samples import certain_sample
+from magicpoint.data.settings import ViewSettings
 from magicpoint.decoding.descriptors import sample_descriptors
 from magicpoint.model.network import ModelSettings, PointNetwork
 from magicpoint.training.correspondences import draw_points, find_correspondences
@@ -24,25 +25,24 @@ class Textures:
         noise = np.random.default_rng(index).random((72, 96), np.float32)
         texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2.0), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
         grid = np.stack(np.meshgrid(np.arange(4.0, 96.0, 8.0), np.arange(4.0, 72.0, 8.0)), -1).reshape(-1, 2)
-        certain = np.column_stack((grid, np.ones(len(grid)))).astype(np.float32)
-        return texture, certain, np.ones((72, 96), np.bool_)
+        return certain_sample(texture, grid.astype(np.float32))
 
 
 @pytest.mark.slow
 def test_the_default_loss_overfits_eight_pairs():
-    settings = PairSettings(size=(56, 72), homographic=HomographySettings(rotation=0.5))
-    batch = to_pair_batch(PairBatches(Textures(), settings, seed=0, batch_size=8)[0], torch.device("cpu"))
-    mask0, mask1 = mask_to_cells(batch.valid_mask0), mask_to_cells(batch.valid_mask1)
-    known = find_correspondences(batch.keypoints0, batch.H_0to1, mask0, mask1)
+    settings = ViewSettings(size_hw=(56, 72), homographic=HomographySettings(rotation=0.5))
+    view0, view1, H_0to1 = ViewBatches(Textures(), settings, seed=0, batch_size=8)[0].to(torch.device("cpu"))
+    mask0, mask1 = mask_to_cells(view0.valid_mask), mask_to_cells(view1.valid_mask)
+    known = find_correspondences(view0.keypoints, H_0to1, mask0, mask1)
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = PointNetwork(ModelSettings(width=0.125, descriptor_dim=64))
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
-    images = torch.cat((batch.image0, batch.image1))
+    images = torch.cat((view0.image, view1.image))
     for _ in range(60):
-        points = draw_points(batch.keypoints0, (56, 72), 128, generator)
-        points0, points1 = zip(*find_correspondences(points, batch.H_0to1, mask0, mask1), strict=True)
+        points = draw_points(view0.keypoints, (56, 72), 128, generator)
+        points0, points1 = zip(*find_correspondences(points, H_0to1, mask0, mask1), strict=True)
         loss, similarity = dual_softmax_loss(*network(images).descriptors.chunk(2), points0, points1)
         optimizer.zero_grad()
         loss.backward()

@@ -35,7 +35,7 @@ class Oracle(nn.Module):
         self._samples = [sample for shapes in validator._samples.values() for samples in shapes for sample in samples]
 
     def forward(self, image):
-        truths = [torch.from_numpy(self._samples.pop(0)[1]) for _ in image]
+        truths = [torch.from_numpy(self._samples.pop(0).keypoints) for _ in image]
         target = labels2Dto3D(draw_keypoint_map(truths, image.shape[-2:], sigma=0.6))
         return Output((target + 1e-9).log(), None)
 

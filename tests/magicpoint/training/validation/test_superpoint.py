@@ -10,13 +10,14 @@ from torch.nn import functional as F
 
 from homography import HomographySettings
 from magicpoint.data.photometric import PhotometricSettings
-from magicpoint.data.settings import PairSettings
+from magicpoint.data.samples import certain_sample
+from magicpoint.data.settings import ViewSettings
 from magicpoint.model.network import Output
 from magicpoint.training.targets import labels2Dto3D
-from magicpoint.training.validation.superpoint import PairValidator
+from magicpoint.training.validation.superpoint import ViewValidator
 
 STILL = HomographySettings(translation=0.0, scale=0.0, rotation=0.0, perspective=0.0, patch_ratio=1.0)
-SETTINGS = PairSettings((48, 64), 1.0, 0.0, STILL, PhotometricSettings(probability=0.0))
+SETTINGS = ViewSettings((48, 64), 1.0, 0.0, STILL, PhotometricSettings(probability=0.0))
 
 
 class Dots:
@@ -25,7 +26,7 @@ class Dots:
     def __getitem__(self, index):
         image = np.zeros((48, 64), np.uint8)
         image[11::13, 9::17] = 255
-        return image, np.zeros((0, 3), np.float32), np.ones((48, 64), np.bool_)
+        return certain_sample(image, np.zeros((0, 2), np.float32))
 
 
 class SeesDots(nn.Module):
@@ -47,7 +48,7 @@ class SeesNothing(nn.Module):
 
 def test_a_network_that_sees_the_same_in_equal_views_repeats_and_matches_all():
     model = SeesDots().train()
-    measures = PairValidator(Dots(), [3, 4], SETTINGS).measure(model, torch.device("cpu"))
+    measures = ViewValidator(Dots(), [3, 4], SETTINGS).measure(model, torch.device("cpu"))
     assert measures == {
         "repeatability": 1.0,
         "localization_error": pytest.approx(0.0, abs=1e-6),
@@ -59,7 +60,7 @@ def test_a_network_that_sees_the_same_in_equal_views_repeats_and_matches_all():
 
 
 def test_a_network_that_sees_nothing_has_nothing_to_repeat():
-    measures = PairValidator(Dots(), [0], SETTINGS).measure(SeesNothing(), torch.device("cpu"))
+    measures = ViewValidator(Dots(), [0], SETTINGS).measure(SeesNothing(), torch.device("cpu"))
     assert math.isnan(measures["repeatability"])
     assert measures["keypoints_per_image"] == 0.0
 
@@ -67,7 +68,7 @@ def test_a_network_that_sees_nothing_has_nothing_to_repeat():
 def test_the_edge_of_the_image_in_a_view_is_no_keypoint():
     class White:
         def __getitem__(self, index):
-            return np.full((48, 64), 255, np.uint8), np.zeros((0, 3), np.float32), np.ones((48, 64), np.bool_)
+            return certain_sample(np.full((48, 64), 255, np.uint8), np.zeros((0, 2), np.float32))
 
     class SeesEdges(SeesDots):
         """A keypoint wherever brightness changes between neighbours."""
@@ -77,6 +78,6 @@ def test_the_edge_of_the_image_in_a_view_is_no_keypoint():
             return Output(100.0 * labels2Dto3D(edges.float()), super().forward(image).descriptors)
 
     turned = HomographySettings(translation=0.0, scale=0.2, rotation=0.5, perspective=0.1, patch_ratio=0.9)
-    settings = PairSettings((48, 64), 1.0, 0.0, turned, PhotometricSettings(probability=0.0))
-    measures = PairValidator(White(), [0, 1, 2, 3], settings).measure(SeesEdges(), torch.device("cpu"))
+    settings = ViewSettings((48, 64), 1.0, 0.0, turned, PhotometricSettings(probability=0.0))
+    measures = ViewValidator(White(), [0, 1, 2, 3], settings).measure(SeesEdges(), torch.device("cpu"))
     assert measures["keypoints_per_image"] == 0.0
