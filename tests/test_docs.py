@@ -6,11 +6,13 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import magicpoint
-from magicpoint import DecodeSettings, Extractor, extract_images
+from homography import warp_points
+from magicpoint import DecodeSettings, Extractor, estimate_homography, extract_images, match_features
 from magicpoint.cli.parser import Parser
 from magicpoint.cli.verbs import VERBS
 from magicpoint.export.formats import export_model
@@ -139,3 +141,21 @@ def test_the_files_that_a_page_names_are_there(page):
 def test_the_architecture_names_its_files():
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     assert len(re.findall(r"`[\w/]+\.pyi?`", text)) > 40
+
+
+@pytest.mark.slow
+def test_the_two_views_of_the_first_page_match_as_the_recipe_says(tmp_path):
+    photograph = ROOT / "notebooks" / "images" / "cameraman.png"
+    H_0to1 = load(DOCS / "pictures" / "second_view.py").write_second_view(photograph, tmp_path / "view.png")
+    extractor = Extractor.load("superpoint", DecodeSettings(max_keypoints=200))
+    features0, features1 = extractor.extract(photograph), extractor.extract(tmp_path / "view.png")
+    matches = match_features(features0, features1)
+    index0, index1 = matches.matches01.T
+    keypoints0, keypoints1 = features0.keypoints[index0].numpy(), features1.keypoints[index1].numpy()
+    near = np.linalg.norm(warp_points(keypoints0, H_0to1) - keypoints1, axis=1) < 3
+    # Another processor rounds otherwise, by which a match or two come or go.
+    assert len(matches) == pytest.approx(152, abs=3)
+    assert near.sum() == pytest.approx(145, abs=3)
+    found = estimate_homography(keypoints0, keypoints1).H_0to1
+    corners = np.array([[0.0, 0.0], [511.0, 0.0], [511.0, 511.0], [0.0, 511.0]])
+    assert np.linalg.norm(warp_points(corners, found) - warp_points(corners, H_0to1), axis=1).max() < 0.4
