@@ -37,7 +37,8 @@ def measure(width: float, views: int, options: list[str]) -> float:
     import numpy as np
     import torch
 
-    from magicpoint.adaptation.labeller import AdaptationSettings, Labeller
+    from magicpoint.adaptation.labeller import Labeller
+    from magicpoint.adaptation.settings import AdaptationSettings
     from magicpoint.inference.extractor import Extractor
     from magicpoint.model.network import SuperPoint
 

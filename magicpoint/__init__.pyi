@@ -3,14 +3,14 @@
 None has the name of a module: importing that would put the module in its place.
 """
 
-from .adaptation.labeller import AdaptationSettings as AdaptationSettings
+from .adaptation.settings import AdaptationSettings as AdaptationSettings
 from .core.types import Features as Features
 from .core.types import Labels as Labels
 from .core.types import Matches as Matches
 from .data.photometric import PhotometricSettings as PhotometricSettings
 from .data.settings import AugmentationSettings as AugmentationSettings
 from .data.settings import ViewSettings as ViewSettings
-from .decoding.decode import DecodeSettings as DecodeSettings
+from .decoding.settings import DecodeSettings as DecodeSettings
 from .export.formats import export_model as export_model
 from .inference.extractor import Extractor as Extractor
 from .io.features import read_features as read_features
@@ -20,18 +20,18 @@ from .jobs.adapt import adapt_images as adapt_images
 from .jobs.evaluate import evaluate_pairs as evaluate_pairs
 from .jobs.evaluate import evaluate_synthetic as evaluate_synthetic
 from .jobs.extract import extract_images as extract_images
-from .jobs.finetune.run import FinetuneSettings as FinetuneSettings
 from .jobs.finetune.run import finetune_images as finetune_images
+from .jobs.finetune.settings import FinetuneSettings as FinetuneSettings
 from .jobs.match import match_images as match_images
 from .jobs.track import track_video as track_video
 from .matching.homography import estimate_homography as estimate_homography
-from .matching.nearest import MatchSettings as MatchSettings
 from .matching.nearest import match_features as match_features
+from .matching.settings import MatchSettings as MatchSettings
+from .matching.settings import TrackSettings as TrackSettings
 from .matching.tracks import Tracker as Tracker
-from .matching.tracks import TrackSettings as TrackSettings
 from .model.network import MagicPoint as MagicPoint
-from .model.network import ModelSettings as ModelSettings
 from .model.network import SuperPoint as SuperPoint
+from .model.settings import ModelSettings as ModelSettings
 from .pictures.matches import draw_matches as draw_matches
 from .training.loop import train_model as train_model
 from .training.losses.detector import detector_loss as detector_loss

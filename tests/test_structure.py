@@ -105,7 +105,14 @@ def test_the_public_names_are_there():
         _ = magicpoint.nothing
 
 
-@pytest.mark.parametrize("words", ["import magicpoint", "from magicpoint.cli import main; main(['--help'])"])
+WITHOUT_TORCH = ["import magicpoint", "from magicpoint.cli import main; main(['--help'])"]
+WITHOUT_TORCH += [
+    f"from magicpoint.cli import main; main(['{verb}', '--help'])"
+    for verb in ("generate", "convert", "train", "adapt", "extract", "match", "track", "finetune")
+]
+
+
+@pytest.mark.parametrize("words", WITHOUT_TORCH)
 def test_no_torch_is_loaded_before_it_is_needed(words):
     code = f"import sys\ntry:\n    {words}\nexcept SystemExit:\n    pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from .parser import Parser, SettingsFile, presets
 
 if TYPE_CHECKING:
-    from ..decoding.decode import DecodeSettings
+    from ..decoding.settings import DecodeSettings
     from ..inference.extractor import Extractor
 
 Settings = TypeVar("Settings")
@@ -27,7 +27,7 @@ def add_weights(parser: Parser, default: str) -> None:
 
 def add_engine(parser: Parser) -> None:
     """The options of the engine that `open_extractor` reads."""
-    from ..inference.backends.base import Backend, NetworkPrecision
+    from ..inference.settings import Backend, NetworkPrecision
 
     parser.add_argument("--backend", type=Backend, default="torch", help="What runs the network.")
     parser.add_argument(

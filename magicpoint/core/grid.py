@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 CELL_SIZE = 8
 DUSTBIN = CELL_SIZE * CELL_SIZE
@@ -12,5 +15,7 @@ DUSTBIN = CELL_SIZE * CELL_SIZE
 
 def cell_centres(rows: int, columns: int, device: torch.device | str = "cpu") -> Tensor:
     """The centres of all cells in raster order, float32 (rows * columns, 2), (x, y) in pixels: 8 i + 3.5."""
+    import torch  # here, so that settings can know the grid without it
+
     y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
     return torch.stack((x, y), -1).view(-1, 2) * float(CELL_SIZE) + (CELL_SIZE - 1) / 2

@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch.nn import functional as F
 
+from .precision import Precision
+
 
 def versions() -> dict[str, str]:
     """The versions on which a result depends."""
@@ -22,9 +24,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def default_device() -> torch.device:

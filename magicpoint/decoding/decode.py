@@ -7,7 +7,6 @@ position and height, and the height is the score; then the threshold and the top
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -15,40 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.grid import CELL_SIZE, DUSTBIN
-from ..core.settings import check_range, check_whole
 from .nms import find_peaks, summits
+from .settings import DecodeSettings
 
 # The fit reads a neighbour below this share of its peak as this share: the logarithm of values near zero is noise. A
 # Gaussian keeps all its neighbours above it, and so is recovered exactly, from a sigma of 0.47 pixels upwards.
 FLOOR = 0.01
 LARGEST_RISE = FLOOR**-0.25  # of a peak above its pixel: the parabola along each axis raises it by FLOOR ** (-1 / 8)
 ROUNDING = 1e-4  # room for a softmax or a mean that comes out above 1
-
-
-@dataclasses.dataclass(frozen=True)
-class DecodeSettings:
-    """How a heatmap becomes keypoints.
-
-    Args:
-        nms_radius: A keypoint, a pixel that no neighbour exceeds, suppresses the weaker ones up to this many pixels
-            away in x and in y; 0 takes every pixel.
-        threshold: A keypoint is kept where its score, in [0, 1], is larger than this.
-        border: Keypoints whose peak lies in this many pixels at each side of the image are dropped.
-        max_keypoints: At most this many keypoints of an image are kept, the best by score; null keeps all.
-        subpixel: Fit the position and the height of each peak between the pixels; otherwise they are its pixel's.
-    """
-
-    nms_radius: int = 4
-    threshold: float = 0.015
-    border: int = 4
-    max_keypoints: int | None = None
-    subpixel: bool = True
-
-    def __post_init__(self) -> None:
-        check_whole(self, 0, "nms_radius", "border")
-        check_range(self, "[0, 1)", "threshold")
-        if self.max_keypoints is not None:
-            check_whole(self, 1, "max_keypoints")
 
 
 def logits_to_heatmap(logits: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
-from ..decoding.decode import DecodeSettings
+from ..decoding.settings import DecodeSettings
 from ..model.network import PointNetwork
 from . import onnx
 

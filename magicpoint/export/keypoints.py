@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..core.grid import CELL_SIZE
-from ..decoding.decode import FLOOR, LARGEST_RISE, ROUNDING, DecodeSettings
+from ..decoding.decode import FLOOR, LARGEST_RISE, ROUNDING
+from ..decoding.settings import DecodeSettings
 from ..model.network import PointNetwork
 from .dense import add_network, add_normalization
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..core.extras import require
-from ..decoding.decode import DecodeSettings
+from ..decoding.settings import DecodeSettings
 from ..model.network import PointNetwork
 from ..model.weights import weights_hash
 from .dense import add_dense

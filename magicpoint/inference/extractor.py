@@ -17,13 +17,14 @@ from torch import Tensor
 from ..core.grid import CELL_SIZE
 from ..core.machine import default_device, versions
 from ..core.types import Features
-from ..decoding.decode import DecodeSettings, decode
+from ..decoding.decode import decode
 from ..decoding.descriptors import sample_descriptors
+from ..decoding.settings import DecodeSettings
 from ..io.images import Image, read_image, to_grey
 from ..model.network import PointNetwork
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
 from .backends import open_network
-from .backends.base import Backend, NetworkPrecision
+from .settings import Backend, NetworkPrecision
 from .tiles import needs_tiles, run_in_tiles, sample_strips
 
 

@@ -28,11 +28,12 @@ from torch import Tensor, nn
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 from ..core.grid import DUSTBIN
-from ..decoding.decode import DecodeSettings
+from ..decoding.settings import DecodeSettings
 from ..model.encoder import CHANNELS, scaled
 from ..model.fold import convolutions, fold_batch_norm
 from ..model.heads import HIDDEN_CHANNELS
-from ..model.network import DESCRIPTOR_DIM, ModelSettings, PointNetwork
+from ..model.network import PointNetwork
+from ..model.settings import DESCRIPTOR_DIM, ModelSettings
 from ..model.weights import weights_hash
 
 ForeignLayout = Literal["magicleap", "transformers", "eric-yyjau", "rpautrat"]

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adaptation.labeller import AdaptationSettings, Labeller
+from ..adaptation.labeller import Labeller
+from ..adaptation.settings import AdaptationSettings
 from ..adaptation.summary import BorderBin, LabelReport, format_report, summarise_labels
 from ..core.files import AnyPath, write_text
 from ..core.types import Labels

@@ -10,7 +10,8 @@ from ..core.files import AnyPath, check_not_replaced
 from ..inference.extractor import Extractor
 from ..io.images import read_image, write_png
 from ..matching.homography import estimate_homography
-from ..matching.nearest import MatchSettings, match_features
+from ..matching.nearest import match_features
+from ..matching.settings import MatchSettings
 from ..pictures.matches import MOST_LINES, draw_matches
 
 FEWEST_AGREEING, SHARE_AGREEING = 8.0, 0.3

@@ -13,7 +13,8 @@ from ..core.interrupts import stop_requests
 from ..inference.extractor import Extractor
 from ..io.video import SourceEnded, open_source, read_ahead
 from ..io.video_out import open_sink
-from ..matching.tracks import Tracker, TrackSettings
+from ..matching.settings import TrackSettings
+from ..matching.tracks import Tracker
 from ..pictures.tracks import Trails
 
 

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core.settings import check_range
 from ..core.types import Features, Matches
+from .settings import MatchSettings
 
 ROWS = 1024
 """Descriptors of image 0 that are compared at once: with 10,000 in image 1 a block takes 40 MB."""
-
-
-@dataclasses.dataclass(frozen=True)
-class MatchSettings:
-    """Which pairs of keypoints are matches.
-
-    Args:
-        mutual: Each of the two must be the other's nearest; otherwise each keypoint of image 0 has its nearest one, and
-            several of them can share it.
-        ratio: A match is kept where its distance is less than this share of the distance from the keypoint of image 0
-            to its second nearest in image 1 (Lowe, 2004, section 7.1); null keeps all.
-        min_similarity: A match is kept where its cosine, from -1 to 1, is this or more.
-    """
-
-    mutual: bool = True
-    ratio: float | None = None
-    min_similarity: float = -1.0
-
-    def __post_init__(self) -> None:
-        if self.ratio is not None:
-            check_range(self, "(0, 1]", "ratio")
-        check_range(self, "[-1, 1]", "min_similarity")
 
 
 def match_features(features0: Features, features1: Features, settings: MatchSettings | None = None) -> Matches:

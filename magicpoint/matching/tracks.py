@@ -8,32 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..core.settings import check_range, check_whole
 from ..core.types import Features
+from .settings import TrackSettings
 
 Indices = NDArray[np.int64]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrackSettings:
-    """How keypoints of frames become tracks.
-
-    Args:
-        reach: With descriptors: pixels that a point moves at most from where it was seen last.
-        min_similarity: With descriptors: least cosine, from -1 to 1, of the two descriptors of a link.
-        radius: Without descriptors, where the nearest position decides: pixels that a point moves at most.
-        lost_after: A track ends when it was not seen in this many frames in a row.
-    """
-
-    reach: float = 40.0
-    min_similarity: float = 0.7
-    radius: float = 8.0
-    lost_after: int = 3
-
-    def __post_init__(self) -> None:
-        check_range(self, "(0, inf)", "reach", "radius")
-        check_range(self, "[-1, 1]", "min_similarity")
-        check_whole(self, 1, "lost_after")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -18,7 +18,8 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from homography import warp_points
 
 from ..core.types import Features, Matches
-from ..matching.nearest import MatchSettings, match_features
+from ..matching.nearest import match_features
+from ..matching.settings import MatchSettings
 from .detection import average_precision
 from .points import Floats, is_inside
 

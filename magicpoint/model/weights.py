@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
-from .network import ModelSettings, PointNetwork, empty_network
+from .network import PointNetwork, empty_network
+from .settings import ModelSettings
 
 _FORMAT = "magicpoint-1"
 

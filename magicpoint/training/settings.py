@@ -10,13 +10,14 @@ from typing import Literal, get_args
 from synthetic_shapes import ShapeSettings
 
 from ..core.grid import CELL_SIZE
-from ..core.machine import Precision
+from ..core.precision import Precision
 from ..core.settings import LARGEST_SEED, check_choice, check_range, check_size_hw, check_whole
 from ..data.settings import AugmentationSettings, ViewSettings
-from ..model.network import DESCRIPTOR_DIM, ModelSettings
-from .losses.detector import DetectorLoss
+from ..model.settings import DESCRIPTOR_DIM, ModelSettings
 
 Task = Literal["magicpoint", "superpoint"]
+
+DetectorLoss = Literal["softmax_bce", "cross_entropy", "l2"]
 
 DescriptorLoss = Literal["dual_softmax", "sparse", "dense_hinge"]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from homography import HomographySettings, adapt, adaptation, sample_views, valid_mask, warp_points
-from magicpoint.decoding.decode import DecodeSettings, decode
+from magicpoint.decoding.decode import decode
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.training.targets import draw_keypoint_map
 from synthetic_shapes import render_shape

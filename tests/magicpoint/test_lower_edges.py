@@ -9,7 +9,8 @@ from torch import nn
 
 from homography import valid_mask
 from magicpoint.data.augment import keep_visible
-from magicpoint.decoding.decode import DecodeSettings, decode
+from magicpoint.decoding.decode import decode
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference import tiles
 from magicpoint.inference.extractor import Extractor
 from magicpoint.measures.points import is_inside

@@ -4,14 +4,13 @@ import math
 
 import pytest
 
-from magicpoint.adaptation.labeller import AdaptationSettings
+from magicpoint.adaptation.settings import AdaptationSettings
 from magicpoint.data.photometric import PhotometricSettings
 from magicpoint.data.settings import AugmentationSettings, ViewSettings
-from magicpoint.decoding.decode import DecodeSettings
-from magicpoint.jobs.finetune.run import FinetuneSettings
-from magicpoint.matching.nearest import MatchSettings
-from magicpoint.matching.tracks import TrackSettings
-from magicpoint.model.network import ModelSettings
+from magicpoint.decoding.settings import DecodeSettings
+from magicpoint.jobs.finetune.settings import FinetuneSettings
+from magicpoint.matching.settings import MatchSettings, TrackSettings
+from magicpoint.model.settings import ModelSettings
 from magicpoint.training.settings import JointSettings, TrainSettings
 
 WRONG = [

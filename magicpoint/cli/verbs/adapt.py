@@ -13,7 +13,7 @@ SUMMARY = "Label images with a detector by homographic adaptation."
 
 
 def add(parser: Parser) -> None:
-    from ...adaptation.labeller import AdaptationSettings
+    from ...adaptation.settings import AdaptationSettings
 
     parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
     parser.add_argument(
@@ -25,7 +25,7 @@ def add(parser: Parser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    from ...adaptation.labeller import AdaptationSettings
+    from ...adaptation.settings import AdaptationSettings
     from ...core.machine import keep_freed_memory
     from ...jobs.adapt import adapt_images
 

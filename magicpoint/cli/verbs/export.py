@@ -13,7 +13,7 @@ SUMMARY = "Write a network for another program (ONNX)."
 
 
 def add(parser: Parser) -> None:
-    from ...decoding.decode import DecodeSettings
+    from ...decoding.settings import DecodeSettings
     from ...export.formats import FORMATS
 
     add_weights(parser, "superpoint")
@@ -31,7 +31,7 @@ def add(parser: Parser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    from ...decoding.decode import DecodeSettings
+    from ...decoding.settings import DecodeSettings
     from ...export.formats import export_model
 
     model = open_extractor(arguments).model

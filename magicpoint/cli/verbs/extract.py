@@ -13,7 +13,7 @@ SUMMARY = "Find the keypoints of images; write them to an HDF5 file."
 
 
 def add(parser: Parser) -> None:
-    from ...decoding.decode import DecodeSettings
+    from ...decoding.settings import DecodeSettings
 
     parser.add_argument("images", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
     parser.add_argument("--out", type=Path, required=True, help="HDF5 file to write, one group for each image.")
@@ -30,7 +30,7 @@ def add(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
-    from ...decoding.decode import DecodeSettings
+    from ...decoding.settings import DecodeSettings
     from ...io.features import read_features
     from ...jobs.extract import extract_images
 

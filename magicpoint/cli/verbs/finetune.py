@@ -13,7 +13,7 @@ SUMMARY = "Train a SuperPoint on a folder of images, label to report, in one go.
 
 
 def add(parser: Parser) -> None:
-    from ...jobs.finetune.run import FinetuneSettings
+    from ...jobs.finetune.settings import FinetuneSettings
     from ..sizes import register_sizes
 
     register_sizes()
@@ -28,7 +28,8 @@ def add(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
-    from ...jobs.finetune.run import FinetuneSettings, finetune_images
+    from ...jobs.finetune.run import finetune_images
+    from ...jobs.finetune.settings import FinetuneSettings
 
     keep_freed_memory()
     finetune_images(arguments.images, arguments.out, build(FinetuneSettings, arguments))

@@ -13,8 +13,8 @@ SUMMARY = "Match two images, find the homography between them, draw both."
 
 
 def add(parser: Parser) -> None:
-    from ...decoding.decode import DecodeSettings
-    from ...matching.nearest import MatchSettings
+    from ...decoding.settings import DecodeSettings
+    from ...matching.settings import MatchSettings
 
     parser.add_argument("image0", type=Path, help="An image.")
     parser.add_argument("image1", type=Path, help="Another, of any other size.")
@@ -32,9 +32,9 @@ def add(parser: Parser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    from ...decoding.decode import DecodeSettings
+    from ...decoding.settings import DecodeSettings
     from ...jobs.match import match_images
-    from ...matching.nearest import MatchSettings
+    from ...matching.settings import MatchSettings
 
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     settings = build(MatchSettings, arguments)

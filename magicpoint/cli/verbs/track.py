@@ -13,8 +13,8 @@ SUMMARY = "Follow the keypoints of a video or camera; write the video with their
 
 
 def add(parser: Parser) -> None:
-    from ...decoding.decode import DecodeSettings
-    from ...matching.tracks import TrackSettings
+    from ...decoding.settings import DecodeSettings
+    from ...matching.settings import TrackSettings
 
     parser.add_argument("source", type=str, help="Video file, camera index, image folder, or a pattern in quotes.")
     parser.add_argument(
@@ -29,9 +29,9 @@ def add(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
-    from ...decoding.decode import DecodeSettings
+    from ...decoding.settings import DecodeSettings
     from ...jobs.track import track_video
-    from ...matching.tracks import TrackSettings
+    from ...matching.settings import TrackSettings
 
     keep_freed_memory()
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))

@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ...core.types import Features
-from ...decoding.decode import DecodeSettings, decode
+from ...decoding.decode import decode
 from ...decoding.nms import suppress_points
+from ...decoding.settings import DecodeSettings
 from ...measures.points import is_inside
 from .base import Detect, Floats, Image, MethodSettings, Selection
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ...core.machine import resolve_precision
 from ...model.network import PointNetwork
-from .base import Backend, Network, NetworkPrecision
+from ..settings import Backend, NetworkPrecision
+from .base import Network
 from .onnxruntime import OnnxNetwork
 from .torch_float import TorchNetwork
 from .torch_int8 import Int8Network

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from ...decoding.decode import logits_to_heatmap
 from ...model.network import Output
-
-Backend = Literal["torch", "onnxruntime"]
-
-NetworkPrecision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+from ..settings import Backend
 
 
 class Maps(NamedTuple):

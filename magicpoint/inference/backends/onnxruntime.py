@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.extras import require
-from ...decoding.decode import DecodeSettings
+from ...decoding.settings import DecodeSettings
 from ...export.onnx import onnx_model
 from ...model.network import PointNetwork
 from .base import Maps, as_json

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...core.files import write_text
 from ...core.going_on import check_goes_on
-from ...core.machine import Precision
+from ...core.precision import Precision
 
 RECORD_FILE = "finetune.json"
 

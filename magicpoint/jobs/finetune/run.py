@@ -8,16 +8,14 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import torch
 import yaml
 
-from ...adaptation.labeller import AdaptationSettings
 from ...adaptation.summary import LabelReport
 from ...core.files import AnyPath, write_atomically, write_folder, write_text
-from ...core.machine import Precision, default_device, resolve_precision
-from ...core.settings import LARGEST_SEED, check_choice, check_range, check_whole
+from ...core.machine import default_device, resolve_precision
+from ...core.precision import Precision
 from ...data.hpatches_writer import write_view_pairs
 from ...data.labelled_images import LabelledImages
 from ...evaluation.pairs.json_file import PAIRS_JSON, read_pairs_evaluation
@@ -30,11 +28,12 @@ from ...model.weights import BEST_WEIGHTS, load_weights, resolve, weights_hash
 from ...pictures.sheets import write_sheets
 from ...training.loop import train_model
 from ...training.run import LAST_WEIGHTS, SETTINGS_FILE
-from ...training.settings import JointSettings, TrainSettings
+from ...training.settings import TrainSettings
 from ..adapt import adapt_images, read_label_report
 from ..evaluate import evaluate_pairs
 from .record import open_record
 from .report import Round, write_finetune_report
+from .settings import FinetuneSettings
 
 METHODS = ("sift", "orb", "harris", "random")
 PROTOCOLS = ("paper-repeatability", "paper-homography")
@@ -44,47 +43,6 @@ MOST_SCENES = 20
 
 USABLE_EMPTY_SHARE = 0.5
 """Labels of which more images are empty than this teach a detector to find nothing."""
-
-# Training shows half an image or more in 160x120 pixels, so larger ones would cost time and add nothing. A weak label
-# counts little (`JointSettings.certain_score`), so that many of them do no harm and tell texture from nothing.
-_ADAPTATION = AdaptationSettings(count=50, threshold=0.005, longest_side=320)
-
-
-@dataclasses.dataclass(frozen=True)
-class FinetuneSettings:
-    """How a network learns a folder of images.
-
-    Args:
-        weights: Weights that label the images in round 1, and from which training begins: a file, a run's folder or a
-            shipped name. Their width stays.
-        rounds: How often to label and train; each further round labels and begins with the network of the one before.
-        steps: Optimiser steps of each round.
-        batch_size: Pairs of views of one step.
-        learning_rate: Highest learning rate (AdamW).
-        seed: Decides every sample and the views of the evaluation.
-        precision: Number format of the layers in training; auto takes bfloat16 where it is measured to be faster.
-        workers: Processes that prepare the training data.
-        adaptation: How the images are labelled.
-        joint: How detector and descriptors are trained together.
-    """
-
-    weights: str = "superpoint"
-    rounds: int = 1
-    steps: int = 3000
-    batch_size: int = 16
-    learning_rate: float = 2e-3
-    seed: int = 0
-    precision: Precision = "auto"
-    workers: int = 1
-    adaptation: AdaptationSettings = dataclasses.field(default_factory=lambda: _ADAPTATION)
-    joint: JointSettings = dataclasses.field(default_factory=JointSettings)
-
-    def __post_init__(self) -> None:
-        check_whole(self, 1, "rounds", "steps", "batch_size")
-        check_whole(self, 0, "workers")
-        check_whole(self, 0, "seed", most=LARGEST_SEED)
-        check_range(self, "(0, inf)", "learning_rate")
-        check_choice(self, "precision", get_args(Precision))
 
 
 def finetune_images(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-DetectorLoss = Literal["softmax_bce", "cross_entropy", "l2"]
+from ..settings import DetectorLoss
 
 
 def detector_loss(

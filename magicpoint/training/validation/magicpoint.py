@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from synthetic_shapes import SHAPES_WITH_KEYPOINTS, Sample
 
 from ...data.pinned_images import CONDITIONS, VALIDATION
-from ...decoding.decode import DecodeSettings, decode, logits_to_heatmap
+from ...decoding.decode import decode, logits_to_heatmap
+from ...decoding.settings import DecodeSettings
 from ...measures.detection import LOWEST_SCORE, Detections, DetectionScores, score_against_truth
 from ...measures.statistics import mean_of_defined
 from ...model.network import PointNetwork

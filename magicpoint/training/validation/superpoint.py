@@ -17,8 +17,9 @@ from ...data.labelled_images import LabelledImages
 from ...data.samples import TrainingSample, Views
 from ...data.settings import ViewSettings
 from ...data.views import make_views
-from ...decoding.decode import DecodeSettings, decode, logits_to_heatmap
+from ...decoding.decode import decode, logits_to_heatmap
 from ...decoding.descriptors import sample_descriptors
+from ...decoding.settings import DecodeSettings
 from ...matching.nearest import match_features
 from ...measures.matches import match_errors, matching_accuracy, matching_score
 from ...measures.repeatability import repeatability

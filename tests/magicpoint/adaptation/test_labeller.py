@@ -9,10 +9,11 @@ import torch
 from torch.nn.functional import max_pool2d
 
 from homography import HomographySettings
-from magicpoint.adaptation.labeller import AdaptationSettings, Labeller
+from magicpoint.adaptation.labeller import Labeller
+from magicpoint.adaptation.settings import AdaptationSettings
 from magicpoint.adaptation.summary import BORDER_EDGES, format_report, summarise_labels
 from magicpoint.core.types import Labels
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io import unfinished
 from magicpoint.io.labels import LABELS, read_labels

@@ -15,8 +15,8 @@ from magicpoint.cli import main
 from magicpoint.data.settings import ViewSettings
 from magicpoint.jobs import match as match_job
 from magicpoint.jobs.finetune import run as finetune
-from magicpoint.jobs.finetune.run import FinetuneSettings
-from magicpoint.matching.nearest import MatchSettings
+from magicpoint.jobs.finetune.settings import FinetuneSettings
+from magicpoint.matching.settings import MatchSettings
 from magicpoint.model.network import MagicPoint, SuperPoint
 from magicpoint.model.weights import save_weights
 from magicpoint.training.settings import JointSettings

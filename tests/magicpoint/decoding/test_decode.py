@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magicpoint.decoding.decode import DecodeSettings, decode, logits_to_heatmap
+from magicpoint.decoding.decode import decode, logits_to_heatmap
 from magicpoint.decoding.nms import non_maximum_suppression
+from magicpoint.decoding.settings import DecodeSettings
 
 DEVICES = [
     "cpu",

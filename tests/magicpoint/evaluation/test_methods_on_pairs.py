@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from magicpoint.decoding.decode import DecodeSettings
 from magicpoint.decoding.nms import suppress_points
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.evaluation.methods.base import Selection
 from magicpoint.evaluation.methods.network import NetworkOnPairs
 from magicpoint.evaluation.methods.on_pairs import select_points

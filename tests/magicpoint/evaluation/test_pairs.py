@@ -11,7 +11,7 @@ import torch
 from homography import warp_image, warp_points
 from magicpoint.core.plain import json_text
 from magicpoint.data.hpatches import find_sequences
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.evaluation.methods.network import NetworkOnPairs
 from magicpoint.evaluation.methods.opencv import ON_PAIRS
 from magicpoint.evaluation.pairs.figures import draw_protocol

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import magicpoint
-from magicpoint.decoding.decode import DecodeSettings, decode
+from magicpoint.decoding.decode import decode
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.export.formats import export_model
 from magicpoint.export.keypoints import add_decoding
 from magicpoint.export.onnx import build, onnx_model

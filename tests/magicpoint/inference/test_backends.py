@@ -9,8 +9,9 @@ import torch
 
 from magicpoint.core import machine
 from magicpoint.core.types import Features
-from magicpoint.decoding.decode import DecodeSettings, decode, logits_to_heatmap
+from magicpoint.decoding.decode import decode, logits_to_heatmap
 from magicpoint.decoding.descriptors import sample_descriptors
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.backends import open_network, torch_int8
 from magicpoint.inference.backends.base import Maps
 from magicpoint.inference.backends.torch_int8 import QuantizedNetwork

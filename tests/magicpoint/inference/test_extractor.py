@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from magicpoint.core.errors import InputError
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference import tiles
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io import unfinished

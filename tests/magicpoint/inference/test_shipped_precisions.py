@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.backends.torch_int8 import QuantizedNetwork
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io.images import read_image

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from magicpoint.decoding.decode import DecodeSettings, decode
+from magicpoint.decoding.decode import decode
 from magicpoint.decoding.descriptors import sample_descriptors
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.backends import open_network
 from magicpoint.inference.extractor import Extractor, as_input
 from magicpoint.inference.tiles import (

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.interop.checkpoints import (
     load_checkpoint,
     recognise_layout,

@@ -14,7 +14,7 @@ from magicpoint.core.types import Features, Matches
 from magicpoint.data.scenes3d.camera import intrinsics, look_at
 from magicpoint.data.scenes3d.interior import InteriorSettings, draw_interior
 from magicpoint.data.scenes3d.render import render
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.interop import colmap
 from magicpoint.interop.colmap import write_database

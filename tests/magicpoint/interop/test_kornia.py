@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from magicpoint.core.types import Features
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.interop.kornia import LocalFeature
 from magicpoint.interop.lightglue import as_lightglue

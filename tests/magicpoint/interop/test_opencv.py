@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference import tiles
 from magicpoint.inference.extractor import Extractor
 from magicpoint.interop.extraction import describe_keypoints, extract_where

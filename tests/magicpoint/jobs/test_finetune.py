@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from magicpoint.adaptation.labeller import AdaptationSettings
+from magicpoint.adaptation.settings import AdaptationSettings
 from magicpoint.data import hpatches_writer
 from magicpoint.data.labelled_images import LabelledImages
 from magicpoint.data.settings import ViewSettings
@@ -27,7 +27,8 @@ from magicpoint.jobs.adapt import read_label_report
 from magicpoint.jobs.finetune import report as finetune_report
 from magicpoint.jobs.finetune import run as finetune
 from magicpoint.jobs.finetune.report import Round, label_warnings
-from magicpoint.jobs.finetune.run import FinetuneSettings, finetune_images
+from magicpoint.jobs.finetune.run import finetune_images
+from magicpoint.jobs.finetune.settings import FinetuneSettings
 from magicpoint.model.network import MagicPoint
 from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module

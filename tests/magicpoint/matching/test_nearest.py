@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from magicpoint.core.types import Features, Matches
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.evaluation.methods.on_pairs import binary_as_unit
 from magicpoint.inference.extractor import Extractor
 from magicpoint.jobs.match import match_images
 from magicpoint.matching import nearest as match_module
 from magicpoint.matching.homography import estimate_homography
-from magicpoint.matching.nearest import MatchSettings, match_features
+from magicpoint.matching.nearest import match_features
+from magicpoint.matching.settings import MatchSettings
 from magicpoint.model.network import MagicPoint, Output
 from magicpoint.pictures.matches import GAP, draw_matches
 from magicpoint.training.targets import labels2Dto3D

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from magicpoint.core.types import Features
-from magicpoint.decoding.decode import DecodeSettings
+from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io.video import SourceEnded, open_source
 from magicpoint.io.video_out import open_sink
 from magicpoint.jobs.track import track_video
-from magicpoint.matching.tracks import Tracker, TrackSettings
+from magicpoint.matching.settings import TrackSettings
+from magicpoint.matching.tracks import Tracker
 from magicpoint.pictures.tracks import Trails
 
 SQUARE = np.array([[20, 20], [60, 20], [60, 60], [20, 60]], np.float32)

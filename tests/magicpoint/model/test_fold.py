@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from magicpoint.model.fold import fold_batch_norm
-from magicpoint.model.network import ModelSettings, PointNetwork
+from magicpoint.model.network import PointNetwork
+from magicpoint.model.settings import ModelSettings
 
 
 def network(batch_norm, descriptor_dim):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from magicpoint.model.network import MagicPoint, ModelSettings, Output, PointNetwork, SuperPoint
+from magicpoint.model.network import MagicPoint, Output, PointNetwork, SuperPoint
+from magicpoint.model.settings import ModelSettings
 
 
 def test_a_batch_of_64_gives_the_paper_s_shapes():

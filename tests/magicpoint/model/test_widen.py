@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from magicpoint.model.network import ModelSettings, PointNetwork
+from magicpoint.model.network import PointNetwork
+from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import save_weights, weights_hash
 from magicpoint.model.widen import widen
 from magicpoint.training.run import start_from

@@ -11,7 +11,8 @@ import time
 import pytest
 import torch
 
-from magicpoint.model.network import ModelSettings, PointNetwork
+from magicpoint.model.network import PointNetwork
+from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module
 from magicpoint.training import run as run_module

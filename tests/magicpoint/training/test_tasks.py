@@ -11,7 +11,8 @@ from torch import nn
 from magicpoint.data.batches import collate_views
 from magicpoint.data.samples import TrainingSample, Views, certain_sample
 from magicpoint.data.settings import ViewSettings
-from magicpoint.model.network import ModelSettings, Output, PointNetwork
+from magicpoint.model.network import Output, PointNetwork
+from magicpoint.model.settings import ModelSettings
 from magicpoint.training.losses.descriptors import dual_softmax_loss
 from magicpoint.training.settings import JointSettings, TrainSettings
 from magicpoint.training.targets import labels2Dto3D

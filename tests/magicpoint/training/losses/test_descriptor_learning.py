@@ -10,7 +10,8 @@ from magicpoint.data.batches import ViewBatches
 from magicpoint.data.samples import certain_sample
 from magicpoint.data.settings import ViewSettings
 from magicpoint.decoding.descriptors import sample_descriptors
-from magicpoint.model.network import ModelSettings, PointNetwork
+from magicpoint.model.network import PointNetwork
+from magicpoint.model.settings import ModelSettings
 from magicpoint.training.correspondences import draw_points, find_correspondences
 from magicpoint.training.losses.descriptors import dual_softmax_loss
 from magicpoint.training.targets import mask_to_cells

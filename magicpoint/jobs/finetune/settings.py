@@ -1,0 +1,52 @@
+"""How a network learns a folder of images."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args
+
+from ...adaptation.settings import AdaptationSettings
+from ...core.precision import Precision
+from ...core.settings import LARGEST_SEED, check_choice, check_range, check_whole
+from ...training.settings import JointSettings
+
+# Training shows half an image or more in 160x120 pixels, so larger ones would cost time and add nothing. A weak label
+# counts little (`JointSettings.certain_score`), so that many of them do no harm and tell texture from nothing.
+_ADAPTATION = AdaptationSettings(count=50, threshold=0.005, longest_side=320)
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneSettings:
+    """How a network learns a folder of images.
+
+    Args:
+        weights: Weights that label the images in round 1, and from which training begins: a file, a run's folder or a
+            shipped name. Their width stays.
+        rounds: How often to label and train; each further round labels and begins with the network of the one before.
+        steps: Optimiser steps of each round.
+        batch_size: Pairs of views of one step.
+        learning_rate: Highest learning rate (AdamW).
+        seed: Decides every sample and the views of the evaluation.
+        precision: Number format of the layers in training; auto takes bfloat16 where it is measured to be faster.
+        workers: Processes that prepare the training data.
+        adaptation: How the images are labelled.
+        joint: How detector and descriptors are trained together.
+    """
+
+    weights: str = "superpoint"
+    rounds: int = 1
+    steps: int = 3000
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    seed: int = 0
+    precision: Precision = "auto"
+    workers: int = 1
+    adaptation: AdaptationSettings = dataclasses.field(default_factory=lambda: _ADAPTATION)
+    joint: JointSettings = dataclasses.field(default_factory=JointSettings)
+
+    def __post_init__(self) -> None:
+        check_whole(self, 1, "rounds", "steps", "batch_size")
+        check_whole(self, 0, "workers")
+        check_whole(self, 0, "seed", most=LARGEST_SEED)
+        check_range(self, "(0, inf)", "learning_rate")
+        check_choice(self, "precision", get_args(Precision))

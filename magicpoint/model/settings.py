@@ -1,0 +1,34 @@
+"""The network's form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ..core.settings import check_choice, check_range, check_whole
+
+BatchNormLayout = Literal["all", "hidden", "none"]
+
+
+DESCRIPTOR_DIM = 256
+"""Length of the descriptors of the paper (SuperPoint, section 3.3)."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The network's form.
+
+    Args:
+        width: Factor on the channels of every hidden layer; 1 is the paper's network.
+        batch_norm: BatchNorm after every convolution (all), after all but the heads' outputs (hidden), or nowhere.
+        descriptor_dim: Length of the descriptors; 0 leaves the descriptor head out (MagicPoint).
+    """
+
+    width: float = 1.0
+    batch_norm: BatchNormLayout = "hidden"
+    descriptor_dim: int = 0
+
+    def __post_init__(self) -> None:
+        check_range(self, "(0, 4]", "width")
+        check_choice(self, "batch_norm", get_args(BatchNormLayout))
+        check_whole(self, 0, "descriptor_dim")
