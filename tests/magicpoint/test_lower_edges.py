@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from homography import valid_mask
-from magicpoint.data.augment import keep_visible
+from magicpoint.data.samples import TrainingSample, keep_visible
 from magicpoint.decoding.decode import decode
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference import tiles
@@ -120,15 +120,19 @@ def test_a_mask_reaches_the_last_row_and_column(kind, height, width):
 
 def test_a_label_on_the_last_pixel_stays_and_one_beyond_its_centre_goes():
     mask = np.ones((7, 9), np.bool_)
-    keypoints = np.array([[8.0, 6.0], [8.01, 6.0], [8.0, 6.01], [0.0, 0.0], [-0.01, 0.0], [0.0, -0.01]], np.float32)
-    assert keep_visible(keypoints, mask).tolist() == [[8.0, 6.0], [0.0, 0.0]]
+
+    def kept(*keypoints):
+        points = np.array(keypoints, np.float32)
+        sample = TrainingSample(np.zeros((7, 9), np.uint8), points, points[:, 0], mask)
+        left = keep_visible(sample)
+        np.testing.assert_array_equal(left.certainties, left.keypoints[:, 0])
+        return [keypoint for keypoint in keypoints if (left.keypoints == np.float32(keypoint)).all(1).any()]
+
+    assert kept((8.0, 6.0), (8.01, 6.0), (8.0, 6.01), (0.0, 0.0), (-0.01, 0.0), (0.0, -0.01)) == [(8, 6), (0, 0)]
     mask[6, 8] = False
-    assert keep_visible(keypoints, mask).tolist() == [[0.0, 0.0]]
-    # The pixel is the nearest one.
-    assert keep_visible(np.array([[7.4, 6.0], [7.6, 6.0], [8.0, 5.4]], np.float32), mask).tolist() == [
-        pytest.approx([7.4, 6.0]),
-        pytest.approx([8.0, 5.4]),
-    ]
+    assert kept((8.0, 6.0), (0.0, 0.0)) == [(0, 0)]
+    # The pixel of a keypoint is the nearest one.
+    assert kept((7.4, 6.0), (7.6, 6.0), (8.0, 5.4), (8.0, 5.6)) == [(7.4, 6), (8, 5.4)]
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
