@@ -27,9 +27,10 @@ def add_weights(parser: Parser, default: str) -> None:
 
 def add_engine(parser: Parser) -> None:
     """The options of the engine that `open_extractor` reads."""
-    from ..inference.settings import Backend, NetworkPrecision
+    from ..inference.backends import ENGINES
+    from ..inference.settings import NetworkPrecision
 
-    parser.add_argument("--backend", type=Backend, default="torch", help="What runs the network.")
+    parser.add_argument("--backend", choices=list(ENGINES), default="torch", help="What runs the network.")
     parser.add_argument(
         "--precision",
         type=NetworkPrecision,

@@ -17,3 +17,7 @@ class InputError(MagicpointError, ValueError):
 
 class MissingPackageError(MagicpointError, ImportError):
     """A package that only some parts of this one need is not installed; the message says how to get it."""
+
+
+class MachineError(MagicpointError, RuntimeError):
+    """This machine cannot do it; the message says what it lacks."""

@@ -24,7 +24,7 @@ from ..io.images import Image, read_image, to_grey
 from ..model.network import PointNetwork
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
 from .backends import open_network
-from .settings import Backend, NetworkPrecision
+from .settings import NetworkPrecision
 from .tiles import needs_tiles, run_in_tiles, sample_strips
 
 
@@ -74,7 +74,7 @@ class Extractor:
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
         weights: str = "unnamed",
-        backend: Backend = "torch",
+        backend: str = "torch",
         precision: NetworkPrecision = "float32",
         calibration: Iterable[Image] | None = None,
     ) -> None:
@@ -91,7 +91,7 @@ class Extractor:
         weights: str | os.PathLike[str] = "superpoint",
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
-        backend: Backend = "torch",
+        backend: str = "torch",
         precision: NetworkPrecision = "float32",
         calibration: Iterable[Image] | None = None,
     ) -> Self:
@@ -112,7 +112,7 @@ class Extractor:
         name: str = "superpoint",
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
-        backend: Backend = "torch",
+        backend: str = "torch",
         precision: NetworkPrecision = "float32",
     ) -> Self:
         """`load` of shipped weights alone.
@@ -128,7 +128,7 @@ class Extractor:
         path: str | os.PathLike[str],
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
-        backend: Backend = "torch",
+        backend: str = "torch",
         precision: NetworkPrecision = "float32",
     ) -> Self:
         """`load` of a path alone, even if weights ship under such a name.
@@ -145,7 +145,7 @@ class Extractor:
         file: WeightsFile,
         settings: DecodeSettings | None,
         device: torch.device | str | None,
-        backend: Backend,
+        backend: str,
         precision: NetworkPrecision,
         calibration: Iterable[Image] | None = None,
     ) -> Self:

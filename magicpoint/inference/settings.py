@@ -1,10 +1,7 @@
-"""What runs the network, and in which numbers."""
+"""In which numbers a network runs."""
 
 from __future__ import annotations
 
 from typing import Literal
-
-Backend = Literal["torch", "onnxruntime"]
-
 
 NetworkPrecision = Literal["auto", "float32", "bfloat16", "float16", "int8"]

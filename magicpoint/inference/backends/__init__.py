@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from importlib import import_module
+from typing import TYPE_CHECKING, get_args
 
-import torch
-from torch import Tensor, nn
+from ...core.errors import InputError
+from ...core.extras import require
+from ..settings import NetworkPrecision
 
-from ...core.machine import resolve_precision
-from ...model.network import PointNetwork
-from ..settings import Backend, NetworkPrecision
-from .base import Network
-from .onnxruntime import OnnxNetwork
-from .torch_float import TorchNetwork
-from .torch_int8 import Int8Network
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from .base import Engine, Network
+
+ENGINES = {
+    "torch": ("torch_float", "torch_int8"),
+    "onnxruntime": ("onnxruntime",),
+}
+"""By the name under which it is chosen, the files of this folder with its `ENGINE`, one or several for different
+precisions. They are imported when they are used. An engine is a file here and a row."""
 
 
 def open_network(
     model: nn.Module,
     device: torch.device,
-    backend: Backend = "torch",
+    backend: str = "torch",
     precision: NetworkPrecision = "float32",
     calibration: Sequence[Tensor] | None = None,
 ) -> Network:
@@ -29,36 +36,38 @@ def open_network(
     Args:
         model: A `PointNetwork`, or for torch in floating point any module that gives an `Output`. It stays as it is.
         device: Where the results shall be.
-        backend: torch; or ONNX Runtime, on the CPU and in float32.
+        backend: torch; or onnxruntime, on the CPU and in float32.
         precision: Number format of the layers. float32 gives the same keypoints on all machines but for rounding.
             auto takes bfloat16 where a short trial is faster with it; int8 is for the CPU, see `torch_int8`.
         calibration: For int8, see `torch_int8.QuantizedNetwork`.
 
     Raises:
-        ImportError: The backend's package is not installed; the message says how to get it.
-        RuntimeError: The processor cannot do it.
-        ValueError: The arguments contradict each other, or are unknown.
+        InputError: The arguments contradict each other, or are unknown.
+        MachineError: The processor cannot do it.
+        MissingPackageError: The backend's package is not installed; the message says how to get it.
     """
-    if backend not in get_args(Backend):
-        raise ValueError(f"backend must be one of {', '.join(get_args(Backend))}, got {backend!r}")
-    if precision not in get_args(NetworkPrecision):
-        raise ValueError(f"precision must be one of {', '.join(get_args(NetworkPrecision))}, got {precision!r}")
+    engine = _choose(backend, precision)
     if calibration is not None and precision != "int8":
-        raise ValueError(f"calibration images are for int8, not for {precision}")
-    if backend == "onnxruntime" or precision == "int8":
-        if device.type != "cpu":
-            raise ValueError(f"{backend} in {precision} runs on the CPU, got device {device}")
-        if not isinstance(model, PointNetwork):
-            raise ValueError(f"{backend} in {precision} needs a PointNetwork, got {type(model).__name__}")
-        if backend == "torch":
-            return Int8Network(model, calibration)
-        if precision not in ("auto", "float32"):
-            raise ValueError(f"onnxruntime runs float32, got precision {precision}")
-        return OnnxNetwork(model)
-    dtype: torch.dtype = getattr(torch, precision if precision == "float16" else _resolved(precision, device))
-    return TorchNetwork(model, device, dtype)
+        raise InputError(f"calibration images are for int8, not for {precision}")
+    if engine.devices is not None and device.type not in engine.devices:
+        places = " or ".join("the CPU" if kind == "cpu" else kind for kind in engine.devices)
+        raise InputError(f"{backend} in {precision} runs on {places}, got device {device}")
+    if not isinstance(model, engine.module):
+        raise InputError(f"{backend} in {precision} needs a {engine.module.__name__}, got {type(model).__name__}")
+    if engine.package is not None:
+        require(*engine.package)
+    return engine.open(model, device, precision, calibration)
 
 
-def _resolved(precision: NetworkPrecision, device: torch.device) -> str:
-    assert precision in ("auto", "float32", "bfloat16")
-    return resolve_precision(precision, device)
+def _choose(backend: str, precision: NetworkPrecision) -> Engine:
+    """The engine of that name that takes the precision."""
+    if backend not in ENGINES:
+        raise InputError(f"backend must be one of {', '.join(ENGINES)}, got {backend!r}")
+    if precision not in get_args(NetworkPrecision):
+        raise InputError(f"precision must be one of {', '.join(get_args(NetworkPrecision))}, got {precision!r}")
+    engines: list[Engine] = [import_module(f".{file}", __name__).ENGINE for file in ENGINES[backend]]
+    for engine in engines:
+        if precision in engine.precisions:
+            return engine
+    taken = [name for engine in engines for name in engine.precisions if name != "auto"]
+    raise InputError(f"{backend} runs {', '.join(taken)}, got precision {precision}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ...decoding.decode import logits_to_heatmap
-from ...model.network import Output
-from ..settings import Backend
+from ...model.network import Output, PointNetwork
+from ..settings import NetworkPrecision
 
 
 class Maps(NamedTuple):
@@ -32,7 +35,26 @@ class Network(Protocol):
         """Image (B, 1, H, W) float32 in [0, 1] on any device, H and W multiples of 8, to maps."""
 
 
-def as_json(backend: Backend, precision: str, **more: str) -> str:
+@dataclass(frozen=True)
+class Engine:
+    """What an engine takes, and how it makes a network ready to run; `open_network` refuses the rest.
+
+    Args:
+        precisions: That it takes.
+        open: Makes a network ready: takes a module, the device, one of the precisions, and calibration images or None.
+        devices: The types of torch devices on which it runs; None stands for all.
+        module: The class of the modules that it takes.
+        package: The package that it needs, and the extra that installs it.
+    """
+
+    precisions: tuple[NetworkPrecision, ...]
+    open: Callable[[Any, torch.device, NetworkPrecision, Sequence[Tensor] | None], Network]
+    devices: tuple[str, ...] | None = ("cpu",)
+    module: type[nn.Module] = PointNetwork
+    package: tuple[str, str] | None = None
+
+
+def as_json(backend: str, precision: str, **more: str) -> str:
     return json.dumps({"backend": backend, "precision": precision, **more})
 
 

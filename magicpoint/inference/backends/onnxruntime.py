@@ -11,7 +11,7 @@ from ...core.extras import require
 from ...decoding.settings import DecodeSettings
 from ...export.onnx import onnx_model
 from ...model.network import PointNetwork
-from .base import Maps, as_json
+from .base import Engine, Maps, as_json
 
 
 class OnnxNetwork:
@@ -37,3 +37,10 @@ class OnnxNetwork:
     def __call__(self, image: Tensor) -> Maps:
         heatmap, *descriptors = map(torch.from_numpy, self._session.run(None, {"image": image.cpu().numpy()}))
         return Maps(heatmap, descriptors[0] if descriptors else None)
+
+
+ENGINE = Engine(
+    ("auto", "float32"),
+    lambda model, device, precision, calibration: OnnxNetwork(model),
+    package=("onnxruntime", "onnx"),
+)

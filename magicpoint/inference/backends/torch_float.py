@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ...core.machine import resolve_precision
 from ...model.fold import fold_batch_norm
 from ...model.network import PointNetwork
-from .base import Maps, as_json, to_maps
+from ..settings import NetworkPrecision
+from .base import Engine, Maps, as_json, to_maps
 
 
 class TorchNetwork:
@@ -25,3 +28,13 @@ class TorchNetwork:
     def __call__(self, image: Tensor) -> Maps:
         image = image.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
         return to_maps(self._model(image))
+
+
+def _open(
+    model: nn.Module, device: torch.device, precision: NetworkPrecision, calibration: Sequence[Tensor] | None
+) -> TorchNetwork:
+    name = resolve_precision("auto", device) if precision == "auto" else precision
+    return TorchNetwork(model, device, getattr(torch, name))
+
+
+ENGINE = Engine(("auto", "float32", "bfloat16", "float16"), _open, devices=None, module=nn.Module)

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from synthetic_shapes import render_sample
 
+from ...core.errors import MachineError
 from ...model.fold import fold_batch_norm
 from ...model.network import Output, PointNetwork
-from .base import Maps, as_json, to_maps
+from .base import Engine, Maps, as_json, to_maps
 
 
 class Int8Network:
@@ -26,6 +27,9 @@ class Int8Network:
     @torch.inference_mode()
     def __call__(self, image: Tensor) -> Maps:
         return to_maps(self._network(image))
+
+
+ENGINE = Engine(("int8",), lambda model, device, precision, calibration: Int8Network(model, calibration))
 
 
 QUANTILE = 0.9999
@@ -55,7 +59,7 @@ class QuantizedNetwork:
             some.
 
     Raises:
-        RuntimeError: torch has no exact integer convolutions on this processor (they need VNNI).
+        MachineError: torch has no exact integer convolutions on this processor (they need VNNI).
     """
 
     def __init__(self, model: PointNetwork, calibration: Sequence[Tensor] | None = None) -> None:
@@ -178,9 +182,9 @@ def _check_processor() -> None:
     try:
         found = float(_quantized(convolution, 1.0, None)(white)[0, 0, 1, 1])
     except (AttributeError, RuntimeError, NotImplementedError) as error:
-        raise RuntimeError(f"int8 needs torch with oneDNN's integer convolutions: {error}") from error
+        raise MachineError(f"int8 needs torch with oneDNN's integer convolutions: {error}") from error
     expected = _LARGEST * 8 * 9
     if abs(found - expected) > 1e-3 * expected:
-        raise RuntimeError(
+        raise MachineError(
             f"int8 needs a processor whose integer convolutions do not overflow (VNNI): got {found} for {expected}"
         )

@@ -1,9 +1,12 @@
+import dataclasses
 import json
 import math
 import pickle
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,8 +15,9 @@ from magicpoint.core.types import Features
 from magicpoint.decoding.decode import decode, logits_to_heatmap
 from magicpoint.decoding.descriptors import sample_descriptors
 from magicpoint.decoding.settings import DecodeSettings
+from magicpoint.inference import backends
 from magicpoint.inference.backends import open_network, torch_int8
-from magicpoint.inference.backends.base import Maps
+from magicpoint.inference.backends.base import Engine, Maps
 from magicpoint.inference.backends.torch_int8 import QuantizedNetwork
 from magicpoint.inference.extractor import Extractor, as_input
 from magicpoint.io.images import read_image, to_grey
@@ -163,13 +167,36 @@ def test_what_does_not_go_together_is_refused_by_name(monkeypatch):
         open_network(network, CPU, precision="float8")
     with pytest.raises(ValueError, match="onnxruntime runs float32, got precision bfloat16"):
         open_network(network, CPU, "onnxruntime", "bfloat16")
-    with pytest.raises(ValueError, match="got device meta"):
+    with pytest.raises(ValueError, match="onnxruntime in float32 runs on the CPU, got device meta"):
+        open_network(network, torch.device("meta"), "onnxruntime")
+    with pytest.raises(ValueError, match="torch in int8 runs on the CPU, got device meta"):
         open_network(network, torch.device("meta"), precision="int8")
     with pytest.raises(ValueError, match="for int8, not for float32"):
         open_network(network, CPU, calibration=[torch.zeros(1, 1, 8, 8)])
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"magicpoint\[onnx\]"):
         open_network(network, CPU, "onnxruntime")
+
+
+def test_an_engine_is_a_row_of_the_table(monkeypatch):
+    def open_corner(model, device, precision, calibration):
+        def run(image):
+            heatmap = torch.zeros_like(image[:, 0])
+            heatmap[:, 5, 7] = 1.0
+            return Maps(heatmap, None)
+
+        run.settings = "{}"
+        return run
+
+    file = ModuleType("magicpoint.inference.backends.corner")
+    file.ENGINE = Engine(("float32",), open_corner, package=("no_such_package", "onnx"))
+    monkeypatch.setitem(sys.modules, file.__name__, file)
+    monkeypatch.setitem(backends.ENGINES, "corner", ("corner",))
+    with pytest.raises(ImportError, match=r"this needs no_such_package: pip install 'magicpoint\[onnx\]'"):
+        Extractor(MagicPoint(0.125), device="cpu", backend="corner")
+    file.ENGINE = dataclasses.replace(file.ENGINE, package=None)
+    extractor = Extractor(MagicPoint(0.125), device="cpu", backend="corner")
+    assert extractor.extract(np.zeros((16, 16), np.uint8)).keypoints.tolist() == [[7.0, 5.0]]
 
 
 def test_a_processor_whose_sums_overflow_is_refused(monkeypatch):
