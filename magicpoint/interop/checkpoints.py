@@ -32,7 +32,7 @@ from ..decoding.settings import DecodeSettings
 from ..model.encoder import CHANNELS, scaled
 from ..model.fold import convolutions, fold_batch_norm
 from ..model.heads import HIDDEN_CHANNELS
-from ..model.network import PointNetwork
+from ..model.network import PointNetwork, empty_network
 from ..model.settings import DESCRIPTOR_DIM, ModelSettings
 from ..model.weights import weights_hash
 
@@ -160,21 +160,20 @@ def _as_network(tensors: Mapping[str, Tensor], layout: ForeignLayout) -> PointNe
         )
     names = _CONVOLUTIONS[layout]
     norms: Sequence[str | None] = _NORMS[layout] or [None] * len(names)
-    model = PointNetwork(_settings_of([tensors[f"{name}.weight"] for name in names], bool(_NORMS[layout])))
+    model = empty_network(_settings_of([tensors[f"{name}.weight"] for name in names], bool(_NORMS[layout])))
     with torch.no_grad():
         for (convolution, norm), name, norm_name in zip(_all_convolutions(model), names, norms, strict=True):
             _copy(convolution.weight, tensors, f"{name}.weight")
-            bias = tensors[f"{name}.bias"].double()
-            if norm is not None and norm_name is not None:
-                for part in _BATCH_NORM:
-                    _copy(getattr(norm, part), tensors, f"{norm_name}.{part}")
-            if convolution.bias is not None:
-                _copy(convolution.bias, tensors, f"{name}.bias")
-            else:
+            bias = torch.empty(len(convolution.weight)) if convolution.bias is None else convolution.bias
+            _copy(bias, tensors, f"{name}.bias")
+            if norm is None:
+                continue
+            for part in _BATCH_NORM:
+                _copy(getattr(norm, part), tensors, f"{norm_name}.{part}")
+            if convolution.bias is None:
                 # BatchNorm subtracts the mean of what the convolution gives, so a bias before it lowers that mean.
-                assert norm is not None
                 assert norm.running_mean is not None
-                norm.running_mean.copy_(tensors[f"{norm_name}.running_mean"].double() - bias)
+                norm.running_mean -= bias
     return model.eval()
 
 
@@ -186,7 +185,7 @@ def _settings_of(weights: list[Tensor], batch_norm: bool) -> ModelSettings:
     width, dim = outputs[8] / HIDDEN_CHANNELS, outputs[11]
     hidden = scaled(HIDDEN_CHANNELS, width)
     expected = [*(scaled(channels, width) for channels in CHANNELS), hidden, DUSTBIN + 1, hidden, dim]
-    if outputs != expected:
+    if outputs != expected or not dim:
         raise InputError(f"the layers have {outputs} channels, where a network of width {width:g} has {expected}")
     return ModelSettings(width, "all" if batch_norm else "none", dim)
 

@@ -219,6 +219,14 @@ def test_another_form_of_the_network_is_refused_by_its_channels(tmp_path):
         load_checkpoint(tmp_path / "theirs.safetensors", **ORIGIN)
 
 
+def test_a_bias_that_is_no_layers_is_not_spread_over_it(tmp_path):
+    tensors = eric_weights()
+    tensors["down1.mpconv.1.conv.0.bias"] = torch.zeros(1)
+    torch.save(tensors, tmp_path / "theirs.pth")
+    with pytest.raises(ValueError, match=r"down1\.mpconv\.1\.conv\.0\.bias has shape \(1,\) instead of \(64,\)"):
+        load_checkpoint(tmp_path / "theirs.pth", **ORIGIN)
+
+
 @pytest.mark.parametrize("batch_norm", ["all", "hidden", "none"])
 def test_the_way_out_folds_batch_norm_and_the_way_back_gives_the_same_maps(tmp_path, image, batch_norm):
     torch.manual_seed(0)
