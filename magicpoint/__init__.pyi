@@ -4,6 +4,8 @@ None has the name of a module: importing that would put the module in its place.
 """
 
 from .adaptation.settings import AdaptationSettings as AdaptationSettings
+from .adaptation.summary import LabelReport as LabelReport
+from .adaptation.summary import format_labels as format_labels
 from .core.types import Features as Features
 from .core.types import Labels as Labels
 from .core.types import Matches as Matches
@@ -11,6 +13,10 @@ from .data.photometric import PhotometricSettings as PhotometricSettings
 from .data.settings import AugmentationSettings as AugmentationSettings
 from .data.settings import ViewSettings as ViewSettings
 from .decoding.settings import DecodeSettings as DecodeSettings
+from .evaluation.pairs.report import format_pairs as format_pairs
+from .evaluation.pairs.results import PairsEvaluation as PairsEvaluation
+from .evaluation.shapes.report import format_shapes as format_shapes
+from .evaluation.shapes.results import ShapesEvaluation as ShapesEvaluation
 from .export.formats import export_model as export_model
 from .inference.extractor import Extractor as Extractor
 from .io.features import read_features as read_features
@@ -19,11 +25,17 @@ from .io.labels import read_labels as read_labels
 from .jobs.adapt import adapt_images as adapt_images
 from .jobs.evaluate import evaluate_pairs as evaluate_pairs
 from .jobs.evaluate import evaluate_synthetic as evaluate_synthetic
+from .jobs.extract import ExtractResult as ExtractResult
 from .jobs.extract import extract_images as extract_images
+from .jobs.finetune.result import FinetuneResult as FinetuneResult
 from .jobs.finetune.run import finetune_images as finetune_images
 from .jobs.finetune.settings import FinetuneSettings as FinetuneSettings
+from .jobs.match import MatchResult as MatchResult
 from .jobs.match import match_images as match_images
+from .jobs.track import TrackResult as TrackResult
 from .jobs.track import track_video as track_video
+from .jobs.train import TrainResult as TrainResult
+from .jobs.train import read_training as read_training
 from .matching.homography import estimate_homography as estimate_homography
 from .matching.nearest import match_features as match_features
 from .matching.settings import MatchSettings as MatchSettings

@@ -116,3 +116,13 @@ WITHOUT_TORCH += [
 def test_no_torch_is_loaded_before_it_is_needed(words):
     code = f"import sys\ntry:\n    {words}\nexcept SystemExit:\n    pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_only_the_command_line_prints():
+    looked_at = 0
+    for path, module in MODULES.items():
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        looked_at += len(calls)
+        printed = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        assert not printed or module.startswith("magicpoint.cli"), f"{path.relative_to(ROOT)} prints in {printed}"
+    assert looked_at > 1000

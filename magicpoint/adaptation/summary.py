@@ -60,14 +60,14 @@ class LabelReport:
     skipped: int
     points: int
     points_mean: float
-    points_percentiles: dict[str, float]
+    points_percentiles: Mapping[str, float]
     empty_share: float
     score_median: float | None
     valid_share: float
-    border: list[BorderBin]
+    border: tuple[BorderBin, ...]
     images_per_second: float | None
     labels_per_hour: float | None
-    warnings: list[str]
+    warnings: tuple[str, ...]
 
 
 def summarise_labels(
@@ -120,16 +120,16 @@ def _count_rings(image: Labels, longest_side: int | None) -> NDArray[np.float64]
     return np.stack([points, area]).astype(np.float64)
 
 
-def _border(points: Sequence[float], area: Sequence[float]) -> list[BorderBin]:
+def _border(points: Sequence[float], area: Sequence[float]) -> tuple[BorderBin, ...]:
     total, whole = sum(points), sum(area)
     edges = [*pairwise(BORDER_EDGES), (BORDER_EDGES[-1], None)]
-    return [
+    return tuple(
         BorderBin(start, end, n / total if total else 0.0, (n / a) / (total / whole) if a and total else None)
         for (start, end), n, a in zip(edges, points, area, strict=True)
-    ]
+    )
 
 
-def _warnings(empty_share: float, border: Sequence[BorderBin]) -> list[str]:
+def _warnings(empty_share: float, border: Sequence[BorderBin]) -> tuple[str, ...]:
     warnings = []
     if empty_share > SUSPICIOUS_EMPTY_SHARE:
         warnings.append(f"{empty_share:.0%} of the images have no point: lower the threshold, or train longer")
@@ -139,10 +139,10 @@ def _warnings(empty_share: float, border: Sequence[BorderBin]) -> list[str]:
         for ring in border[:4]
         if ring.density is not None and ring.density > SUSPICIOUS_DENSITY
     ]
-    return warnings
+    return tuple(warnings)
 
 
-def format_report(report: LabelReport) -> str:
+def format_labels(report: LabelReport) -> str:
     """The report as text for a terminal."""
     percentiles = ", ".join(f"{p} %: {value:.0f}" for p, value in report.points_percentiles.items())
     lines = [

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..core.errors import MagicpointError
+from .log import log_to_stderr
 from .options import UnusableArgument
 from .parser import Parser
 from .verbs import VERBS
@@ -33,7 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(parser.dump(arguments, skip_validation=True), end="")
         return 0
     try:
-        verb.run(arguments)
+        with log_to_stderr():
+            verb.run(arguments)
     except UnusableArgument as error:
         parser.error(str(error))
     except KeyboardInterrupt as error:

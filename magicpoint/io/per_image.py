@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,6 +41,27 @@ WAITING_PIXELS = 2**25
 IsKnown = Callable[[str, str], bool]
 """Whether nothing is to be done for an image of this key and digest."""
 
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessedImages:
+    """What became of the images of a list.
+
+    Args:
+        path: The file with their records.
+        images: Number of images, or frames, with a record.
+        kept: Number of those whose record was there before.
+        changed: Number of those that had changed since the earlier file.
+        skipped: Why which images could not be read, by key.
+    """
+
+    path: Path
+    images: int
+    kept: int
+    changed: int
+    skipped: Mapping[str, str]
+
 
 @dataclasses.dataclass(frozen=True)
 class _Loaded:
@@ -62,12 +83,12 @@ def process_images(
     draw: Callable[[str, Grey, Record], object] | None = None,
     progress: bool = True,
     videos: bool = False,
-) -> Path:
+) -> ProcessedImages:
     """Make the records of images and join them to one file.
 
-    An image that cannot be read is reported on the standard error, listed in the file and left out. So is a truncated
-    video, whose frames up to there stay. An earlier file is replaced when the new one is complete, and it is said how
-    many of its images have changed since.
+    An image that cannot be read is reported in the log, listed in the file and left out. So is a truncated video, whose
+    frames up to there stay. An earlier file is replaced when the new one is complete, and it is said how many of its
+    images have changed since.
 
     Args:
         images: Keys and paths, as from `io.finding.find_images`.
@@ -78,9 +99,6 @@ def process_images(
         videos: Take a path with one of `io.video.VIDEO_SUFFIXES` for the images that are its frames, under the keys
             KEY/000000, KEY/000001 and so on.
 
-    Returns:
-        The path of the file.
-
     Raises:
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
@@ -89,7 +107,7 @@ def process_images(
     _check_earlier(images, unfinished.earlier)
     made: list[str] = []
     skipped: dict[str, str] = {}
-    changed = 0
+    kept = changed = 0
     has_videos = videos and any(map(_is_video, images.values()))
 
     def is_known(key: str, digest: str) -> bool:
@@ -100,11 +118,12 @@ def process_images(
             for image in tqdm(loaded, total=None if has_videos else len(images), unit="image", disable=not progress):
                 if image.error is not None:
                     skipped[image.key] = image.error
-                    tqdm.write(f"skipped {image.key}: {image.error}", file=sys.stderr)
+                    _LOG.warning("skipped %s: %s", image.key, image.error)
                     continue
                 changed += _has_changed(image, unfinished.earlier)
+                record = None if image.grey is None else unfinished.get(image.key, image.digest)
+                kept += image.grey is None or record is not None
                 if image.grey is not None:
-                    record = unfinished.get(image.key, image.digest)
                     if record is None:
                         record = process(image.key, image.grey)
                         unfinished.add(image.key, record, image.digest)
@@ -118,10 +137,10 @@ def process_images(
         raise ValueError(f"none of {len(images)} images could be read: {next(iter(skipped.values()))}")
     out = unfinished.finish(made, skipped)
     if changed:
-        print(f"{changed} of {len(made)} images had changed since the earlier {out}, now replaced", file=sys.stderr)
+        _LOG.warning("%d of %d images had changed since the earlier %s, now replaced", changed, len(made), out)
     if skipped:
-        print(f"{len(skipped)} of {len(images)} images skipped, as listed in {out}", file=sys.stderr)
-    return out
+        _LOG.warning("%d of %d images skipped, as listed in %s", len(skipped), len(images), out)
+    return ProcessedImages(out, len(made), kept, changed, skipped)
 
 
 def _check_earlier(images: Mapping[str, Path], earlier: RecordFile[Record] | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 
 from ..adaptation.labeller import Labeller
 from ..adaptation.settings import AdaptationSettings
-from ..adaptation.summary import BorderBin, LabelReport, format_report, summarise_labels
+from ..adaptation.summary import BorderBin, LabelReport, summarise_labels
 from ..core.files import AnyPath, write_text
+from ..core.plain import json_text
 from ..core.types import Labels
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
@@ -32,13 +32,12 @@ def adapt_images(
     settings: AdaptationSettings | None = None,
     overlay: AnyPath | None = None,
     progress: bool = True,
-) -> Path:
-    """Label images, and all images in folders, by homographic adaptation (SuperPoint, section 5); print a report.
+) -> LabelReport:
+    """Label images, and all images in folders, by homographic adaptation (SuperPoint, section 5).
 
-    An image that cannot be read is reported on the standard error, listed in the file and left out. A run that was
+    An image that cannot be read is reported in the log, listed in the file and left out. A run that was
     stopped, even killed, goes on where it was when it is started again with the same arguments. An older `out` stays
-    until the new one is complete. The report, see `adaptation.summary.LabelReport`, is also written beside the labels,
-    as `out` with the suffix .json.
+    until the new one is complete. The report is also written beside the labels, as `out` with the suffix .json.
 
     Args:
         paths: Image files and folders; see `io.finding.find_images` for the keys under which labels are stored.
@@ -49,7 +48,7 @@ def adapt_images(
         progress: Show a progress bar on the standard error.
 
     Returns:
-        `out`.
+        What the labels look like.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -74,12 +73,10 @@ def adapt_images(
     labels = read_labels(out)
     rate = len(seconds) / sum(seconds) if seconds else None
     report = summarise_labels(labels, labeller.settings.longest_side, rate)
-    content = json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n"
-    write_text(out.with_suffix(".json"), content)
+    write_text(out.with_suffix(".json"), json_text(report))
     if overlay is not None:
         write_sheets(labels, images, Path(overlay))
-    print(format_report(report))
-    return out
+    return report
 
 
 def read_label_report(labels: Path, longest_side: int | None) -> LabelReport:
@@ -92,9 +89,11 @@ def read_label_report(labels: Path, longest_side: int | None) -> LabelReport:
     path = labels.with_suffix(".json")
     if not path.exists():
         report = summarise_labels(read_labels(labels), longest_side)
-        write_text(path, json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n")
+        write_text(path, json_text(report))
+        return report
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return LabelReport(**{**values, "border": [BorderBin(**ring) for ring in values["border"]]})
+        rings = tuple(BorderBin(**ring) for ring in values["border"])
+        return LabelReport(**{**values, "border": rings, "warnings": tuple(values["warnings"])})
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged or no report of labels: {error}") from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,10 +14,37 @@ from numpy.typing import NDArray
 from ..core.files import AnyPath
 from ..core.types import Features
 from ..inference.extractor import Extractor
+from ..io.features import read_features
 from ..io.finding import find_images
 from ..io.per_image import process_images
 from ..io.unfinished import UnfinishedFeatures
 from ..pictures.keypoints import overlay_path, write_overlay
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractResult:
+    """What an extraction came to.
+
+    Args:
+        path: The file of features.
+        images: Number of images, or frames, in it.
+        keypoints: Number of their keypoints.
+        kept: Number of images whose features were there before.
+        changed: Number of images that had changed since the earlier file, which this one replaces.
+        skipped: Why which images could not be read, by key.
+    """
+
+    path: Path
+    images: int
+    keypoints: int
+    kept: int
+    changed: int
+    skipped: Mapping[str, str]
+
+
+def format_extraction(result: ExtractResult) -> str:
+    """The result in one line."""
+    return f"{result.path}: {result.keypoints} keypoints in {result.images} images, {len(result.skipped)} skipped"
 
 
 def extract_images(
@@ -25,10 +53,10 @@ def extract_images(
     extractor: Extractor,
     overlay: AnyPath | None = None,
     progress: bool = True,
-) -> Path:
+) -> ExtractResult:
     """Write the features of images and of all images in folders to one HDF5 file.
 
-    An image that cannot be read is reported on the standard error, listed in the file (`FeatureFile.skipped`) and left
+    An image that cannot be read is reported in the log, listed in the file (`FeatureFile.skipped`) and left
     out. A run that was stopped, even killed, goes on where it was when it is started again with the same arguments. An
     older `out` stays until the new one is complete, and for good where it is of other weights, settings or versions or
     holds other images. An overlay folder inside a searched folder is not searched.
@@ -40,9 +68,6 @@ def extract_images(
         extractor: It finds the keypoints.
         overlay: A folder for pictures of the keypoints, named as the keys, as PNG.
         progress: Show a progress bar on the standard error.
-
-    Returns:
-        `out`.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -56,7 +81,9 @@ def extract_images(
     if overlay is not None:
         _check_pictures(images, Path(overlay))
     unfinished = UnfinishedFeatures(out, extractor.provenance)
-    return process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress, videos=True)
+    done = process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress, videos=True)
+    keypoints = sum(read_features(done.path).keypoint_counts().values())
+    return ExtractResult(done.path, done.images, keypoints, done.kept, done.changed, done.skipped)
 
 
 def _draw(overlay: Path, key: str, grey: NDArray[np.float32], features: Features) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import time
 from pathlib import Path
@@ -18,6 +19,33 @@ from ..matching.tracks import Tracker
 from ..pictures.tracks import Trails
 
 
+@dataclasses.dataclass(frozen=True)
+class TrackResult:
+    """What following the keypoints of a video came to.
+
+    Args:
+        path: The video with the tracks, or the folder of its frames.
+        frames: Number of frames.
+        frames_per_second: The rate at which they were done.
+        tracks: Number of tracks, also those of a single frame.
+        longest: Frames of the longest track.
+    """
+
+    path: Path
+    frames: int
+    frames_per_second: float
+    tracks: int
+    longest: int
+
+
+def format_tracking(result: TrackResult) -> str:
+    """The result in one line."""
+    return (
+        f"{result.path}: {result.frames} frames, {result.frames_per_second:.1f} frames/s, {result.tracks} tracks, "
+        f"the longest of {result.longest} frames"
+    )
+
+
 def track_video(
     source: AnyPath,
     out: AnyPath,
@@ -25,8 +53,8 @@ def track_video(
     settings: TrackSettings | None = None,
     max_frames: int | None = None,
     progress: bool = True,
-) -> Path:
-    """Follow the keypoints of a video; print how many frames and tracks there were and the frames a second.
+) -> TrackResult:
+    """Follow the keypoints of a video, and write it with their tracks.
 
     Frames are decoded by a thread while the network works on those before. Ctrl-C ends the video in good order, as does
     the end of a truncated one: what was done until then is kept.
@@ -38,9 +66,6 @@ def track_video(
         settings: None stands for `TrackSettings()`.
         max_frames: Stop after so many; None goes on to the end, with a camera until Ctrl-C.
         progress: Show the number of frames, and frames a second, on the standard error.
-
-    Returns:
-        `out`.
 
     Raises:
         OSError: The source cannot be opened, or the output not be written.
@@ -68,5 +93,4 @@ def track_video(
         except SourceEnded as error:
             raise SourceEnded(f"{error}; the {frames} frames before that are in {out}" if frames else error) from error
     rate = frames / (time.perf_counter() - start)
-    print(f"{out}: {frames} frames, {rate:.1f} frames/s, {tracker.started} tracks, the longest of {longest} frames")
-    return out
+    return TrackResult(out, frames, rate, tracker.started, longest)

@@ -16,6 +16,8 @@ from .keypoints import draw_keypoints
 
 SHEET_COLUMNS, SHEET_ROWS, MOST_SHEETS = 4, 3, 8
 TILE = (320, 240)
+"""(W, H) of the image on a tile."""
+
 _CAPTION_HEIGHT = 16
 
 
@@ -54,14 +56,14 @@ def draw_tile(grey: NDArray[np.float32], labels: Labels, caption: str) -> NDArra
     """
     height, width = grey.shape
     scale = min(TILE[0] / width, TILE[1] / height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    image_size = max(1, round(width * scale)), max(1, round(height * scale))
     shaded = np.where(labels.valid_mask.numpy(), grey, grey / 2).astype(np.float32)
-    small = cv2.resize(shaded, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    factors = torch.tensor([size[0] / width, size[1] / height])
+    small = cv2.resize(shaded, image_size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    factors = torch.tensor([image_size[0] / width, image_size[1] / height])
     best = labels.keypoint_scores.max() if len(labels) else 1.0
-    shown = Features((labels.keypoints + 0.5) * factors - 0.5, labels.keypoint_scores / best, None, size)
+    shown = Features((labels.keypoints + 0.5) * factors - 0.5, labels.keypoint_scores / best, None, image_size)
     tile = np.zeros((TILE[1] + _CAPTION_HEIGHT, TILE[0], 3), np.uint8)
-    tile[: size[1], : size[0]] = draw_keypoints(np.asarray(small, np.float32), shown)
+    tile[: image_size[1], : image_size[0]] = draw_keypoints(np.asarray(small, np.float32), shown)
     text = f"{len(labels)} points  {caption[-40:]}"
     place = (4, TILE[1] + _CAPTION_HEIGHT - 4)
     cv2.putText(tile, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)

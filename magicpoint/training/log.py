@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from tqdm import tqdm
 from ..core.files import write_atomically
 
 METRICS_FILE = "metrics.jsonl"
+
+_LOG = logging.getLogger(__name__)
 
 
 class RunLog:
@@ -71,11 +74,9 @@ class RunLog:
         self._bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
 
     def validation(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes the validation metrics at ``step`` and prints them above the bar."""
+        """Writes the validation metrics at ``step`` and tells them in the log."""
         self._write("validation", step, metrics)
-        figures = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
-        if not self._bar.disable:
-            self._bar.write(f"step {step}: {figures}")
+        _LOG.info("step %d: %s", step, "  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
 
     def _write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
         line = {"kind": kind, "step": step, "images": step * self._batch_size, **metrics}

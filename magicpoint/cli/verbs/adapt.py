@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ..options import add_weights, build, open_extractor
+from ..output import add_json, show
 from ..parser import Parser
 
 SUMMARY = "Label images with a detector by homographic adaptation."
@@ -21,15 +22,18 @@ def add(parser: Parser) -> None:
     )
     parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for sheets of labelled images.")
     add_weights(parser, "magicpoint")
+    add_json(parser)
     parser.add_class_arguments(AdaptationSettings, as_group=False)
 
 
 def run(arguments: Namespace) -> None:
     from ...adaptation.settings import AdaptationSettings
+    from ...adaptation.summary import format_labels
     from ...core.machine import keep_freed_memory
     from ...jobs.adapt import adapt_images
 
     keep_freed_memory()
     settings = build(AdaptationSettings, arguments)
     extractor = open_extractor(arguments)
-    print(adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay))
+    report = adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay)
+    show(arguments, f"{format_labels(report)}\n{arguments.out}", report)

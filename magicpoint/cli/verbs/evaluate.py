@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ..options import add_engine, add_weights, open_extractor
+from ..output import add_json, show
 from ..parser import Parser
 
 SUMMARY = "Measure a network beside classical methods, on unseen shapes or on image pairs."
@@ -46,13 +47,14 @@ def add(parser: Parser) -> None:
         default=None,
         help=f"What to compare with; null: all. synthetic: {', '.join(ON_SHAPES)}; homography: {', '.join(ON_PAIRS)}.",
     )
+    add_json(parser)
 
 
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
-    from ...evaluation.pairs.json_file import PAIRS_JSON
+    from ...evaluation.pairs.json_file import PAIRS_JSON, pairs_as_plain
     from ...evaluation.pairs.report import format_pairs
-    from ...evaluation.shapes.report import SHAPES_JSON, format_shapes
+    from ...evaluation.shapes.report import SHAPES_JSON, format_shapes, shapes_as_plain
     from ...jobs.evaluate import evaluate_pairs, evaluate_synthetic
 
     keep_freed_memory()
@@ -65,7 +67,7 @@ def run(arguments: Namespace) -> None:
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
     if synthetic:
         shapes = evaluate_synthetic(extractor, out, arguments.images_per_shape, name=name, **chosen)
-        print(format_shapes(shapes), out / SHAPES_JSON, sep="\n")
+        show(arguments, f"{format_shapes(shapes)}\n{out / SHAPES_JSON}", shapes_as_plain(shapes))
     else:
         pairs = evaluate_pairs(folder, out, {name: extractor}, protocols=arguments.protocols, **chosen)
-        print(format_pairs(pairs), out / PAIRS_JSON, sep="\n")
+        show(arguments, f"{format_pairs(pairs)}\n{out / PAIRS_JSON}", pairs_as_plain(pairs))

@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ..options import add_engine, add_weights, build, open_extractor
+from ..output import add_json, show
 from ..parser import Parser
 
 SUMMARY = "Find the keypoints of images; write them to an HDF5 file."
@@ -25,18 +26,16 @@ def add(parser: Parser) -> None:
     )
     add_weights(parser, "superpoint")
     add_engine(parser)
+    add_json(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
 
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
     from ...decoding.settings import DecodeSettings
-    from ...io.features import read_features
-    from ...jobs.extract import extract_images
+    from ...jobs.extract import extract_images, format_extraction
 
     keep_freed_memory()
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
-    out = extract_images(arguments.images, arguments.out, extractor, arguments.overlay)
-    features = read_features(out)
-    keypoints = sum(features.keypoint_counts().values())
-    print(f"{out}: {keypoints} keypoints in {len(features)} images, {len(features.skipped)} skipped")
+    result = extract_images(arguments.images, arguments.out, extractor, arguments.overlay)
+    show(arguments, format_extraction(result), result)

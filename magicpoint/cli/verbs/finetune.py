@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ..options import build
+from ..output import add_json, show
 from ..parser import Parser
 
 SUMMARY = "Train a SuperPoint on a folder of images, label to report, in one go."
@@ -21,6 +22,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="Folder to write; one that was begun goes on with its settings."
     )
+    add_json(parser)
     parser.add_class_arguments(FinetuneSettings, as_group=False)
     # What is not said anew is as the folder was begun.
     parser.go_on_with(lambda arguments: arguments.out / "settings.yaml")
@@ -28,8 +30,10 @@ def add(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
+    from ...jobs.finetune.report import finetuning_as_plain, summarize_finetuning
     from ...jobs.finetune.run import finetune_images
     from ...jobs.finetune.settings import FinetuneSettings
 
     keep_freed_memory()
-    finetune_images(arguments.images, arguments.out, build(FinetuneSettings, arguments))
+    result = finetune_images(arguments.images, arguments.out, build(FinetuneSettings, arguments))
+    show(arguments, summarize_finetuning(result), finetuning_as_plain(result))

@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ..options import add_engine, add_weights, build, open_extractor
+from ..output import add_json, show
 from ..parser import Parser
 
 SUMMARY = "Match two images, find the homography between them, draw both."
@@ -21,6 +22,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("--out", type=Path, default=Path("matches.png"), help="Picture of the matches to write, PNG.")
     add_weights(parser, "superpoint")
     add_engine(parser)
+    add_json(parser)
     parser.add_argument(
         "--homography_threshold",
         type=float,
@@ -33,13 +35,12 @@ def add(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> None:
     from ...decoding.settings import DecodeSettings
-    from ...jobs.match import match_images
+    from ...jobs.match import format_matching, match_images
     from ...matching.settings import MatchSettings
 
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     settings = build(MatchSettings, arguments)
-    print(
-        match_images(
-            arguments.image0, arguments.image1, extractor, arguments.out, settings, arguments.homography_threshold
-        )
+    result = match_images(
+        arguments.image0, arguments.image1, extractor, arguments.out, settings, arguments.homography_threshold
     )
+    show(arguments, format_matching(result), result)

@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ..options import add_engine, add_weights, build, open_extractor
+from ..output import add_json, show
 from ..parser import Parser
 
 SUMMARY = "Follow the keypoints of a video or camera; write the video with their tracks."
@@ -23,6 +24,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("--max_frames", type=int | None, default=None, help="Stop after so many; null: at the end.")
     add_weights(parser, "superpoint")
     add_engine(parser)
+    add_json(parser)
     parser.add_class_arguments(TrackSettings, as_group=False)
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
@@ -30,10 +32,11 @@ def add(parser: Parser) -> None:
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
     from ...decoding.settings import DecodeSettings
-    from ...jobs.track import track_video
+    from ...jobs.track import format_tracking, track_video
     from ...matching.settings import TrackSettings
 
     keep_freed_memory()
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     settings = build(TrackSettings, arguments)
-    track_video(arguments.source, arguments.out, extractor, settings, arguments.max_frames)
+    result = track_video(arguments.source, arguments.out, extractor, settings, arguments.max_frames)
+    show(arguments, format_tracking(result), result)

@@ -38,7 +38,7 @@ def open_record(
         ValueError: The folder was begun with other settings, weights or images; the message says which.
     """
     path = out / RECORD_FILE
-    record = {"settings": json.loads(json.dumps(settings)), "weights_hash": weights_hash, "images": images}
+    record = {"settings": settings, "weights_hash": weights_hash, "images": images}
     if path.exists():
         try:
             old = json.loads(path.read_text(encoding="utf-8"))

@@ -1,25 +1,20 @@
-"""What a fine-tuning came to, on one page: its labels, its training, its evaluation, and what to do next."""
+"""A fine-tuning on one page: its labels, its training, its evaluation, and what to do next."""
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-from ...adaptation.summary import LabelReport
-from ...core.files import write_text
+from ...core.plain import as_plain
+from ...evaluation.pairs.json_file import pairs_as_plain
 from ...evaluation.pairs.report import format_pairs
 from ...evaluation.pairs.results import PairsEvaluation
 from ...evaluation.tables import aligned, as_text
-from ...model.weights import BEST_WEIGHTS
-from ...training.log import METRICS_FILE
-
-REPORT_FILE = "report.md"
+from ..train import Validation
+from .result import FinetuneResult, RoundResult
 
 FEWER_POINTS = 0.5
 """A network that finds this share of the points on which it was trained, or less, is forgetting keypoints."""
@@ -33,22 +28,7 @@ _VALIDATION = {
 }
 
 
-@dataclass(frozen=True)
-class Round:
-    """One labelling and the training on it.
-
-    Args:
-        number: From 1.
-        labels: What the labels look like.
-        run: The folder of the training.
-    """
-
-    number: int
-    labels: LabelReport
-    run: Path
-
-
-def label_warnings(rounds: Sequence[Round]) -> list[str]:
+def label_warnings(rounds: Sequence[RoundResult]) -> list[str]:
     """What should be looked at, of each round's labels and of what they have become since the round before."""
     warnings = [f"round {each.number}: {warning}" for each in rounds for warning in each.labels.warnings]
     warnings += [
@@ -60,50 +40,51 @@ def label_warnings(rounds: Sequence[Round]) -> list[str]:
     return warnings
 
 
-def write_finetune_report(
-    out: Path, images: Sequence[Path], weights: str, rounds: Sequence[Round], evaluation: PairsEvaluation
-) -> Path:
-    """Write what the stages in a folder came to; the same stages give the same bytes.
-
-    Args:
-        out: The folder of `finetune_images`, all stages complete.
-        images: As they were given.
-        weights: As they were named, those from which the first round began.
-        rounds: At least one.
-        evaluation: Of the networks of all rounds.
-
-    Returns:
-        The file.
-
-    Raises:
-        OSError: A file cannot be read or written.
-    """
-    shown = " ".join(shlex.quote(str(path)) for path in images)
+def format_finetuning(result: FinetuneResult) -> str:
+    """The report in Markdown; the same result gives the same text."""
+    rounds, folder = result.rounds, result.report.parent
+    shown = " ".join(shlex.quote(str(path)) for path in result.images)
     blocks = [
         "# SuperPoint of your images",
-        f"{rounds[0].labels.images} images of {shown}; labelled by, and trained from, {weights}; "
-        f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}. The weights: {out / BEST_WEIGHTS}",
+        f"{rounds[0].labels.images} images of {shown}; labelled by, and trained from, {result.start}; "
+        f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}. The weights: {result.weights}",
         "## Are the labels good?",
         _labels_table(rounds),
         "\n".join(f"- WARNING, {warning}" for warning in label_warnings(rounds))
         or "Nothing suspicious in these figures.",
-        f"Look at them: {', '.join(str(out / f'sheets_{each.number}') for each in rounds)}. Points should sit on "
+        f"Look at them: {', '.join(str(folder / f'sheets_{each.number}') for each in rounds)}. Points should sit on "
         "corners and spots of the things you photographed, not in rings or along the border.",
         "## Training",
         "On pairs of views of held-out images, at 3 px; the best has the largest mean of repeatability and matching "
         "score.",
         _training_table(rounds),
         "## Evaluation",
-        f"On {out / 'pairs'}: views of held-out images in other light (i_*) and through homographies (v_*). start is "
-        f"{weights}. Views that are rendered from one image lack what differs between two photographs, so pairs of "
-        "your own tell more.",
-        "\n".join(f"- {verdict}" for verdict in verdicts(evaluation, rounds[-1].number)),
-        format_pairs(evaluation),
+        f"On {folder / 'pairs'}: views of held-out images in other light (i_*) and through homographies (v_*). start "
+        f"is {result.start}. Views that are rendered from one image lack what differs between two photographs, so "
+        "pairs of your own tell more.",
+        "\n".join(f"- {verdict}" for verdict in verdicts(result.evaluation, rounds[-1].number)),
+        format_pairs(result.evaluation),
         "## What next",
-        _commands(out, shown, len(rounds)),
+        _commands(result, shown),
     ]
-    write_text(out / REPORT_FILE, "\n\n".join(blocks) + "\n")
-    return out / REPORT_FILE
+    return "\n\n".join(blocks) + "\n"
+
+
+def summarize_finetuning(result: FinetuneResult) -> str:
+    """What a terminal shows in the end: the tables of the evaluation, the verdicts, where the report is."""
+    verdict = "\n".join(verdicts(result.evaluation, result.rounds[-1].number))
+    last = f"{result.report}: whether the labels are good, and what came of them"
+    return "\n\n".join([format_pairs(result.evaluation), verdict, last])
+
+
+def finetuning_as_plain(result: FinetuneResult) -> dict[str, Any]:
+    """The result as JSON has it, with the warnings and verdicts that the report draws from it."""
+    return {
+        **as_plain(result),
+        "evaluation": pairs_as_plain(result.evaluation),
+        "label_warnings": label_warnings(result.rounds),
+        "verdicts": verdicts(result.evaluation, result.rounds[-1].number),
+    }
 
 
 def verdicts(evaluation: PairsEvaluation, last_round: int) -> list[str]:
@@ -123,7 +104,7 @@ def verdicts(evaluation: PairsEvaluation, last_round: int) -> list[str]:
     return lines
 
 
-def _labels_table(rounds: Sequence[Round]) -> str:
+def _labels_table(rounds: Sequence[RoundResult]) -> str:
     header = ["round", "images", "skipped", "without a point", "points an image", "5 % / 50 % / 95 %", "median score"]
     rows = []
     for each in rounds:
@@ -136,38 +117,30 @@ def _labels_table(rounds: Sequence[Round]) -> str:
     )
 
 
-def _densest(each: Round) -> str:
+def _densest(each: RoundResult) -> str:
     """The largest density of points in the rings within 16 pixels of the border; 1 is that of the whole image."""
     return as_text(max((ring.density for ring in each.labels.border[:4] if ring.density is not None), default=None), 2)
 
 
-def _training_table(rounds: Sequence[Round]) -> str:
+def _training_table(rounds: Sequence[RoundResult]) -> str:
     rows = []
     for each in rounds:
-        validations = _validations(each.run)
+        validations = each.training.validations
         best = max(validations, key=_score)
-        for name, line in (("first", validations[0]), ("best", best), ("last", validations[-1])):
-            cells = [as_text(_defined(line[key]), 1 if key == "keypoints_per_image" else 3) for key in _VALIDATION]
-            rows.append([str(each.number), name, str(line["step"]), *cells])
+        for name, validation in (("first", validations[0]), ("best", best), ("last", validations[-1])):
+            measures = validation.measures
+            cells = [as_text(measures[key], 1 if key == "keypoints_per_image" else 3) for key in _VALIDATION]
+            rows.append([str(each.number), name, str(validation.step), *cells])
     return aligned(["round", "validation", "step", *_VALIDATION.values()], rows)
 
 
-def _validations(run: Path) -> list[dict[str, Any]]:
-    lines = (json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines())
-    return [line for line in lines if line["kind"] == "validation"]
-
-
-def _score(line: Mapping[str, float]) -> float:
-    score = line["repeatability"] + line["matching_score"]
+def _score(validation: Validation) -> float:
+    score = validation.measures["repeatability"] + validation.measures["matching_score"]
     return -math.inf if math.isnan(score) else score
 
 
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _commands(out: Path, images: str, rounds: int) -> str:
-    folder = shlex.quote(str(out))
+def _commands(result: FinetuneResult, images: str) -> str:
+    folder = shlex.quote(str(result.report.parent))
     commands = {
         "compare with SIFT and others on pairs of your own, in the HPatches layout": (
             f"magicpoint evaluate PAIRS --dataset homography --weights {folder} --out EVALUATION"
@@ -177,7 +150,7 @@ def _commands(out: Path, images: str, rounds: int) -> str:
             f"magicpoint extract {images} --weights {folder} --out features.h5"
         ),
         "label again with this network, and train on that (other settings as before)": (
-            f"magicpoint finetune {images} --out {folder} --rounds {rounds + 1}"
+            f"magicpoint finetune {images} --out {folder} --rounds {len(result.rounds) + 1}"
         ),
     }
     lines = [line for purpose, command in commands.items() for line in (f"# {purpose}", command)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -12,14 +11,14 @@ from pathlib import Path
 import torch
 import yaml
 
-from ...adaptation.summary import LabelReport
+from ...adaptation.summary import LabelReport, format_labels
 from ...core.files import AnyPath, write_atomically, write_folder, write_text
 from ...core.machine import default_device, resolve_precision
+from ...core.plain import as_plain
 from ...core.precision import Precision
 from ...data.hpatches_writer import write_view_pairs
 from ...data.labelled_images import LabelledImages
 from ...evaluation.pairs.json_file import PAIRS_JSON, read_pairs_evaluation
-from ...evaluation.pairs.report import format_pairs
 from ...evaluation.pairs.results import PairsEvaluation
 from ...inference.extractor import Extractor
 from ...io.finding import find_images
@@ -31,9 +30,13 @@ from ...training.run import LAST_WEIGHTS, SETTINGS_FILE
 from ...training.settings import TrainSettings
 from ..adapt import adapt_images, read_label_report
 from ..evaluate import evaluate_pairs
+from ..train import TrainResult, read_training
 from .record import open_record
-from .report import Round, write_finetune_report
+from .report import format_finetuning
+from .result import FinetuneResult, RoundResult
 from .settings import FinetuneSettings
+
+REPORT_FILE = "report.md"
 
 METHODS = ("sift", "orb", "harris", "random")
 PROTOCOLS = ("paper-repeatability", "paper-homography")
@@ -44,6 +47,8 @@ MOST_SCENES = 20
 USABLE_EMPTY_SHARE = 0.5
 """Labels of which more images are empty than this teach a detector to find nothing."""
 
+_LOG = logging.getLogger(__name__)
+
 
 def finetune_images(
     images: Sequence[AnyPath],
@@ -51,7 +56,7 @@ def finetune_images(
     settings: FinetuneSettings | None = None,
     device: torch.device | None = None,
     progress: bool = True,
-) -> Path:
+) -> FinetuneResult:
     """Train a SuperPoint on images without labels, measure it beside what it began with and beside classical methods.
 
     For each round k the folder `out` gets ``labels_k.h5`` with ``labels_k.json`` (`jobs.adapt.adapt_images`),
@@ -67,9 +72,6 @@ def finetune_images(
         settings: None stands for `FinetuneSettings()`.
         device: Where to compute; None takes CUDA where there is one.
         progress: Show progress bars on the standard error.
-
-    Returns:
-        The path of the report.
 
     Raises:
         FileNotFoundError: An image path does not exist.
@@ -115,27 +117,29 @@ class _Finetuning:
         start_hash = weights_hash(load_weights(self.start)[0].state_dict())
         self.precision = open_record(
             self.out,
-            dataclasses.asdict(self.settings),
+            as_plain(self.settings),
             start_hash,
             list(found),
             lambda: resolve_precision(self.settings.precision, self.device),
         )
-        plain = json.loads(json.dumps(dataclasses.asdict(self.settings)))
-        write_text(self.out / SETTINGS_FILE, yaml.safe_dump(plain, sort_keys=False))
+        write_text(self.out / SETTINGS_FILE, yaml.safe_dump(as_plain(self.settings), sort_keys=False))
 
-    def go_through(self) -> Path:
-        """All stages; returns the path of the report."""
+    def go_through(self) -> FinetuneResult:
+        """All stages, and the report."""
         rounds, start = [], self.start
         for number in range(1, self.settings.rounds + 1):
             labels = self.label(number, start)
-            start = self.train(number, start)
-            rounds.append(Round(number, labels, self.out / f"round_{number}"))
+            training = self.train(number, start)
+            start = training.weights
+            rounds.append(RoundResult(number, labels, training))
         self._keep_best(start)
         self.make_pairs()
         evaluation = self.evaluate()
-        path = write_finetune_report(self.out, self.images, self.settings.weights, rounds, evaluation)
-        print(f"{path}: whether the labels are good, and what came of them")
-        return path
+        images, named = tuple(self.images), self.settings.weights
+        report, weights = self.out / REPORT_FILE, self.out / BEST_WEIGHTS
+        result = FinetuneResult(report, weights, images, named, tuple(rounds), evaluation)
+        write_text(report, format_finetuning(result))
+        return result
 
     def label(self, number: int, weights: Path) -> LabelReport:
         """Labels the images, unless they are; refuses labels that nothing can be learnt from."""
@@ -144,8 +148,8 @@ class _Finetuning:
         if not labels.exists():
             self._say(labels, f"labels by {weights}, from {settings.count} views of each image")
             extractor = Extractor.load(weights, device=self.device)
-            adapt_images(self.images, labels, extractor, settings, progress=self.progress)
-            report = read_label_report(labels, settings.longest_side)
+            report = adapt_images(self.images, labels, extractor, settings, progress=self.progress)
+            self._say(labels, format_labels(report))
         else:
             report = read_label_report(labels, settings.longest_side)
             self._say(labels, "complete", *(f"WARNING: {warning}" for warning in report.warnings))
@@ -169,12 +173,12 @@ class _Finetuning:
         if number > 1 and list(read_labels(labels)) != list(read_labels(self.out / "labels_1.h5")):
             raise ValueError(f"{labels} and labels_1.h5 are not of the same images: were some changed in between?")
 
-    def train(self, number: int, start: Path) -> Path:
-        """Trains on the labels of a round, unless that is done; returns the path of the best weights."""
+    def train(self, number: int, start: Path) -> TrainResult:
+        """Trains on the labels of a round, unless that is done."""
         folder, labels = self.out / f"round_{number}", Path(os.path.abspath(self.out / f"labels_{number}.h5"))
         if _is_trained(folder, self.settings.steps):
             self._say(folder, "complete")
-            return folder / BEST_WEIGHTS
+            return read_training(folder)
         self._say(folder, f"training from {start}, {self.settings.steps} steps of {self.settings.batch_size} pairs")
         settings = TrainSettings(
             task="superpoint",
@@ -191,7 +195,8 @@ class _Finetuning:
             model=load_weights(start)[0].settings,
             joint=self.settings.joint,
         )
-        return train_model(folder, settings, resume=True, device=self.device, progress=self.progress)
+        train_model(folder, settings, resume=True, device=self.device, progress=self.progress)
+        return read_training(folder)
 
     def make_pairs(self) -> None:
         """Writes pairs of views of images that were held out from training, unless they are there."""
@@ -219,9 +224,7 @@ class _Finetuning:
                 self._say(out, "complete")
                 return earlier
         self._say(out, f"{', '.join(networks)} beside {', '.join(METHODS)}")
-        evaluation = evaluate_pairs(self.out / "pairs", out, networks, METHODS, PROTOCOLS, self.progress)
-        print(format_pairs(evaluation))
-        return evaluation
+        return evaluate_pairs(self.out / "pairs", out, networks, METHODS, PROTOCOLS, self.progress)
 
     def _keep_best(self, weights: Path) -> None:
         content, best = weights.read_bytes(), self.out / BEST_WEIGHTS
@@ -229,7 +232,7 @@ class _Finetuning:
             write_atomically(best, lambda temporary: temporary.write_bytes(content))
 
     def _say(self, stage: Path, *lines: str) -> None:
-        print(f"{stage}: " + "\n".join(lines), flush=True)
+        _LOG.info("%s: %s", stage, "\n".join(lines))
 
 
 def _is_trained(folder: Path, steps: int) -> bool:

@@ -11,7 +11,8 @@ from torch.nn.functional import max_pool2d
 from homography import HomographySettings
 from magicpoint.adaptation.labeller import Labeller
 from magicpoint.adaptation.settings import AdaptationSettings
-from magicpoint.adaptation.summary import BORDER_EDGES, format_report, summarise_labels
+from magicpoint.adaptation.summary import BORDER_EDGES, format_labels, summarise_labels
+from magicpoint.core.plain import as_plain
 from magicpoint.core.types import Labels
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
@@ -216,28 +217,27 @@ def folder(tmp_path):
 KEYS = ["0.png", "1.png", "2.png", "3.png", "4.png", "sub/5.png"]
 
 
-def test_a_folder_becomes_labels_a_report_and_sheets(extractor, labeller, folder, tmp_path, capsys):
+def test_a_folder_becomes_labels_a_report_and_sheets(extractor, labeller, folder, tmp_path, caplog):
     out, overlay = tmp_path / "out" / "labels.h5", folder / "sheets"
-    assert adapt_images([folder], out, extractor, SETTINGS, overlay, progress=False) == out
-    printed = capsys.readouterr()
-    report = json.loads((out.parent / "labels.json").read_text())
-    assert report["labels_per_hour"] == pytest.approx(3600 * report["images_per_second"])
+    first = adapt_images([folder], out, extractor, SETTINGS, overlay, progress=False)
+    assert json.loads((out.parent / "labels.json").read_text()) == as_plain(first)
+    assert first.labels_per_hour == pytest.approx(3600 * first.images_per_second)
     # The second run must not find the sheets of the first.
-    assert adapt_images([folder], out, extractor, SETTINGS, overlay, progress=False) == out
+    report = adapt_images([folder], out, extractor, SETTINGS, overlay, progress=False)
     found = read_labels(out)
     assert list(found) == KEYS
     assert list(found.skipped) == ["broken.jpg"]
-    assert "skipped broken.jpg" in printed.err
+    assert "skipped broken.jpg" in caplog.text
     for key in found:
         image = cv2.imread(str(folder / key), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
         assert_same(found[key], labeller.label(image, key))
     assert found.provenance["weights"] == "random"
     assert json.loads(found.provenance["adaptation"])["count"] == 4
-    report = json.loads((out.parent / "labels.json").read_text())
-    assert (report["images"], report["skipped"]) == (6, 1)
-    assert report["points"] == sum(map(len, found.values()))
-    assert report["labels_per_hour"] is None  # nothing was labelled anew
-    assert "images labelled      6 (1 skipped" in printed.out
+    assert json.loads((out.parent / "labels.json").read_text()) == as_plain(report)
+    assert (report.images, report.skipped) == (6, 1)
+    assert report.points == sum(map(len, found.values()))
+    assert report.labels_per_hour is None  # nothing was labelled anew
+    assert "images labelled      6 (1 skipped" in format_labels(report)
     assert [path.name for path in overlay.iterdir()] == ["sheet_0.png"]
     assert sorted(path.name for path in out.parent.iterdir()) == ["labels.h5", "labels.json"]
 
@@ -283,8 +283,8 @@ def test_what_is_older_than_a_minute_survives_a_kill(tmp_path, monkeypatch):
 
 def test_weights_of_a_detector_without_descriptors_do(folder, tmp_path):
     path = save_weights(tmp_path / "best.safetensors", MagicPoint(0.125), {})
-    out = adapt_images([folder / "0.png"], tmp_path / "l.h5", Extractor.from_checkpoint(path, device="cpu"), SETTINGS)
-    assert len(read_labels(out)) == 1
+    adapt_images([folder / "0.png"], tmp_path / "l.h5", Extractor.from_checkpoint(path, device="cpu"), SETTINGS)
+    assert len(read_labels(tmp_path / "l.h5")) == 1
 
 
 def test_the_report_counts_what_is_there():
@@ -310,7 +310,7 @@ def test_the_report_counts_what_is_there():
     assert report.border[-1].end is None
     assert report.warnings[0].startswith("50% of the images have no point")
     assert len(report.warnings) == 2
-    text = format_report(report)
+    text = format_labels(report)
     assert "0.5 images/s, 1800 images an hour" in text
     assert text.count("WARNING") == 2
 
@@ -326,8 +326,8 @@ def test_a_report_without_a_point_or_a_valid_pixel_has_no_densities():
     report = summarise_labels({"a": empty})
     assert (report.points, report.score_median, report.images_per_second) == (0, None, None)
     assert {ring.density for ring in report.border} == {None}
-    assert "-" in format_report(report)
-    json.dumps(dataclasses.asdict(report), allow_nan=False)
+    assert "-" in format_labels(report)
+    json.dumps(as_plain(report), allow_nan=False)
 
 
 def test_sheets_show_images_of_all_sizes(tmp_path):

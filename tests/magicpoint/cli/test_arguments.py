@@ -5,6 +5,7 @@ import yaml
 
 from magicpoint.cli import main
 from magicpoint.cli.sizes import read_size, write_size
+from magicpoint.jobs import train as train_job
 from magicpoint.training import loop
 from magicpoint.training.settings import TrainSettings
 
@@ -14,6 +15,7 @@ def trained(monkeypatch):
     """The settings with which training was begun, in place of training."""
     seen = []
     monkeypatch.setattr(loop, "train_model", lambda out, settings, resume: seen.append(settings))
+    monkeypatch.setattr(train_job, "read_training", str)
     return seen
 
 

@@ -14,12 +14,23 @@ import magicpoint
 from magicpoint.cli import main
 from magicpoint.data.settings import ViewSettings
 from magicpoint.jobs import match as match_job
+from magicpoint.jobs.finetune import report as finetune_report
 from magicpoint.jobs.finetune import run as finetune
 from magicpoint.jobs.finetune.settings import FinetuneSettings
 from magicpoint.matching.settings import MatchSettings
 from magicpoint.model.network import MagicPoint, SuperPoint
 from magicpoint.model.weights import save_weights
 from magicpoint.training.settings import JointSettings
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """The arguments with which each fine-tuning was begun, in place of fine-tuning."""
+    seen = []
+    monkeypatch.setattr(finetune, "finetune_images", lambda *arguments: seen.append(arguments))
+    for name in ("summarize_finetuning", "finetuning_as_plain"):
+        monkeypatch.setattr(finetune_report, name, str)
+    return seen
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +99,7 @@ def test_a_homography_on_which_few_agree_is_called_doubtful(folder, tmp_path, mo
 def test_every_option_arrives(folder, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(match_job, "match_images", lambda *arguments: seen.extend(arguments))
+    monkeypatch.setattr(match_job, "format_matching", str)
     monkeypatch.chdir(tmp_path)
     options = ["--mutual", "false", "--ratio", "0.9", "--min_similarity", "0.2", "--homography_threshold", "2"]
     assert main([*words(folder), *options, "--threshold", "0.1", "--max_keypoints", "7", "--nms_radius", "3"]) == 0
@@ -110,16 +122,13 @@ def test_what_cannot_be_matched_is_explained(folder, tmp_path, capsys):
     assert not (tmp_path / "m.png").exists()
 
 
-def test_the_settings_of_finetune_arrive(folder, tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr(finetune, "finetune_images", lambda *arguments: seen.extend(arguments))
+def test_the_settings_of_finetune_arrive(folder, tmp_path, begun):
     arguments = ["finetune", str(folder / "a.png"), str(folder / "b.png"), "--out", str(tmp_path / "run")]
     assert main(arguments) == 0
-    assert seen == [[folder / "a.png", folder / "b.png"], tmp_path / "run", FinetuneSettings()]
-    seen.clear()
+    assert begun == [([folder / "a.png", folder / "b.png"], tmp_path / "run", FinetuneSettings())]
     options = ["--rounds", "2", "--steps", "9", "--adaptation.count", "4", "--joint.views.size_hw", "48x64"]
     assert main([*arguments, *options]) == 0
-    assert seen[2] == FinetuneSettings(
+    assert begun[1][2] == FinetuneSettings(
         rounds=2,
         steps=9,
         adaptation=dataclasses.replace(FinetuneSettings().adaptation, count=4),
@@ -178,11 +187,9 @@ def test_the_engine_of_the_options_runs_the_network(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("joined", [False, True])
-def test_a_folder_that_was_begun_goes_on_with_its_settings(folder, tmp_path, monkeypatch, joined):
-    seen = []
-    monkeypatch.setattr(finetune, "finetune_images", lambda *arguments: seen.append(arguments[2]))
+def test_a_folder_that_was_begun_goes_on_with_its_settings(folder, tmp_path, begun, joined):
     (tmp_path / "settings.yaml").write_text("steps: 7\nadaptation:\n  count: 4\n")
     out = [f"--out={tmp_path}"] if joined else ["--out", str(tmp_path)]
     assert main(["finetune", str(folder), *out, "--rounds", "2"]) == 0
     adaptation = dataclasses.replace(FinetuneSettings().adaptation, count=4)
-    assert seen == [FinetuneSettings(steps=7, rounds=2, adaptation=adaptation)]
+    assert [settings for _, _, settings in begun] == [FinetuneSettings(steps=7, rounds=2, adaptation=adaptation)]

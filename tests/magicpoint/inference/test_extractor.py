@@ -10,7 +10,7 @@ from magicpoint.inference import tiles
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io import unfinished
 from magicpoint.io.features import read_features
-from magicpoint.jobs.extract import extract_images
+from magicpoint.jobs.extract import ExtractResult, extract_images
 from magicpoint.model import weights as weight_files
 from magicpoint.model.network import Output
 from magicpoint.model.weights import save_weights
@@ -221,9 +221,10 @@ def folder(tmp_path):
 
 def test_a_folder_becomes_a_file_and_pictures(extractor, folder, tmp_path):
     out, overlay = tmp_path / "out" / "features.h5", folder / "overlays"
-    for _ in range(2):  # the second run must not find the pictures of the first
-        assert extract_images([folder], out, extractor, overlay, progress=False) == out
-    found = read_features(out)
+    for repeated in (False, True):  # the second run must not find the pictures of the first
+        result = extract_images([folder], out, extractor, overlay, progress=False)
+        found = read_features(out)
+        assert result == ExtractResult(out, 6, sum(map(len, found.values())), 6 * repeated, 0, {})
     assert list(found) == ["0.png", "1.png", "2.png", "3.png", "4.png", "sub/5.png"]
     assert found.provenance == extractor.provenance
     assert found.skipped == {}
@@ -233,18 +234,19 @@ def test_a_folder_becomes_a_file_and_pictures(extractor, folder, tmp_path):
     assert [entry.name for entry in out.parent.iterdir()] == ["features.h5"]
 
 
-def test_unreadable_images_are_reported_and_left_out(extractor, folder, tmp_path, capsys):
+def test_unreadable_images_are_reported_and_left_out(extractor, folder, tmp_path, caplog):
     content = (folder / "0.png").read_bytes()
     (folder / "cut.png").write_bytes(content[: len(content) // 2])
     (folder / "empty.jpg").touch()
-    found = read_features(extract_images([folder], tmp_path / "f.h5", extractor, progress=False))
-    assert len(found) == 6
+    result = extract_images([folder], tmp_path / "f.h5", extractor, progress=False)
+    found = read_features(result.path)
+    assert len(found) == result.images == 6
+    assert result.skipped == found.skipped
     assert sorted(found.skipped) == ["cut.png", "empty.jpg"]
     assert "cut.png is truncated" in found.skipped["cut.png"]
-    report = capsys.readouterr().err
-    assert "skipped empty.jpg" in report
-    assert "empty.jpg is empty" in report
-    assert "2 of 8 images skipped" in report
+    assert "skipped empty.jpg" in caplog.text
+    assert "empty.jpg is empty" in caplog.text
+    assert "2 of 8 images skipped" in caplog.text
     with pytest.raises(ValueError, match=r"none of 1 images could be read: .*cut\.png"):
         extract_images([folder / "cut.png"], tmp_path / "g.h5", extractor, progress=False)
     assert [entry.name for entry in tmp_path.glob("g*")] == []
@@ -291,7 +293,7 @@ def test_a_stopped_run_goes_on_where_it_was(folder, tmp_path, monkeypatch, error
 
 
 def test_a_finished_file_of_other_settings_or_weights_stays(extractor, folder, tmp_path, random_network):
-    out = extract_images([folder], tmp_path / "f.h5", extractor, progress=False)
+    out = extract_images([folder], tmp_path / "f.h5", extractor, progress=False).path
     before = out.read_bytes()
     higher = extractor.with_settings(DecodeSettings(border=0, threshold=0.5))
     with pytest.raises(ValueError, match=r"f\.h5 was made with other .* \(decode\.threshold 0\.015, now 0\.5\)"):

@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def run(images, out, process=brightness, **options):
-    return process_images(images, UnfinishedFeatures(out, {"a": "b"}), process, progress=False, **options)
+    return process_images(images, UnfinishedFeatures(out, {"a": "b"}), process, progress=False, **options).path
 
 
 def loaders():
@@ -91,14 +91,14 @@ def test_large_images_do_not_wait_in_numbers(folder, tmp_path, monkeypatch):
     assert len(read_features(run(find_images([folder]), tmp_path / "f.h5", process))) == 40
 
 
-def test_unreadable_images_are_skipped_in_their_place(folder, tmp_path, capsys):
+def test_unreadable_images_are_skipped_in_their_place(folder, tmp_path, caplog):
     (folder / "05.png").write_bytes(b"no image")
     (folder / "39.png").write_bytes((folder / "39.png").read_bytes()[:-20])
     found = read_features(run(find_images([folder]), tmp_path / "f.h5"))
     assert len(found) == 38
     assert list(found.skipped) == ["05.png", "39.png"]
     assert "39.png is truncated" in found.skipped["39.png"]
-    assert "2 of 40 images skipped" in capsys.readouterr().err
+    assert "2 of 40 images skipped" in caplog.text
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -124,14 +124,17 @@ def test_a_file_of_other_images_is_not_replaced(folder, tmp_path):
     assert list(read_features(more)) == list(images)
 
 
-def test_it_is_said_when_images_have_changed_since_the_file_that_is_replaced(folder, tmp_path, capsys):
+def test_it_is_said_when_images_have_changed_since_the_file_that_is_replaced(folder, tmp_path, caplog):
     images, out = find_images([folder]), tmp_path / "f.h5"
     for _ in range(2):
         run(images, out)
-    assert capsys.readouterr().err == ""
+    assert caplog.text == ""
     (folder / "03.png").write_bytes((folder / "20.png").read_bytes())
-    found = read_features(run(images, out))
-    assert "1 of 40 images had changed since the earlier " in capsys.readouterr().err
+    (folder / "04.png").write_bytes(b"no image")
+    done = process_images(images, UnfinishedFeatures(out, {"a": "b"}), brightness, progress=False)
+    assert (done.path, done.images, done.kept, done.changed, list(done.skipped)) == (out, 39, 38, 1, ["04.png"])
+    found = read_features(out)
+    assert "1 of 39 images had changed since the earlier " in caplog.text
     assert torch.equal(found["03.png"].keypoint_scores, found["20.png"].keypoint_scores)
 
 

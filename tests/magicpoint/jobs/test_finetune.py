@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from magicpoint.adaptation.settings import AdaptationSettings
+from magicpoint.core.plain import as_plain, json_text
 from magicpoint.data import hpatches_writer
 from magicpoint.data.labelled_images import LabelledImages
 from magicpoint.data.settings import ViewSettings
@@ -26,9 +27,11 @@ from magicpoint.io.labels import read_labels
 from magicpoint.jobs.adapt import read_label_report
 from magicpoint.jobs.finetune import report as finetune_report
 from magicpoint.jobs.finetune import run as finetune
-from magicpoint.jobs.finetune.report import Round, label_warnings
+from magicpoint.jobs.finetune.report import finetuning_as_plain, format_finetuning, label_warnings
+from magicpoint.jobs.finetune.result import RoundResult
 from magicpoint.jobs.finetune.run import finetune_images
 from magicpoint.jobs.finetune.settings import FinetuneSettings
+from magicpoint.jobs.train import read_training
 from magicpoint.model.network import MagicPoint
 from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module
@@ -90,10 +93,13 @@ def begin(folder, out, settings):
 
 
 @pytest.fixture(scope="module")
-def done(folder, settings):
-    out = folder / "run"
-    assert begin(folder, out, settings) == out / "report.md"
-    return out
+def result(folder, settings):
+    return begin(folder, folder / "run", settings)
+
+
+@pytest.fixture(scope="module")
+def done(result):
+    return result.report.parent
 
 
 @pytest.fixture
@@ -118,6 +124,32 @@ def test_every_stage_leaves_its_files(done):
     assert (done / "best.safetensors").read_bytes() == (done / "round_1" / "best.safetensors").read_bytes()
     features = Extractor.from_checkpoint(done).extract(texture(72, 96, 0))
     assert features.descriptors.shape == (len(features), 256)
+
+
+def test_the_result_has_the_figures_of_every_stage(result, done, folder, settings):
+    assert (result.report, result.weights) == (done / "report.md", done / "best.safetensors")
+    assert (result.images, result.start) == ((folder / "images",), settings.weights)
+    [only] = result.rounds
+    assert (only.number, only.labels) == (1, read_label_report(done / "labels_1.h5", None))
+    assert only.labels.images == IMAGES
+    assert only.training.weights == done / "round_1" / "best.safetensors"
+    assert [validation.step for validation in only.training.validations] == [3]
+    assert only.training.validations[0].images == 6
+    assert set(result.evaluation.methods) == {"start", "round 1", "orb", "random"}
+    repeats = result.evaluation.mean("paper-repeatability", 4, "round 1", "all", "repeatability")
+    assert 0 < repeats < 1
+    assert (done / "report.md").read_text(encoding="utf-8") == format_finetuning(result)
+    plain = json.loads(json_text(finetuning_as_plain(result)))
+    assert plain["evaluation"] == json.loads((done / "evaluation" / "homography.json").read_text())
+    assert plain["rounds"][0]["labels"] == json.loads((done / "labels_1.json").read_text())
+    assert plain["verdicts"][1].startswith(("repeatability: ", "WARNING, repeatability: "))
+
+
+def test_metrics_that_are_damaged_are_named(done, tmp_path):
+    lines = (done / "round_1" / "metrics.jsonl").read_text()
+    (tmp_path / "metrics.jsonl").write_text(lines + '{"kind": "validation", "st')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged"):
+        read_training(tmp_path)
 
 
 def test_training_begins_with_the_detector(done, folder):
@@ -155,17 +187,20 @@ def test_the_report_says_what_came_of_it(done, folder):
     assert re.search(r"\| 1 +\| +last \| +3 \|", text)
 
 
-def test_complete_stages_are_passed_over(copy, folder, settings, monkeypatch, capsys):
+def test_complete_stages_are_passed_over(result, copy, folder, settings, monkeypatch, caplog):
     for name in ("adapt_images", "train_model", "write_view_pairs", "evaluate_pairs", "write_sheets"):
         monkeypatch.setattr(finetune, name, None)
+    caplog.set_level("INFO", "magicpoint")
     text = (copy / "report.md").read_bytes()
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.parent != copy}
     stages = contents(copy)
-    begin(folder, copy, dataclasses.replace(settings, workers=1))
+    again = begin(folder, copy, dataclasses.replace(settings, workers=1))
+    assert repr(again.evaluation) == repr(result.evaluation)
+    assert [repr(each.labels) for each in again.rounds] == [repr(each.labels) for each in result.rounds]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     changed = {path.name for path, content in contents(copy).items() if stages[path] != content}
     assert changed == {"finetune.json", "settings.yaml", "report.md"}  # the copy lies elsewhere, and workers may change
-    assert capsys.readouterr().out.count(": complete\n") == 4
+    assert caplog.text.count(": complete\n") == 4
     begin(folder, copy, dataclasses.replace(settings, workers=0))
     assert (copy / "report.md").read_bytes() == text.replace(str(folder / "run").encode(), str(copy).encode())
 
@@ -204,7 +239,7 @@ def test_other_images_and_weights_are_refused(copy, folder, settings, tmp_path):
         begin(folder, copy, here)
 
 
-def test_a_second_round_learns_from_the_first(copy, folder, settings, capsys):
+def test_a_second_round_learns_from_the_first(copy, folder, settings):
     before = contents(copy)
     begin(folder, copy, dataclasses.replace(settings, rounds=2))
     after = contents(copy)
@@ -287,7 +322,7 @@ def test_a_report_that_a_stop_prevented_is_made_up_for(copy):
     before = json.loads((copy / "labels_1.json").read_text())
     (copy / "labels_1.json").unlink()
     report = read_label_report(copy / "labels_1.h5", None)
-    assert dataclasses.asdict(report) == {**before, "images_per_second": None, "labels_per_hour": None}
+    assert as_plain(report) == {**before, "images_per_second": None, "labels_per_hour": None}
     (copy / "labels_1.json").write_text("{}")
     with pytest.raises(ValueError, match=r"labels_1\.json is damaged"):
         read_label_report(copy / "labels_1.h5", None)
@@ -323,7 +358,7 @@ def test_the_verdict_says_what_is_worse():
 def test_points_that_get_fewer_are_pointed_out(done):
     report = read_label_report(done / "labels_1.h5", None)
     rounds = [
-        Round(number, dataclasses.replace(report, points_mean=mean, warnings=[]), done)
+        RoundResult(number, dataclasses.replace(report, points_mean=mean, warnings=()), read_training(done / "round_1"))
         for number, mean in ((1, 100.0), (2, 60.0), (3, 30.0))
     ]
     [warning] = label_warnings(rounds)

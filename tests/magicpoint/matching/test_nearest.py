@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from magicpoint.core.plain import as_plain
 from magicpoint.core.types import Features, Matches
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.evaluation.methods.on_pairs import binary_as_unit
 from magicpoint.inference.extractor import Extractor
-from magicpoint.jobs.match import match_images
+from magicpoint.jobs.match import format_matching, match_images
 from magicpoint.matching import nearest as match_module
 from magicpoint.matching.homography import estimate_homography
 from magicpoint.matching.nearest import match_features
@@ -223,7 +224,7 @@ class DotsAndCells(nn.Module):
         return Output((labels2Dto3D((image > 0.5).float()) + 1e-6).log(), descriptors)
 
 
-def test_an_image_matches_its_shifted_self(tmp_path, capsys):
+def test_an_image_matches_its_shifted_self(tmp_path):
     # Dots at least 8 pixels apart, and a shift by whole cells.
     generator = np.random.default_rng(0)
     dots = np.zeros((96, 192), np.uint8)
@@ -234,24 +235,35 @@ def test_an_image_matches_its_shifted_self(tmp_path, capsys):
     assert cv2.imwrite(str(tmp_path / "a.png"), dots[:, :160])
     assert cv2.imwrite(str(tmp_path / "b.png"), dots[:, 24:])
     extractor = Extractor(DotsAndCells(), DecodeSettings(border=0), "cpu")
-    out = match_images(tmp_path / "a.png", tmp_path / "b.png", extractor, tmp_path / "deep" / "out.png")
-    assert out == tmp_path / "deep" / "out.png"
-    assert cv2.imread(str(out)).shape == (96, 160 + GAP + 168, 3)
+    result = match_images(tmp_path / "a.png", tmp_path / "b.png", extractor, tmp_path / "deep" / "out.png")
+    assert result.path == tmp_path / "deep" / "out.png"
+    assert cv2.imread(str(result.path)).shape == (96, 160 + GAP + 168, 3)
     features0, features1 = extractor.extract(tmp_path / "a.png"), extractor.extract(tmp_path / "b.png")
-    index0, index1 = match_features(features0, features1).matches01.T
+    matches = match_features(features0, features1)
+    index0, index1 = matches.matches01.T
     estimate = estimate_homography(features0.keypoints[index0], features1.keypoints[index1])
     np.testing.assert_allclose(estimate.H_0to1, [[1, 0, -24], [0, 1, 0], [0, 0, 1]], atol=0.01)
-    printed = capsys.readouterr().out
-    assert f"{len(index0)} matches of 60 and {len(features1)} keypoints" in printed
-    assert f"{estimate.inliers.sum()} matches within 3 px" in printed
+    np.testing.assert_array_equal(result.H_0to1, estimate.H_0to1)
+    assert (result.keypoint_count0, result.keypoint_count1) == (60, len(features1))
+    assert (result.match_count, result.inlier_count, result.drawn) == (len(index0), estimate.inliers.sum(), len(index0))
+    np.testing.assert_array_equal(result.matched_keypoints0, features0.keypoints[index0])
+    np.testing.assert_array_equal(result.matched_keypoints1, features1.keypoints[index1])
+    np.testing.assert_array_equal(result.match_scores, matches.scores)
+    assert result.inliers.sum() == result.inlier_count
+    assert not result.doubtful
+    text = format_matching(result)
+    assert f"{len(index0)} matches of 60 and {len(features1)} keypoints" in text
+    assert f"{estimate.inliers.sum()} matches within 3 px" in text
 
 
-def test_images_without_keypoints_give_a_picture_and_no_homography(tmp_path, capsys):
+def test_images_without_keypoints_give_a_picture_and_no_homography(tmp_path):
     assert cv2.imwrite(str(tmp_path / "a.png"), np.zeros((16, 16), np.uint8))
     extractor = Extractor(DotsAndCells(), device="cpu")
-    out = match_images(tmp_path / "a.png", tmp_path / "a.png", extractor, tmp_path / "out.png")
-    assert cv2.imread(str(out)).max() == 0
-    assert "no homography" in capsys.readouterr().out
+    result = match_images(tmp_path / "a.png", tmp_path / "a.png", extractor, tmp_path / "out.png")
+    assert cv2.imread(str(result.path)).max() == 0
+    assert (result.match_count, result.inlier_count, result.H_0to1, result.doubtful) == (0, 0, None, False)
+    assert "no homography" in format_matching(result)
+    assert as_plain(result)["matched_keypoints0"] == []
 
 
 def test_a_detector_cannot_match(tmp_path):

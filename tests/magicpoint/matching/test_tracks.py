@@ -8,7 +8,7 @@ from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io.video import SourceEnded, open_source
 from magicpoint.io.video_out import open_sink
-from magicpoint.jobs.track import track_video
+from magicpoint.jobs.track import format_tracking, track_video
 from magicpoint.matching.settings import TrackSettings
 from magicpoint.matching.tracks import Tracker
 from magicpoint.pictures.tracks import Trails
@@ -120,18 +120,19 @@ def test_corners_that_the_network_finds_move_by_the_shift(extractor, tmp_path):
         assert np.allclose(moved, 10 * SHIFT, atol=0.7)  # each end to half a pixel in x and in y
 
 
-def test_a_video_becomes_a_video_of_its_tracks(extractor, tmp_path, capsys):
+def test_a_video_becomes_a_video_of_its_tracks(extractor, tmp_path):
     source = square_frames(tmp_path / "square", 6)
-    assert track_video(str(source), tmp_path / "tracks", extractor, progress=False) == tmp_path / "tracks"
-    assert "6 frames, " in (said := capsys.readouterr().out)
-    assert "frames/s, 4 tracks, the longest of 6 frames" in said
+    result = track_video(str(source), tmp_path / "tracks", extractor, progress=False)
+    assert (result.path, result.frames, result.tracks, result.longest) == (tmp_path / "tracks", 6, 4, 6)
+    assert result.frames_per_second > 0
+    assert "tracks: 6 frames, " in format_tracking(result)
+    assert "frames/s, 4 tracks, the longest of 6 frames" in format_tracking(result)
     pictures = [cv2.imread(str(path)) for path in sorted((tmp_path / "tracks").iterdir())]
     assert [picture.shape for picture in pictures] == [(100, 144, 3)] * 6
     # New tracks are grey, and those that go on have colours.
     assert [bool((np.ptp(picture, axis=2) > 0).any()) for picture in pictures] == [False] + [True] * 5
 
-    track_video(str(source), tmp_path / "tracks.mp4", extractor, max_frames=2, progress=False)
-    assert "2 frames, " in capsys.readouterr().out
+    assert track_video(str(source), tmp_path / "tracks.mp4", extractor, max_frames=2, progress=False).frames == 2
     assert open_source(tmp_path / "tracks.mp4").count == 2
     with pytest.raises(ValueError, match="max_frames must be at least 1, or None for all, got 0"):
         track_video(str(source), tmp_path / "none", extractor, max_frames=0)
