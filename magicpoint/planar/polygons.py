@@ -7,15 +7,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
-def import_shapely() -> ModuleType:
-    """The package shapely, or an ImportError that says how to get it."""
-    try:
-        import shapely
-    except ImportError as error:
-        raise ImportError("this needs shapely: pip install 'magicpoint[planar]'") from error
-    module: ModuleType = shapely
-    return module
+from ..core.extras import require
 
 
 def polygon_iou(quads0: ArrayLike, quads1: ArrayLike) -> NDArray[np.float64]:
@@ -34,7 +26,7 @@ def polygon_iou(quads0: ArrayLike, quads1: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: A shape does not fit, or a value is not finite.
     """
-    shapely = import_shapely()
+    shapely = require("shapely", "planar")
     polygons0, polygons1 = (_as_polygons(quads, shapely) for quads in (quads0, quads1))
     index0, index1 = shapely.STRtree(polygons1).query(polygons0) if len(polygons0) and len(polygons1) else ([], [])
     iou = np.zeros((len(polygons0), len(polygons1)))

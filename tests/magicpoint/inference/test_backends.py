@@ -178,6 +178,11 @@ def test_what_does_not_go_together_is_refused_by_name(monkeypatch):
         open_network(network, CPU, "onnxruntime")
 
 
+def test_every_engine_of_the_folder_is_in_the_table():
+    files = {path.stem for path in Path(backends.__file__).parent.glob("*.py")}
+    assert files - {"__init__", "base"} == {file for row in backends.ENGINES.values() for file in row}
+
+
 def test_an_engine_is_a_row_of_the_table(monkeypatch):
     def open_corner(model, device, precision, calibration):
         def run(image):
