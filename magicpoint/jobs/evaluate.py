@@ -6,9 +6,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..core.files import AnyPath
 from ..data.hpatches import find_sequences
 from ..data.pinned_images import TEST_IMAGES_PER_SHAPE
+from ..evaluation.interiors.report import write_interiors_report
+from ..evaluation.interiors.results import InteriorsEvaluation, InteriorsProtocol
+from ..evaluation.interiors.run import evaluate_on_interiors
 from ..evaluation.methods.base import PairsMethod, ShapesMethod
 from ..evaluation.methods.network import NetworkOnPairs, NetworkOnShapes
 from ..evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
@@ -20,6 +25,11 @@ from ..evaluation.shapes.report import write_shapes_report
 from ..evaluation.shapes.results import EvaluatedWeights, ShapesEvaluation
 from ..evaluation.shapes.run import evaluate_on_shapes
 from ..inference.extractor import Extractor
+from ..io.finding import find_images
+from ..io.images import read_image
+
+DESCRIBING = tuple(name for name, method in ON_PAIRS.items() if method.has_descriptors)
+"""The methods of pairs whose keypoints can be matched."""
 
 
 def evaluate_synthetic(
@@ -99,6 +109,46 @@ def evaluate_pairs(
     evaluation = evaluate_on_pairs(find_sequences(folder), compared, chosen, progress)
     if out is not None:
         write_pairs_report(evaluation, Path(out))
+    return evaluation
+
+
+def evaluate_interiors(
+    photographs: AnyPath,
+    out: AnyPath | None = None,
+    networks: Mapping[str, Extractor] | None = None,
+    methods: Sequence[str] = DESCRIBING,
+    protocol: InteriorsProtocol | None = None,
+    progress: bool = True,
+) -> InteriorsEvaluation:
+    """Evaluates networks and other methods on rendered rooms, and writes it all to a folder.
+
+    Depth and poses of the rooms are known exactly, so this measures what pairs of photographs of planes cannot: matches
+    with parallax, and the pose that they give.
+
+    Args:
+        photographs: Folder of images, for walls and things; the same ones give the same rooms.
+        out: Folder for ``interiors.json`` and ``interiors.txt`` (the table); None writes nothing.
+        networks: By the name under which their results appear; with descriptors.
+        methods: Names of other methods, of `opencv.ON_PAIRS`, that have descriptors.
+        protocol: None stands for `InteriorsProtocol()`.
+        progress: Show a progress bar on the standard error.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ValueError: A method is unknown or has no descriptors, two have one name, nothing is asked for, there is no
+            photograph, or one is damaged; it is named.
+    """
+    networks = networks or {}
+    _check_known("methods", methods, ON_PAIRS)
+    if not (methods or networks):
+        raise ValueError("nothing to evaluate: at least one method or network is needed")
+    _check_free(networks, methods)
+    compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
+    compared |= {name: ON_PAIRS[name] for name in methods}
+    textures = [np.rint(read_image(path) * 255).astype(np.uint8) for path in find_images([Path(photographs)]).values()]
+    evaluation = evaluate_on_interiors(textures, compared, protocol, progress)
+    if out is not None:
+        write_interiors_report(evaluation, Path(out))
     return evaluation
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
@@ -10,7 +12,10 @@ from ..options import add_engine, add_weights, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
-SUMMARY = "Measure a network beside classical methods, on unseen shapes or on image pairs."
+if TYPE_CHECKING:
+    from ...inference.extractor import Extractor
+
+SUMMARY = "Measure a network beside classical methods, on unseen shapes, image pairs or rendered rooms."
 
 
 def add(parser: Parser) -> None:
@@ -18,14 +23,20 @@ def add(parser: Parser) -> None:
     from ...evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
     from ...evaluation.pairs.protocols import PAIRS_PROTOCOLS
 
-    parser.add_argument("folder", nargs="?", type=Path | None, help="Image pairs in the HPatches layout (homography).")
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path | None,
+        help="homography: image pairs in the HPatches layout; interiors: photographs for the walls of rooms.",
+    )
     add_weights(parser, "magicpoint")
     add_engine(parser)
     parser.add_argument(
         "--dataset",
-        choices=("synthetic", "homography"),
-        default="synthetic",
-        help="Rendered shapes, or image pairs whose homography is known.",
+        choices=("synthetic", "homography", "interiors"),
+        default=None,
+        help="Rendered shapes, image pairs whose homography is known, or rooms rendered with known depth and poses; "
+        "null: homography where a folder is given, else synthetic.",
     )
     parser.add_argument("--out", type=Path, required=True, help="Folder for the tables, the JSON file and the plots.")
     parser.add_argument(
@@ -41,33 +52,61 @@ def add(parser: Parser) -> None:
         default=list(PAIRS_PROTOCOLS),
         help="homography: which protocols.",
     )
+    parser.add_argument("--rooms", type=int, default=100, help="interiors: number of pairs, each of a room of its own.")
     parser.add_argument(
         "--methods",
         nargs="*",
         default=None,
-        help=f"What to compare with; null: all. synthetic: {', '.join(ON_SHAPES)}; homography: {', '.join(ON_PAIRS)}.",
+        help=f"What to compare with; null: all. synthetic: {', '.join(ON_SHAPES)}; homography: {', '.join(ON_PAIRS)}; "
+        "interiors: those of homography with descriptors.",
     )
     add_json(parser)
 
 
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
-    from ...evaluation.pairs.json_file import PAIRS_JSON, pairs_as_plain
-    from ...evaluation.pairs.report import format_pairs
-    from ...evaluation.shapes.report import SHAPES_JSON, format_shapes, shapes_as_plain
-    from ...jobs.evaluate import evaluate_pairs, evaluate_synthetic
 
     keep_freed_memory()
-    synthetic, folder, out = arguments.dataset == "synthetic", arguments.folder, arguments.out
-    if synthetic and folder is not None:
-        raise ValueError(f"{folder} is for --dataset homography; synthetic shapes are rendered")
-    if not synthetic and folder is None:
-        raise ValueError("--dataset homography needs the folder of the image pairs")
-    chosen = {} if arguments.methods is None else {"methods": arguments.methods}
+    dataset = arguments.dataset or ("synthetic" if arguments.folder is None else "homography")
+    if dataset == "synthetic" and arguments.folder is not None:
+        raise ValueError(f"{arguments.folder} is for --dataset homography or interiors; synthetic shapes are rendered")
+    if dataset != "synthetic" and arguments.folder is None:
+        raise ValueError(f"--dataset {dataset} needs a folder of images")
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
-    if synthetic:
-        shapes = evaluate_synthetic(extractor, out, arguments.images_per_shape, name=name, **chosen)
-        show(arguments, f"{format_shapes(shapes)}\n{out / SHAPES_JSON}", shapes_as_plain(shapes))
-    else:
-        pairs = evaluate_pairs(folder, out, {name: extractor}, protocols=arguments.protocols, **chosen)
-        show(arguments, f"{format_pairs(pairs)}\n{out / PAIRS_JSON}", pairs_as_plain(pairs))
+    {"synthetic": _synthetic, "homography": _homography, "interiors": _interiors}[dataset](arguments, name, extractor)
+
+
+def _synthetic(arguments: Namespace, name: str, extractor: Extractor) -> None:
+    from ...evaluation.methods.opencv import ON_SHAPES
+    from ...evaluation.shapes.report import SHAPES_JSON, format_shapes, shapes_as_plain
+    from ...jobs.evaluate import evaluate_synthetic
+
+    methods = _methods(arguments, ON_SHAPES)
+    shapes = evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, methods, name=name)
+    show(arguments, f"{format_shapes(shapes)}\n{arguments.out / SHAPES_JSON}", shapes_as_plain(shapes))
+
+
+def _homography(arguments: Namespace, name: str, extractor: Extractor) -> None:
+    from ...evaluation.methods.opencv import ON_PAIRS
+    from ...evaluation.pairs.json_file import PAIRS_JSON, pairs_as_plain
+    from ...evaluation.pairs.report import format_pairs
+    from ...jobs.evaluate import evaluate_pairs
+
+    methods = _methods(arguments, ON_PAIRS)
+    pairs = evaluate_pairs(arguments.folder, arguments.out, {name: extractor}, methods, arguments.protocols)
+    show(arguments, f"{format_pairs(pairs)}\n{arguments.out / PAIRS_JSON}", pairs_as_plain(pairs))
+
+
+def _interiors(arguments: Namespace, name: str, extractor: Extractor) -> None:
+    from ...evaluation.interiors.report import INTERIORS_JSON, format_interiors
+    from ...evaluation.interiors.results import InteriorsProtocol
+    from ...jobs.evaluate import DESCRIBING, evaluate_interiors
+
+    methods, protocol = _methods(arguments, DESCRIBING), InteriorsProtocol(rooms=arguments.rooms)
+    rooms = evaluate_interiors(arguments.folder, arguments.out, {name: extractor}, methods, protocol)
+    show(arguments, f"{format_interiors(rooms)}\n{arguments.out / INTERIORS_JSON}", rooms)
+
+
+def _methods(arguments: Namespace, all_methods: Iterable[str]) -> list[str]:
+    """Those that were asked for, else all."""
+    return list(all_methods) if arguments.methods is None else arguments.methods

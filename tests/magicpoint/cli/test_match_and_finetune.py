@@ -165,8 +165,11 @@ def test_a_video_is_not_replaced_by_its_tracks(folder, tmp_path, capsys):
 
 def test_a_folder_is_not_passed_over_where_shapes_are_rendered(folder, tmp_path, capsys):
     options = ["--weights", str(folder / "w.safetensors"), "--out", str(tmp_path / "e")]
-    assert main(["evaluate", str(folder), *options]) == 1
+    assert main(["evaluate", str(folder), "--dataset", "synthetic", *options]) == 1
     assert f"{folder} is for --dataset homography" in capsys.readouterr().err
+    # Without the option a folder is one of image pairs, which this is not.
+    assert main(["evaluate", str(folder), *options]) == 1
+    assert f"{folder} has no sequences" in capsys.readouterr().err
 
 
 def test_a_network_is_exported(folder, tmp_path, capsys):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from magicpoint.cli import main
 from magicpoint.core.types import Features
 from magicpoint.data.scenes3d.camera import Camera
 from magicpoint.data.scenes3d.interior import InteriorSettings
@@ -107,6 +108,18 @@ def test_the_report_has_a_row_for_each_method(evaluation, tmp_path):
     stored = json.loads((tmp_path / "e" / "interiors.json").read_text())
     assert stored["results"]["orb"]["repeatability"] == evaluation.results["orb"].repeatability
     assert stored["protocol"]["rooms"] == 2
+
+
+def test_the_command_line_papers_rooms_with_the_photographs_of_a_folder(tmp_path, capsys):
+    for number, photograph in enumerate(photographs()):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), photograph)
+    words = ["evaluate", str(tmp_path), "--dataset", "interiors", "--rooms", "1", "--weights", "superpoint-tiny"]
+    words += ["--methods", "orb", "--out", str(tmp_path / "e"), "--json"]
+    assert main(words) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "e" / "interiors.json").read_text())
+    assert list(printed["results"]) == ["superpoint-tiny", "orb"]
+    assert printed["photographs"] == 6
 
 
 def test_what_cannot_be_compared_is_refused():
