@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +40,14 @@ class TrainResult:
     validations: tuple[Validation, ...]
 
 
-def read_training(run: Path) -> TrainResult:
+def read_training(run: str | os.PathLike[str]) -> TrainResult:
     """Read what a run came to from its folder, also that of a process before this one.
 
     Raises:
         OSError: The run has no metrics, or they cannot be read.
         ValueError: They are damaged; the file is named.
     """
+    run = Path(run)
     path = run / METRICS_FILE
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
