@@ -1,6 +1,7 @@
 """Synthetic images of simple shapes with exact sub-pixel corner labels."""
 
 from .dataset import DatasetSettings, ShapesDataset, generate_dataset
+from .errors import DatasetError
 from .legacy import convert_legacy_dataset
 from .primitives import PRIMITIVES, SHAPES_WITH_KEYPOINTS, STANDARD_SHAPES
 from .sample import Sample, ShapeSettings, render_sample, render_shape
@@ -9,6 +10,7 @@ __all__ = [
     "PRIMITIVES",
     "SHAPES_WITH_KEYPOINTS",
     "STANDARD_SHAPES",
+    "DatasetError",
     "DatasetSettings",
     "Sample",
     "ShapeSettings",

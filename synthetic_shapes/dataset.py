@@ -18,6 +18,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import DatasetError
 from .parallel import CHUNK_SIZE, run_chunks
 from .sample import Sample, ShapeSettings, render_sample
 from .sample_files import (
@@ -99,7 +100,7 @@ def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None =
         The path of ``dataset.json``, whose digest is null until all samples are there.
 
     Raises:
-        ValueError: ``out`` holds a dataset of other settings, or half of one from other versions; the message names
+        DatasetError: ``out`` holds a dataset of other settings, or half of one from other versions; the message names
             what differs, and nothing is changed. Or a finished dataset no longer has its digest.
         FileExistsError: ``out`` is a file, or a folder with something else in it.
         OSError: A file cannot be written (the error names it); everything written before stays usable.
@@ -151,15 +152,15 @@ class ShapesDataset:
 
         Raises:
             FileNotFoundError: ``root`` has no dataset.json.
-            ValueError: The dataset is unfinished, has no such split, or its dataset.json is damaged.
+            DatasetError: The dataset is unfinished, has no such split, or its dataset.json is damaged.
         """
         self.root = Path(root)
         self.split = split
         manifest = read_manifest(self.root)
         if manifest.digest is None:
-            raise ValueError(f"{self.root} is unfinished: generate it again with the same settings to complete it")
+            raise DatasetError(f"{self.root} is unfinished: generate it again with the same settings to complete it")
         if split not in manifest.splits:
-            raise ValueError(f"{self.root} has no split {split!r}: choose from {', '.join(manifest.splits)}")
+            raise DatasetError(f"{self.root} has no split {split!r}: choose from {', '.join(manifest.splits)}")
         self.size_hw = manifest.size_hw
         self.settings = None if manifest.settings is None else _read_settings(self.root, manifest.settings)
         self.digest = manifest.digest
@@ -183,7 +184,7 @@ class ShapesDataset:
         Raises:
             IndexError: There is no such sample.
             FileNotFoundError: One of its files is missing.
-            ValueError: One of its files is damaged, or holds something else than the layout asks for.
+            DatasetError: One of its files is damaged, or holds something else than the layout asks for.
         """
         number = operator.index(index)
         if not -len(self) <= number < len(self):
@@ -197,7 +198,7 @@ class ShapesDataset:
 
         Raises:
             FileNotFoundError: A file is missing.
-            ValueError: A file is damaged (the message names it), or the digest is another.
+            DatasetError: A file is damaged (the message names it), or the digest is another.
         """
         total = sum(self._splits.values()) if progress else None
         samples = run_chunks(partial(_digest_span, self.root, self.size_hw), _spans(self._splits), workers, total)
@@ -243,13 +244,13 @@ def _existing_manifest(root: Path) -> Manifest | None:
 
 def _check_same_dataset(root: Path, existing: Manifest, wanted: Manifest) -> None:
     if existing.settings is None or wanted.settings is None:
-        raise ValueError(f"{root} holds a converted dataset: choose another folder")
+        raise DatasetError(f"{root} holds a converted dataset: choose another folder")
     differences = _differences(existing.settings, wanted.settings)
     if existing.digest is None:
         # A finished dataset has its digest to answer for it; one half from each version would have none.
         differences += _differences(existing.versions or {}, wanted.versions or {}, "version of ")
     if differences:
-        raise ValueError(f"{root} holds another dataset: {'; '.join(differences)}. Choose another folder")
+        raise DatasetError(f"{root} holds another dataset: {'; '.join(differences)}. Choose another folder")
 
 
 def _differences(existing: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -265,7 +266,7 @@ def _differences(existing: Mapping[str, Any], wanted: Mapping[str, Any], prefix:
 
 def _check_digest(root: Path, recorded: str, found: str) -> None:
     if recorded != found:
-        raise ValueError(f"{root}: the samples have changed: their digest is {found}, recorded is {recorded}")
+        raise DatasetError(f"{root}: the samples have changed: their digest is {found}, recorded is {recorded}")
 
 
 def _read_settings(root: Path, nested: Mapping[str, Any]) -> DatasetSettings:
@@ -273,4 +274,4 @@ def _read_settings(root: Path, nested: Mapping[str, Any]) -> DatasetSettings:
         shapes = {name: tuple(value) if isinstance(value, list) else value for name, value in nested["shapes"].items()}
         return DatasetSettings(**{**nested, "shapes": ShapeSettings(**shapes)})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{root / MANIFEST}: unusable settings: {error}") from error
+        raise DatasetError(f"{root / MANIFEST}: unusable settings: {error}") from error

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import DatasetError
 from .parallel import CHUNK_SIZE, run_chunks
 from .sample_files import (
     Manifest,
@@ -77,14 +78,14 @@ def convert_legacy_dataset(
     Raises:
         FileNotFoundError: ``source`` does not exist, or a file of a sample is missing.
         FileExistsError: ``out`` exists.
-        ValueError: An archive is damaged or holds a path that leaves its folder, a file is damaged, the images differ
+        DatasetError: An archive is damaged or holds a path that leaves its folder, a file is damaged, the images differ
             in size, there are no samples, or ``out`` lies inside ``source``.
         OSError: A file cannot be written.
     """
     source, out = Path(source).resolve(), Path(out).resolve()
     _check_folders(source, out)
     if drawn_at is not None and min(drawn_at) < 1:
-        raise ValueError(f"drawn_at must be a height and a width of at least 1 pixel, got {drawn_at}")
+        raise DatasetError(f"drawn_at must be a height and a width of at least 1 pixel, got {drawn_at}")
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -92,7 +93,9 @@ def convert_legacy_dataset(
         extracted = unfinished / "extracted"
         samples = _list_samples(_find_shapes(source, extracted))
         if not samples:
-            raise ValueError(f"{source} holds no <shape>/images/<split>/<i>.png and no <shape>.tar.gz with such images")
+            raise DatasetError(
+                f"{source} holds no <shape>/images/<split>/<i>.png and no <shape>.tar.gz with such images"
+            )
         written = _convert(samples, source.name, unfinished, drawn_at, workers, progress)
         shutil.rmtree(extracted, ignore_errors=True)
         if out.exists():
@@ -107,7 +110,7 @@ def _check_folders(source: Path, out: Path) -> None:
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist")
     if out.is_relative_to(source):
-        raise ValueError(f"{out} lies inside the source {source}, which is only read")
+        raise DatasetError(f"{out} lies inside the source {source}, which is only read")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists: choose another folder")
 
@@ -137,7 +140,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive) as members:
             members.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{archive} is damaged or unsafe: {error}") from error
+        raise DatasetError(f"{archive} is damaged or unsafe: {str(error).splitlines()[0]}") from error
 
 
 def _list_samples(shapes: Mapping[str, Path]) -> list[_LegacySample]:
@@ -204,7 +207,7 @@ def _convert_chunk(
     for sample in samples:
         image = read_png(sample.image, cv2.IMREAD_GRAYSCALE)
         if image.shape != size_hw:
-            raise ValueError(f"{sample.image} is {image.shape} pixels, the first image is {size_hw}")
+            raise DatasetError(f"{sample.image} is {image.shape} pixels, the first image is {size_hw}")
         keypoints = _read_points(sample.points, size_hw, drawn_at)
         inside = inside_image(keypoints, size_hw)
         write_sample(root, sample.split, sample.index, image, keypoints[inside])
@@ -218,7 +221,7 @@ def _read_points(path: Path, size_hw: tuple[int, int], drawn_at: tuple[int, int]
     if points.size == 0:
         return np.empty((0, 2), np.float32)
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: expected numbers of shape (N, 2), got {points.dtype} {points.shape}")
+        raise DatasetError(f"{path}: expected numbers of shape (N, 2), got {points.dtype} {points.shape}")
     rows_columns = points.astype(np.float64)
     if drawn_at is not None:
         rows_columns += 0.5 * np.divide(size_hw, drawn_at) - 0.5

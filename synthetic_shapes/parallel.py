@@ -16,6 +16,8 @@ from typing import TypeVar
 import cv2
 from tqdm import tqdm
 
+from .errors import DatasetError
+
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
@@ -41,13 +43,13 @@ def run_chunks(
         progress: Length of the results in all, for a progress bar on the standard error; None shows none.
 
     Raises:
-        ValueError: ``workers`` is less than 1.
+        DatasetError: ``workers`` is less than 1.
         RuntimeError: A worker was killed from outside.
         BaseException: Whatever the function raises, and KeyboardInterrupt; chunks that have begun are finished first,
             the others are dropped.
     """
     if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+        raise DatasetError(f"workers must be at least 1, got {workers}")
     workers = min(workers or _usable_cores(), len(chunks))
     with tqdm(total=progress, unit="image", disable=progress is None) as bar:
         if workers <= 1:
@@ -82,7 +84,7 @@ def _run_in_processes(
                     running[pool.submit(function, chunk)] = number
         return results
     except BrokenProcessPool as error:
-        raise RuntimeError(
+        raise DatasetError(
             "a worker process ended unexpectedly (see its message above): short of memory, or the calling script lacks "
             "'if __name__ == \"__main__\":' around the call"
         ) from error

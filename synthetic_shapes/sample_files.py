@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import DatasetError
 from .png import png_is_intact
 
 MANIFEST = "dataset.json"
@@ -69,7 +70,7 @@ def read_manifest(root: Path) -> Manifest:
 
     Raises:
         FileNotFoundError: There is none in ``root``.
-        ValueError: It is not a manifest of this layout.
+        DatasetError: It is not a manifest of this layout.
     """
     path = root / MANIFEST
     if not path.is_file():
@@ -77,20 +78,22 @@ def read_manifest(root: Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise DatasetError(f"{path} is not JSON: {error}") from error
     form = content.pop("format", None) if isinstance(content, dict) else None
     if form not in (1, FORMAT):
-        raise ValueError(f"{path} is not a dataset description of format 1 or {FORMAT}")
+        raise DatasetError(f"{path} is not a dataset description of format 1 or {FORMAT}")
     if form == 1:
         _rename_sizes(content)
     names = {field.name for field in fields(Manifest)}
     if content.keys() != names:
-        raise ValueError(f"{path}: missing or unknown entries: {', '.join(sorted(content.keys() ^ names))}")
+        raise DatasetError(f"{path}: missing or unknown entries: {', '.join(sorted(content.keys() ^ names))}")
     size_hw, splits = content["size_hw"], content["splits"]
     if not (isinstance(size_hw, list) and len(size_hw) == 2 and isinstance(splits, dict)):
-        raise ValueError(f"{path}: size_hw must be [height, width] and splits their counts, got {size_hw} and {splits}")
+        raise DatasetError(
+            f"{path}: size_hw must be [height, width] and splits their counts, got {size_hw} and {splits}"
+        )
     if not all(isinstance(number, int) for number in (*size_hw, *splits.values())):
-        raise ValueError(f"{path}: size_hw and splits must be whole numbers, got {size_hw} and {splits}")
+        raise DatasetError(f"{path}: size_hw and splits must be whole numbers, got {size_hw} and {splits}")
     return Manifest(**{**content, "size_hw": tuple(size_hw)})
 
 
@@ -157,17 +160,17 @@ def read_sample(
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is damaged, or is not an image of ``size_hw`` (height, width) or not float32 (N, 2).
+        DatasetError: A file is damaged, or is not an image of ``size_hw`` (height, width) or not float32 (N, 2).
     """
     image_path, points_path = sample_paths(root, split, index)
     image = read_png(image_path)
     if image.dtype != np.uint8 or image.shape != size_hw:
-        raise ValueError(
+        raise DatasetError(
             f"{image_path}: expected a grey 8-bit image of shape {size_hw}, got {image.shape} {image.dtype}"
         )
     keypoints = read_npy(points_path)
     if keypoints.dtype != np.float32 or keypoints.ndim != 2 or keypoints.shape[1] != 2:
-        raise ValueError(f"{points_path}: expected float32 (N, 2), got {keypoints.dtype} {keypoints.shape}")
+        raise DatasetError(f"{points_path}: expected float32 (N, 2), got {keypoints.dtype} {keypoints.shape}")
     return image, keypoints
 
 
@@ -176,10 +179,10 @@ def read_png(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
     data = path.read_bytes()
     # Decoders differ in what they make of a damaged file: some return the part that they could read.
     if not png_is_intact(data):
-        raise ValueError(f"{path} is truncated, damaged or no PNG file")
+        raise DatasetError(f"{path} is truncated, damaged or no PNG file")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
-        raise ValueError(f"{path} cannot be decoded")
+        raise DatasetError(f"{path} cannot be decoded")
     return image
 
 
@@ -188,7 +191,7 @@ def read_npy(path: Path) -> NDArray[Any]:
     try:
         return np.lib.format.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
     except ValueError as error:
-        raise ValueError(f"{path} is truncated, damaged or no NumPy array: {error}") from error
+        raise DatasetError(f"{path} is truncated, damaged or no NumPy array: {error}") from error
 
 
 def inside_image(keypoints: NDArray[np.floating], size_hw: tuple[int, int]) -> NDArray[np.bool_]:

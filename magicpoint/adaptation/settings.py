@@ -8,6 +8,7 @@ from typing import get_args
 from homography import HomographySettings
 from homography.adaptation import Aggregation
 
+from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.precision import Precision
 from ..core.settings import check_choice, check_range, check_whole
@@ -56,7 +57,7 @@ class AdaptationSettings:
         if self.tolerance is not None:
             check_range(self, "[0, inf)", "tolerance")
             if self.aggregation != "mean":
-                raise ValueError(f"tolerance is of the mean, got {self.tolerance} of the {self.aggregation}")
+                raise InputError(f"tolerance is of the mean, got {self.tolerance} of the {self.aggregation}")
         if self.longest_side is not None:
             check_whole(self, CELL_SIZE, "longest_side")
         DecodeSettings(self.nms_radius, self.threshold, max_keypoints=self.max_keypoints)

@@ -41,14 +41,27 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"\nmagicpoint: {error or 'interrupted'}", file=sys.stderr)
         return 130
-    except (MagicpointError, ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"magicpoint: {error}", file=sys.stderr)
-        return 1
-    except Exception:
-        traceback.print_exc()
-        print(f"magicpoint {__version__}: this is a bug, please report it with all of the above", file=sys.stderr)
-        return 1
+    except Exception as error:
+        return _report(error)
     return 0
+
+
+def _report(error: Exception) -> int:
+    """Says what went wrong: in one line what the user can mend, and of a bug all that helps to find it."""
+    from synthetic_shapes import DatasetError  # only now: it takes time to import
+
+    if isinstance(error, (MagicpointError, DatasetError, OSError)):
+        print(f"magicpoint: {error}", file=sys.stderr)
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has its own
+        print(f"magicpoint: out of memory: {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+        print(
+            f"magicpoint: this is a bug of version {__version__}: please report it, with all of the above, as an issue "
+            "of the project",
+            file=sys.stderr,
+        )
+    return 1
 
 
 def _read_verb(words: Sequence[str] | None) -> tuple[str, list[str]]:

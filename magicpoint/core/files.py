@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .errors import InputError
+
 AnyPath = str | os.PathLike[str]
 """What public functions take for a path."""
 
@@ -66,8 +68,8 @@ def check_not_replaced(sources: Sequence[AnyPath], out: Path, kind: str) -> None
     """Refuses an output that is one of the files that it is made from.
 
     Raises:
-        ValueError: It is one; the message names that as an image, a source or whatever ``kind`` says.
+        InputError: It is one; the message names that as an image, a source or whatever ``kind`` says.
     """
     for source in sources:
         if out.exists() and Path(source).exists() and out.samefile(source):
-            raise ValueError(f"the output would replace the {kind} {source}: choose another output")
+            raise InputError(f"the output would replace the {kind} {source}: choose another output")

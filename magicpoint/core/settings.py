@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
+from .errors import InputError
+
 LARGEST_SEED = 2**64 - 1
 """The largest that torch takes."""
 
@@ -28,7 +30,7 @@ def check_range(settings: object, interval: str, *names: str) -> None:
 
     Raises:
         TypeError: One is no number.
-        ValueError: One is NaN or outside.
+        InputError: One is NaN or outside.
     """
     written = _INTERVAL.fullmatch(interval)
     if written is None:
@@ -42,7 +44,7 @@ def check_range(settings: object, interval: str, *names: str) -> None:
         above = value > least or (opening == "[" and value == least)
         below = value < most or (closing == "]" and value == most)
         if math.isnan(value) or not (above and below):
-            raise ValueError(f"{name} must be in {interval}, got {value}")
+            raise InputError(f"{name} must be in {interval}, got {value}")
 
 
 def check_whole(settings: object, least: int, *names: str, most: int | None = None) -> None:
@@ -50,16 +52,16 @@ def check_whole(settings: object, least: int, *names: str, most: int | None = No
 
     Raises:
         TypeError: One is no whole number.
-        ValueError: One is too small or too large.
+        InputError: One is too small or too large.
     """
     for name in names:
         value = attrgetter(name)(settings)
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} must be a whole number, got {value!r}")
         if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+            raise InputError(f"{name} must be at least {least}, got {value}")
         if most is not None and value > most:
-            raise ValueError(f"{name} must be at most {most}, got {value}")
+            raise InputError(f"{name} must be at most {most}, got {value}")
 
 
 def check_choice(settings: object, name: str, choices: Iterable[str]) -> None:
@@ -67,7 +69,7 @@ def check_choice(settings: object, name: str, choices: Iterable[str]) -> None:
     value, choices = attrgetter(name)(settings), list(choices)
     if value not in choices:
         listed = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
-        raise ValueError(f"{name} must be {listed}, got {value!r}")
+        raise InputError(f"{name} must be {listed}, got {value!r}")
 
 
 def check_size_hw(settings: object, multiple: int, name: str) -> None:
@@ -75,14 +77,14 @@ def check_size_hw(settings: object, multiple: int, name: str) -> None:
 
     Raises:
         TypeError: It is no pair of whole numbers.
-        ValueError: One of them is not such a multiple.
+        InputError: One of them is not such a multiple.
     """
     value = attrgetter(name)(settings)
     sides = list(value) if isinstance(value, (tuple, list)) else []
     if len(sides) != 2 or any(isinstance(side, bool) or not isinstance(side, int) for side in sides):
         raise TypeError(f"{name} must be a height and a width in pixels, got {value!r}")
     if any(side < multiple or side % multiple for side in sides):
-        raise ValueError(f"{name} must be positive multiples of {multiple}, got {sides[0]}x{sides[1]}")
+        raise InputError(f"{name} must be positive multiples of {multiple}, got {sides[0]}x{sides[1]}")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], unset: Any = None) -> dict[str, tuple[Any, Any]]:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from synthetic_shapes.sample import sample_generator
 
+from ..core.errors import InputError
 from .augment import augment
 from .samples import TrainingSample, Views
 from .settings import AugmentationSettings, ViewSettings
@@ -91,7 +92,7 @@ class StepBatches(Dataset[Item]):
 
     def __init__(self, batch_size: int, rank: int, world_size: int) -> None:
         if batch_size % world_size:
-            raise ValueError(f"batch_size {batch_size} is not a multiple of the {world_size} processes")
+            raise InputError(f"batch_size {batch_size} is not a multiple of the {world_size} processes")
         self._batch_size, self._share, self._rank = batch_size, batch_size // world_size, rank
 
     def indices(self, step: int) -> range:

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import InputError
 from ..core.files import AnyPath
 from ..io.finding import IMAGE_SUFFIXES
 
@@ -63,14 +64,14 @@ def find_sequences(folder: AnyPath) -> tuple[PairSequence, ...]:
 
     Raises:
         FileNotFoundError: The folder, a reference or the homography of an image is missing; it is named.
-        ValueError: There is no sequence, one has no pair, an image number is there twice, or a homography has no image.
+        InputError: There is no sequence, one has no pair, an image number is there twice, or a homography has no image.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     folders = sorted(path for path in folder.iterdir() if path.name[:2] in _CHANGES and path.is_dir())
     if not folders:
-        raise ValueError(f"{folder} has no sequences: folders named v_* or i_* with 1.png, 2.png, H_1_2 and so on")
+        raise InputError(f"{folder} has no sequences: folders named v_* or i_* with 1.png, 2.png, H_1_2 and so on")
     return tuple(_find_sequence(path) for path in folders)
 
 
@@ -79,7 +80,7 @@ def _find_sequence(folder: Path) -> PairSequence:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGE_SUFFIXES and re.fullmatch("[1-9][0-9]*", path.stem):
             if int(path.stem) in images:
-                raise ValueError(f"{images[int(path.stem)]} and {path} have the same number")
+                raise InputError(f"{images[int(path.stem)]} and {path} have the same number")
             images[int(path.stem)] = path
     reference = images.pop(_REFERENCE, None)
     if reference is None:
@@ -91,9 +92,9 @@ def _find_sequence(folder: Path) -> PairSequence:
     used = {view.homography for view in views}
     unused = [path for path in sorted(folder.glob("H_1_*")) if path not in used]
     if unused:
-        raise ValueError(f"{unused[0]} has no image {folder / unused[0].name.removeprefix('H_1_')}.png, .ppm or .jpg")
+        raise InputError(f"{unused[0]} has no image {folder / unused[0].name.removeprefix('H_1_')}.png, .ppm or .jpg")
     if not views:
-        raise ValueError(f"{folder} has no pair, only {reference.name}")
+        raise InputError(f"{folder} has no pair, only {reference.name}")
     return PairSequence(folder.name, _CHANGES[folder.name[:2]], reference, views)
 
 
@@ -106,21 +107,21 @@ def read_homography(path: Path) -> NDArray[np.float64]:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It holds no such matrix, or one that is not finite, cannot be inverted or puts the top-left pixel at
+        InputError: It holds no such matrix, or one that is not finite, cannot be inverted or puts the top-left pixel at
             infinity; the file is named.
     """
     try:
         rows = [[float(word) for word in line.split()] for line in path.read_text(encoding="utf-8").splitlines()]
         H = np.array([row for row in rows if row], np.float64)
     except ValueError as error:
-        raise ValueError(f"{path} is no 3x3 matrix of numbers: {error}") from error
+        raise InputError(f"{path} is no 3x3 matrix of numbers: {error}") from error
     if H.shape != (3, 3):
-        raise ValueError(f"{path} must hold a 3x3 matrix, got shape {H.shape}")
+        raise InputError(f"{path} must hold a 3x3 matrix, got shape {H.shape}")
     if not np.isfinite(H).all():
-        raise ValueError(f"{path} must be finite, got {H.tolist()}")
+        raise InputError(f"{path} must be finite, got {H.tolist()}")
     if np.linalg.matrix_rank(H) < 3:
-        raise ValueError(f"{path} holds a matrix that cannot be inverted: {H.tolist()}")
+        raise InputError(f"{path} holds a matrix that cannot be inverted: {H.tolist()}")
     if H[2, 2] == 0:
-        raise ValueError(f"{path} puts the top-left pixel at infinity: {H.tolist()}")
+        raise InputError(f"{path} puts the top-left pixel at infinity: {H.tolist()}")
     scaled: NDArray[np.float64] = H / H[2, 2]
     return scaled

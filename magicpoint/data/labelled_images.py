@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synthetic_shapes import ShapeSettings, render_sample
 from synthetic_shapes.sample import sample_generator
 
+from ..core.errors import InputError
 from ..core.files import AnyPath
 from ..core.types import Labels
 from ..io.finding import find_images
@@ -35,7 +36,7 @@ class LabelledImages:
 
     Raises:
         FileNotFoundError: A path or the label file does not exist.
-        ValueError: The file is damaged, or none or not all of its images are found.
+        InputError: The file is damaged, or none or not all of its images are found.
     """
 
     def __init__(self, images: Sequence[AnyPath], labels: AnyPath, certain_score: float = 0.0) -> None:
@@ -44,13 +45,13 @@ class LabelledImages:
         found = find_images(images)
         missing = [key for key in self._labels if key not in found]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"{labels} labels {len(self._labels)} images, {len(missing)} of which are not in "
                 f"{', '.join(map(str, images))}, such as {missing[0]}: give the images as `magicpoint adapt` got them"
             )
         self._keys = [key for key in found if key in self._labels]
         if not self._keys:
-            raise ValueError(f"{labels} labels no image")
+            raise InputError(f"{labels} labels no image")
         self._paths = {key: found[key] for key in self._keys}
 
     def __len__(self) -> int:
@@ -61,7 +62,7 @@ class LabelledImages:
         path, labels = self._paths[key], self._labels[key]
         grey = read_image(path)
         if grey.shape != labels.valid_mask.shape:
-            raise ValueError(
+            raise InputError(
                 f"{path} is {grey.shape[1]}x{grey.shape[0]}, but was labelled as "
                 f"{labels.image_size[0]}x{labels.image_size[1]} in {self._labels.path}"
             )

@@ -12,6 +12,7 @@ import numpy as np
 from synthetic_shapes import Sample, ShapeSettings, render_sample
 from synthetic_shapes.sample import sample_generator
 
+from ..core.errors import InputError
 from .samples import TrainingSample, certain_sample
 
 
@@ -77,7 +78,7 @@ class StoredSource:
 
     def __init__(self, dataset: StoredDataset, seed: int) -> None:
         if not len(dataset):
-            raise ValueError("the dataset has no samples")
+            raise InputError("the dataset has no samples")
         self._dataset, self._order = dataset, ShuffledIndices(range(len(dataset)), seed)
         self.digest = dataset.digest
 

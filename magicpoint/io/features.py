@@ -59,7 +59,7 @@ def read_features(path: AnyPath) -> RecordFile[Features]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, of another layout, or holds an unsafe key; the message names it.
+        InputError: It is damaged, of another layout, or holds an unsafe key; the message names it.
 
     Examples:
         >>> import tempfile

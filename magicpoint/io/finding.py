@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.errors import InputError
 from ..core.files import AnyPath
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
@@ -28,7 +29,7 @@ def find_images(paths: Sequence[AnyPath], skip: AnyPath | None = None) -> dict[s
     Raises:
         FileNotFoundError: A path does not exist.
         OSError: A folder cannot be read.
-        ValueError: There is no image, or the paths are on several drives.
+        InputError: There is no image, or the paths are on several drives.
     """
     # Not resolved: a link keeps its own name.
     roots = [Path(os.path.abspath(path)) for path in paths]
@@ -38,11 +39,11 @@ def find_images(paths: Sequence[AnyPath], skip: AnyPath | None = None) -> dict[s
     left_out = None if skip is None else Path(os.path.abspath(skip))
     found = {image for root in roots for image in ([root] if root.is_file() else _search(root, left_out))}
     if not found:
-        raise ValueError(f"no images in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+        raise InputError(f"no images in {', '.join(map(str, paths)) or 'an empty list of paths'}")
     try:
         base = os.path.commonpath([root if root.is_dir() else root.parent for root in roots])
     except ValueError as error:
-        raise ValueError(f"images on several drives have no folder in common: {error}") from error
+        raise InputError(f"images on several drives have no folder in common: {error}") from error
     images = {image.relative_to(base).as_posix(): image for image in found}
     return dict(sorted(images.items()))
 

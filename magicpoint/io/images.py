@@ -13,6 +13,7 @@ from torch import Tensor
 
 from synthetic_shapes.png import PNG_SIGNATURE, png_is_intact
 
+from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 
 Image = str | os.PathLike[str] | NDArray[Any] | Tensor
@@ -125,22 +126,22 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.float32]:
     try:
         return to_grey(image[..., ::-1] if image.ndim == 3 else image)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
 def _decode(data: bytes, path: Path) -> NDArray[Any]:
     """The image of a file as OpenCV gives it, blue first."""
     # OpenCV opens no path with letters beyond the system's code page on Windows, so it gets the content.
     if not data:
-        raise ValueError(f"{path} is empty")
+        raise InputError(f"{path} is empty")
     if not _is_complete(data):
-        raise ValueError(f"{path} is truncated or damaged")
+        raise InputError(f"{path} is truncated or damaged")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
-        raise ValueError(f"{path} cannot be decoded: {error}") from error
+        raise InputError(f"{path} cannot be decoded: {error}") from error
     if image is None:
-        raise ValueError(f"{path} is damaged or no image of a known format")
+        raise InputError(f"{path} is damaged or no image of a known format")
     return np.asarray(image)
 
 

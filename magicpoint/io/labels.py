@@ -25,7 +25,7 @@ def read_labels(path: AnyPath) -> RecordFile[Labels]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, of another layout, or holds an unsafe key; the message names it.
+        InputError: It is damaged, of another layout, or holds an unsafe key; the message names it.
     """
     return RecordFile(path, LABELS)
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ..core.errors import InputError
 from .images import decode_image
 from .records import RecordFile, check_key, folders_of
 from .unfinished import ADVICE, UnfinishedRecords
@@ -102,7 +103,7 @@ def process_images(
     Raises:
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
-        ValueError: Not one of the images can be read, or an earlier file holds others than these.
+        InputError: Not one of the images can be read, or an earlier file holds others than these.
     """
     _check_earlier(images, unfinished.earlier)
     made: list[str] = []
@@ -134,7 +135,7 @@ def process_images(
         unfinished.save()
         raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
     if not made:
-        raise ValueError(f"none of {len(images)} images could be read: {next(iter(skipped.values()))}")
+        raise InputError(f"none of {len(images)} images could be read: {next(iter(skipped.values()))}")
     out = unfinished.finish(made, skipped)
     if changed:
         _LOG.warning("%d of %d images had changed since the earlier %s, now replaced", changed, len(made), out)
@@ -150,7 +151,7 @@ def _check_earlier(images: Mapping[str, Path], earlier: RecordFile[Record] | Non
     lost = [key for key in earlier if not any(name in images for name in (key, *folders_of(key)))]
     if lost:
         count = "an image" if len(lost) == 1 else f"{len(lost)} images"
-        raise ValueError(f"{earlier.path} holds {count} not asked for now, for instance {lost[0]}: {ADVICE}")
+        raise InputError(f"{earlier.path} holds {count} not asked for now, for instance {lost[0]}: {ADVICE}")
 
 
 def _has_changed(image: _Loaded, earlier: RecordFile[Record] | None) -> bool:
@@ -195,7 +196,7 @@ def _load_file(key: str, path: Path, is_known: IsKnown) -> _Loaded:
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         return _Loaded(key, digest, None if is_known(key, digest) else decode_image(content, path))
-    except (OSError, ValueError) as error:
+    except (OSError, InputError) as error:
         return _Loaded(key, "", None, str(error))
 
 
@@ -205,7 +206,7 @@ def _load_videos(videos: Iterator[tuple[str, Path]]) -> Generator[_Loaded, None,
             _check(key, path)
             with read_ahead(_load_frames(key, path)) as frames:
                 yield from frames
-        except (OSError, ValueError) as error:
+        except (OSError, InputError) as error:
             yield _Loaded(key, "", None, str(error))
 
 
@@ -216,4 +217,4 @@ def _load_frames(key: str, path: Path) -> Generator[_Loaded, None, None]:
 
 def _check(key: str, path: Path) -> None:
     if check_key(key) != key:
-        raise ValueError(f"{path} has a backslash in its name")
+        raise InputError(f"{path} has a backslash in its name")

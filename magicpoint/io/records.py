@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import h5py
 
+from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 
 Record = TypeVar("Record")
@@ -38,13 +39,13 @@ def check_key(key: str) -> str:
     """Return the key of an image with forward slashes.
 
     Raises:
-        ValueError: It is empty or absolute, has an empty part, "." or "..", so that as a path it would leave the folder
+        InputError: It is empty or absolute, has an empty part, "." or "..", so that as a path it would leave the folder
             that it is relative to, or is no text that UTF-8 can hold.
     """
     normal = key.replace("\\", "/")
     leaves = re.match("[A-Za-z]:", normal) or any(part in ("", ".", "..") for part in normal.split("/"))
     if leaves or "\0" in normal or normal != normal.encode("utf-8", "ignore").decode():
-        raise ValueError(f"unsafe image key {key!r}: it must be a relative path without '.' and '..'")
+        raise InputError(f"unsafe image key {key!r}: it must be a relative path without '.' and '..'")
     return normal
 
 
@@ -66,14 +67,14 @@ def write_records(
 
     Raises:
         OSError: The file cannot be written.
-        ValueError: A key is unsafe (see `check_key`), two are the same, or one is a folder of another.
+        InputError: A key is unsafe (see `check_key`), two are the same, or one is a folder of another.
     """
     keys = [check_key(key) for key in records]
     groups = set(keys)
     for key in keys:
         clash = next((folder for folder in folders_of(key) if folder in groups), None)
         if clash is not None or len(groups) < len(keys):
-            raise ValueError(f"image keys must differ and none be a folder of another, got {clash or keys!r}, {key!r}")
+            raise InputError(f"image keys must differ and none be a folder of another, got {clash or keys!r}, {key!r}")
     known = {check_key(key): digest for key, digest in (digests or {}).items()}
 
     def write(temporary: Path) -> None:
@@ -110,11 +111,11 @@ class RecordFile(Mapping[str, Record]):
             with h5py.File(path, "r") as file:
                 attributes = {name: str(value) for name, value in file.attrs.items()}
                 if attributes.pop("format", None) != layout.format:
-                    raise ValueError(f"it is not of format {layout.format}")
+                    raise InputError(f"it is not of format {layout.format}")
                 self._digests = _read_digests(file)
             self.skipped: dict[str, str] = json.loads(attributes.pop("skipped"))
         except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} is damaged or no {layout.name}: {error}") from error
+            raise InputError(f"{path} is damaged or no {layout.name}: {error}") from error
         self.provenance = attributes
 
     def __len__(self) -> int:
@@ -133,7 +134,7 @@ class RecordFile(Mapping[str, Record]):
             with h5py.File(self.path, "r") as file:
                 return self._layout.read(file[key])
         except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path}: {key} is damaged: {error}") from error
+            raise InputError(f"{self.path}: {key} is damaged: {error}") from error
 
     def digest(self, key: str) -> str | None:
         """The SHA-256 of the image's file, if it was recorded."""
@@ -143,13 +144,13 @@ class RecordFile(Mapping[str, Record]):
         """How many keypoints each image has: read from the sizes of the datasets, not from what they hold.
 
         Raises:
-            ValueError: The file is damaged; it is named.
+            InputError: The file is damaged; it is named.
         """
         try:
             with h5py.File(self.path, "r") as file:
                 return {key: file[key]["keypoints"].shape[0] for key in self}
         except (OSError, RuntimeError, KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"{self.path} is damaged: {error}") from error
+            raise InputError(f"{self.path} is damaged: {error}") from error
 
 
 def _read_digests(file: Any) -> dict[str, str | None]:
@@ -163,6 +164,6 @@ def _read_digests(file: Any) -> dict[str, str | None]:
         if "image_size" not in attributes:
             continue
         if check_key(key) != key:
-            raise ValueError(f"unsafe image key {key!r}")
+            raise InputError(f"unsafe image key {key!r}")
         digests[key] = attributes.get("image_sha256")
     return digests

@@ -14,6 +14,7 @@ from typing import Any, Generic
 
 import h5py
 
+from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 from ..core.going_on import check_goes_on
 from ..core.types import Features
@@ -42,7 +43,7 @@ class UnfinishedRecords(Generic[Record]):
     Raises:
         IsADirectoryError: The path is a folder.
         OSError: Nothing can be written there.
-        ValueError: Records of another provenance are there or have been begun, or the path is another kind of file; the
+        InputError: Records of another provenance are there or have been begun, or the path is another kind of file; the
             message names the file and what differs.
     """
 
@@ -69,7 +70,7 @@ class UnfinishedRecords(Generic[Record]):
         try:
             earlier = RecordFile(self._path, self._layout)
         except (FileNotFoundError, ValueError) as error:
-            raise ValueError(f"{error}; it is not replaced: {ADVICE}") from error
+            raise InputError(f"{error}; it is not replaced: {ADVICE}") from error
         self._check(earlier, f"{self._path} was made")
         return earlier
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import InputError
 from ..core.files import AnyPath
 from .finding import IMAGE_SUFFIXES, find_images
 from .images import read_image, to_grey
@@ -35,7 +36,7 @@ Item = TypeVar("Item")
 Grey = NDArray[np.float32]
 
 
-class SourceEnded(ValueError):
+class SourceEnded(InputError):
     """A source gives no more frames although there should be more; the message names it."""
 
 
@@ -66,7 +67,7 @@ def open_source(source: AnyPath) -> FrameSource:
     Raises:
         FileNotFoundError: There is nothing of that name.
         OSError: A camera or file cannot be opened.
-        ValueError: A folder holds no images, or the file is no video.
+        InputError: A folder holds no images, or the file is no video.
     """
     text = os.fspath(source)
     path = Path(text)
@@ -104,7 +105,7 @@ def _read_sequence(name: str, paths: list[Path]) -> Generator[Grey, None, None]:
 def _open_video(name: str, path: Path) -> FrameSource:
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
-        raise ValueError(f"{path} is no video that OpenCV can read, or is truncated where the index of its frames was")
+        raise InputError(f"{path} is no video that OpenCV can read, or is truncated where the index of its frames was")
     count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     expected = round(count) if math.isfinite(count) and count >= 1 else None
     return FrameSource(name, expected, _rate(capture), _read_video(name, capture, expected))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import InputError
 from ..core.files import AnyPath, put_in_place, temporary_beside
 from .images import write_png
 from .video import SourceEnded
@@ -46,13 +47,13 @@ def open_sink(out: AnyPath, rate: float | None) -> FrameSink:
 
     Raises:
         FileExistsError: The folder holds something.
-        ValueError: The suffix is of no video that can be written.
+        InputError: The suffix is of no video that can be written.
     """
     out = Path(out)
     if out.suffix.lower() in _CODECS:
         return _VideoSink(out, rate or DEFAULT_RATE)
     if out.suffix:
-        raise ValueError(f"{out}: a video ends in {', '.join(_CODECS)}; a folder for PNG files has no suffix")
+        raise InputError(f"{out}: a video ends in {', '.join(_CODECS)}; a folder for PNG files has no suffix")
     return _FolderSink(out)
 
 
@@ -71,7 +72,7 @@ class _VideoSink:
             self._size = (width, height)
             self._writer = self._open(width, height)
         if self._size != (width, height):
-            raise ValueError(
+            raise InputError(
                 f"{self._out}: frame {self._count} is {width}x{height}, those before it are "
                 f"{self._size[0]}x{self._size[1]}, and a video has one size: write a folder of PNG files"
             )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..adaptation.labeller import Labeller
 from ..adaptation.settings import AdaptationSettings
 from ..adaptation.summary import BorderBin, LabelReport, summarise_labels
+from ..core.errors import InputError
 from ..core.files import AnyPath, write_text
 from ..core.plain import json_text
 from ..core.types import Labels
@@ -54,7 +55,7 @@ def adapt_images(
         FileNotFoundError: A path does not exist.
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
-        ValueError: There is no image, or not one that can be read; or a file, finished or not, of other weights,
+        InputError: There is no image, or not one that can be read; or a file, finished or not, of other weights,
             settings, versions or images is there.
     """
     out = Path(out)
@@ -84,7 +85,7 @@ def read_label_report(labels: Path, longest_side: int | None) -> LabelReport:
 
     Raises:
         OSError: A file cannot be read or written.
-        ValueError: A file is damaged; it is named.
+        InputError: A file is damaged; it is named.
     """
     path = labels.with_suffix(".json")
     if not path.exists():
@@ -96,4 +97,4 @@ def read_label_report(labels: Path, longest_side: int | None) -> LabelReport:
         rings = tuple(BorderBin(**ring) for ring in values["border"])
         return LabelReport(**{**values, "border": rings, "warnings": tuple(values["warnings"])})
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged or no report of labels: {error}") from error
+        raise InputError(f"{path} is damaged or no report of labels: {error}") from error

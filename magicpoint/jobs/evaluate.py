@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.errors import InputError
 from ..core.files import AnyPath
 from ..data.hpatches import find_sequences
 from ..data.pinned_images import TEST_IMAGES_PER_SHAPE
@@ -55,7 +56,7 @@ def evaluate_synthetic(
     Raises:
         FileNotFoundError: There are no such weights.
         OSError: A file cannot be written.
-        ValueError: The weights are damaged, a method is unknown or has the network's name, or there would be no images.
+        InputError: The weights are damaged, a method is unknown or has the network's name, or there would be no images.
     """
     _check_known("methods", methods, ON_SHAPES)
     extractor = weights if isinstance(weights, Extractor) else Extractor.load(weights)
@@ -94,14 +95,14 @@ def evaluate_pairs(
 
     Raises:
         OSError: A file is missing or cannot be read or written.
-        ValueError: A method or a protocol is unknown, two methods have one name, nothing is asked for, or a file of the
+        InputError: A method or a protocol is unknown, two methods have one name, nothing is asked for, or a file of the
             dataset is damaged; it is named.
     """
     networks = networks or {}
     _check_known("methods", methods, ON_PAIRS)
     _check_known("protocols", protocols, PAIRS_PROTOCOLS)
     if not protocols or not (methods or networks):
-        raise ValueError("nothing to evaluate: at least one protocol and one method or network are needed")
+        raise InputError("nothing to evaluate: at least one protocol and one method or network are needed")
     _check_free(networks, methods)
     compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
     compared |= {name: ON_PAIRS[name] for name in methods}
@@ -135,13 +136,13 @@ def evaluate_interiors(
 
     Raises:
         OSError: A file cannot be read or written.
-        ValueError: A method is unknown or has no descriptors, two have one name, nothing is asked for, there is no
+        InputError: A method is unknown or has no descriptors, two have one name, nothing is asked for, there is no
             photograph, or one is damaged; it is named.
     """
     networks = networks or {}
     _check_known("methods", methods, ON_PAIRS)
     if not (methods or networks):
-        raise ValueError("nothing to evaluate: at least one method or network is needed")
+        raise InputError("nothing to evaluate: at least one method or network is needed")
     _check_free(networks, methods)
     compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
     compared |= {name: ON_PAIRS[name] for name in methods}
@@ -155,10 +156,10 @@ def evaluate_interiors(
 def _check_known(kind: str, asked: Sequence[str], known: Iterable[str]) -> None:
     unknown = [name for name in asked if name not in known]
     if unknown:
-        raise ValueError(f"unknown {kind} {unknown}: choose from {', '.join(known)}")
+        raise InputError(f"unknown {kind} {unknown}: choose from {', '.join(known)}")
 
 
 def _check_free(networks: Iterable[str], methods: Sequence[str]) -> None:
     taken = [name for name in networks if name in methods]
     if taken:
-        raise ValueError(f"a network cannot have the name of a method: {taken}")
+        raise InputError(f"a network cannot have the name of a method: {taken}")

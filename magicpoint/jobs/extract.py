@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import InputError
 from ..core.files import AnyPath
 from ..core.types import Features
 from ..inference.extractor import Extractor
@@ -73,7 +74,7 @@ def extract_images(
         FileNotFoundError: A path does not exist.
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
-        ValueError: There is no image, or not one that can be read; a picture would replace an image or another picture;
+        InputError: There is no image, or not one that can be read; a picture would replace an image or another picture;
             or a file, finished or not, of other weights, settings, versions or images is there.
     """
     images = find_images(paths, skip=overlay)
@@ -96,7 +97,7 @@ def _check_pictures(images: dict[str, Path], overlay: Path) -> None:
     for key in images:
         target = Path(os.path.abspath(overlay_path(overlay, key)))
         if target in sources:
-            raise ValueError(f"the overlay of {key} would replace the image {target}: choose another overlay folder")
+            raise InputError(f"the overlay of {key} would replace the image {target}: choose another overlay folder")
         if target in drawn:
-            raise ValueError(f"the overlays of {drawn[target]} and {key} would be the same file {target}")
+            raise InputError(f"the overlays of {drawn[target]} and {key} would be the same file {target}")
         drawn[target] = key

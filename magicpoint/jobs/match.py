@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import InputError
 from ..core.files import AnyPath, check_not_replaced
 from ..inference.extractor import Extractor
 from ..io.images import read_image, write_png
@@ -94,12 +95,12 @@ def match_images(
 
     Raises:
         OSError: A file cannot be read or written.
-        ValueError: A file is no intact image, `out` is one of the images or no PNG file, the extractor has no
+        InputError: A file is no intact image, `out` is one of the images or no PNG file, the extractor has no
             descriptors, or the threshold is not positive.
     """
     out = Path(out)
     if out.suffix.lower() != ".png" or out.is_dir():
-        raise ValueError(f"the picture is a PNG file, so its name must end in .png, got {out}")
+        raise InputError(f"the picture is a PNG file, so its name must end in .png, got {out}")
     check_not_replaced((image0, image1), out, "image")
     grey0, grey1 = read_image(image0), read_image(image1)
     features0, features1 = extractor.extract(grey0).to("cpu"), extractor.extract(grey1).to("cpu")

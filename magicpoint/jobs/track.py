@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..core.errors import InputError
 from ..core.files import AnyPath, check_not_replaced
 from ..core.interrupts import stop_requests
 from ..inference.extractor import Extractor
@@ -70,11 +71,11 @@ def track_video(
     Raises:
         OSError: The source cannot be opened, or the output not be written.
         SourceEnded: The source is truncated or gives no more frames; the message says how many are in `out`.
-        ValueError: The source is no video, the suffix of `out` of none that can be written, `out` is the source, or
+        InputError: The source is no video, the suffix of `out` of none that can be written, `out` is the source, or
             max_frames less than 1.
     """
     if max_frames is not None and max_frames < 1:
-        raise ValueError(f"max_frames must be at least 1, or None for all, got {max_frames}")
+        raise InputError(f"max_frames must be at least 1, or None for all, got {max_frames}")
     out = Path(out)
     check_not_replaced((source,), out, "source")
     opened = open_source(source)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import InputError
 from ..model.weights import BEST_WEIGHTS
 from ..training.log import METRICS_FILE
 
@@ -45,7 +46,7 @@ def read_training(run: str | os.PathLike[str]) -> TrainResult:
 
     Raises:
         OSError: The run has no metrics, or they cannot be read.
-        ValueError: They are damaged; the file is named.
+        InputError: They are damaged; the file is named.
     """
     run = Path(run)
     path = run / METRICS_FILE
@@ -53,7 +54,7 @@ def read_training(run: str | os.PathLike[str]) -> TrainResult:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         validations = tuple(_validation(line) for line in lines if line["kind"] == "validation")
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error!r}") from error
+        raise InputError(f"{path} is damaged: {error!r}") from error
     return TrainResult(run / BEST_WEIGHTS, validations)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..core.errors import InputError
+
 LEAST_MATCHES = 4
 """A homography has eight unknowns, a match gives two equations."""
 
@@ -60,9 +62,9 @@ def estimate_homography(
     """
     points0, points1 = (_as_points(points) for points in (keypoints0, keypoints1))
     if points0.shape != points1.shape:
-        raise ValueError(f"{len(points0)} and {len(points1)} keypoints are no matches")
+        raise InputError(f"{len(points0)} and {len(points1)} keypoints are no matches")
     if not 0 < threshold < float("inf"):
-        raise ValueError(f"threshold must be positive and finite, got {threshold}")
+        raise InputError(f"threshold must be positive and finite, got {threshold}")
     if len(points0) < LEAST_MATCHES:
         return None
     found, mask = cv2.findHomography(

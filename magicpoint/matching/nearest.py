@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core.errors import InputError
 from ..core.types import Features, Matches
 from .settings import MatchSettings
 
@@ -42,10 +43,10 @@ def match_features(features0: Features, features1: Features, settings: MatchSett
     """
     settings = settings or MatchSettings()
     if features0.descriptors is None or features1.descriptors is None:
-        raise ValueError("matching needs descriptors, and a detector such as MagicPoint gives none")
+        raise InputError("matching needs descriptors, and a detector such as MagicPoint gives none")
     descriptors0, descriptors1 = features0.descriptors, features1.descriptors.to(features0.descriptors.device)
     if descriptors0.shape[1] != descriptors1.shape[1]:
-        raise ValueError(f"descriptors of {descriptors0.shape[1]} and {descriptors1.shape[1]} numbers do not compare")
+        raise InputError(f"descriptors of {descriptors0.shape[1]} and {descriptors1.shape[1]} numbers do not compare")
     if not (descriptors0.isfinite().all() and descriptors1.isfinite().all()):
         raise ValueError("descriptors must be finite")
     if len(features0) == 0 or len(features1) == 0:

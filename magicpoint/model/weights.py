@@ -43,7 +43,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[PointNetwork, dict[str, 
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or is not such a file; it is named.
+        InputError: the file is damaged or is not such a file; it is named.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,12 +52,12 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[PointNetwork, dict[str, 
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
             if header.get("format") != _FORMAT:
-                raise ValueError(f"{path} holds no magicpoint weights (format {header.get('format')!r})")
+                raise InputError(f"{path} holds no magicpoint weights (format {header.get('format')!r})")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         model = empty_network(ModelSettings(**json.loads(header["model"])))
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged or holds other weights: {error}") from error
+        raise InputError(f"{path} is damaged or holds other weights: {error}") from error
     return model.eval(), json.loads(header["provenance"])
 
 

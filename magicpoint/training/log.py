@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from ..core.extras import require
 from ..core.files import write_atomically
 
 METRICS_FILE = "metrics.jsonl"
@@ -46,6 +47,7 @@ class RunLog:
         self._last = (time.perf_counter(), start_step)
         self._writer: Any = None
         if tensorboard:
+            require("tensorboard", "tensorboard")
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(out), purge_step=start_step)

@@ -62,7 +62,7 @@ def train_model(
 
     Raises:
         FileExistsError: ``out`` holds a run already and ``resume`` is False.
-        ValueError: the run that is resumed had other settings, or the labels or the weights to start from are unusable.
+        InputError: the run that is resumed had other settings, or the labels or the weights to start from are unusable.
         TrainingError: the loss is not a number, the detector is dead, or the descriptors have collapsed.
         KeyboardInterrupt: after Ctrl-C; a checkpoint is written first.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_weights, open_extractor
+from ..options import UnusableArgument, add_engine, add_weights, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -69,9 +69,11 @@ def run(arguments: Namespace) -> None:
     keep_freed_memory()
     dataset = arguments.dataset or ("synthetic" if arguments.folder is None else "homography")
     if dataset == "synthetic" and arguments.folder is not None:
-        raise ValueError(f"{arguments.folder} is for --dataset homography or interiors; synthetic shapes are rendered")
+        raise UnusableArgument(
+            f"{arguments.folder} is for --dataset homography or interiors; synthetic shapes are rendered"
+        )
     if dataset != "synthetic" and arguments.folder is None:
-        raise ValueError(f"--dataset {dataset} needs a folder of images")
+        raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
     {"synthetic": _synthetic, "homography": _homography, "interiors": _interiors}[dataset](arguments, name, extractor)
 

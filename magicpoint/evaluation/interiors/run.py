@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from synthetic_shapes.seeding import sample_generator
 
+from ...core.errors import InputError
 from ...core.machine import versions
 from ...core.types import Features
 from ...data.scenes3d.interior import draw_view_pair
@@ -40,14 +41,14 @@ def evaluate_on_interiors(
         progress: Show a progress bar on the standard error.
 
     Raises:
-        ValueError: There is no photograph, or a method has no descriptors.
+        InputError: There is no photograph, or a method has no descriptors.
     """
     protocol = protocol or InteriorsProtocol()
     if not len(photographs):
-        raise ValueError("rooms need photographs for their walls")
+        raise InputError("rooms need photographs for their walls")
     silent = [name for name, method in methods.items() if not method.has_descriptors]
     if silent:
-        raise ValueError(f"rooms are for methods with descriptors, which {', '.join(silent)} lacks")
+        raise InputError(f"rooms are for methods with descriptors, which {', '.join(silent)} lacks")
     selection = Selection(protocol.nms_radius, protocol.border, protocol.max_keypoints, descriptors=True)
     detectors = {name: method.prepare(selection) for name, method in methods.items()}
     found: dict[str, list[RoomResult]] = {name: [] for name in methods}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import InputError
 from ...core.plain import as_plain
 from .results import (
     Bootstrap,
@@ -53,7 +54,7 @@ def read_pairs_evaluation(path: Path) -> PairsEvaluation:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is damaged or no such file; it is named.
+        InputError: It is damaged or no such file; it is named.
     """
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
@@ -76,7 +77,7 @@ def read_pairs_evaluation(path: Path) -> PairsEvaluation:
             },
         )
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged or no evaluation on image pairs: {error!r}") from error
+        raise InputError(f"{path} is damaged or no evaluation on image pairs: {error!r}") from error
 
 
 def _protocol(plain: Mapping[str, Any]) -> PairsProtocol:

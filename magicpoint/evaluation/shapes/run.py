@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from synthetic_shapes import SHAPES_WITH_KEYPOINTS
 
+from ...core.errors import InputError
 from ...core.machine import versions
 from ...data.pinned_images import (
     CHUNK_SIZE,
@@ -74,10 +75,10 @@ def evaluate_on_shapes(
         progress: Show a progress bar on the standard error.
 
     Raises:
-        ValueError: ``images_per_shape`` is below 1.
+        InputError: ``images_per_shape`` is below 1.
     """
     if images_per_shape < 1:
-        raise ValueError(f"images_per_shape must be at least 1, got {images_per_shape}")
+        raise InputError(f"images_per_shape must be at least 1, got {images_per_shape}")
     given = {name: dict.fromkeys(CONDITIONS, threshold) for name, threshold in (thresholds or {}).items()}
     used = {name: given[name] if name in given else calibrate(method) for name, method in methods.items()}
     digests = {condition: SampleDigest() for condition in CONDITIONS}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import InputError
 from ...core.files import write_text
 from ...core.going_on import check_goes_on
 from ...core.precision import Precision
@@ -35,7 +36,7 @@ def open_record(
 
     Raises:
         OSError: The record cannot be read or written.
-        ValueError: The folder was begun with other settings, weights or images; the message says which.
+        InputError: The folder was begun with other settings, weights or images; the message says which.
     """
     path = out / RECORD_FILE
     record = {"settings": settings, "weights_hash": weights_hash, "images": images}
@@ -45,7 +46,7 @@ def open_record(
             precision: Precision = old["precision"]
             _check_same(old, record, out)
         except (json.JSONDecodeError, KeyError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise InputError(f"{path} is damaged: {error}") from error
     else:
         precision = resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -58,9 +59,9 @@ def _check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
     advice = "go on with what it was begun with, or choose another folder"
     check_goes_on(f"{out} was begun", old["settings"], new["settings"], advice, changeable=CHANGEABLE)
     if old["weights_hash"] != new["weights_hash"]:
-        raise ValueError(f"{out} was begun with other weights of the name {new['settings']['weights']}: {advice}")
+        raise InputError(f"{out} was begun with other weights of the name {new['settings']['weights']}: {advice}")
     before, now = set(old["images"]), set(new["images"])
     if before != now:
         example = f"{min(now - before)} is new" if now - before else f"{min(before - now)} is gone"
         count = f"{len(now - before)} are new, {len(before - now)} are gone"
-        raise ValueError(f"{out} was begun with other images: {count}, for instance {example}: {advice}")
+        raise InputError(f"{out} was begun with other images: {count}, for instance {example}: {advice}")

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from ...adaptation.summary import LabelReport, format_labels
+from ...core.errors import InputError
 from ...core.files import AnyPath, write_atomically, write_folder, write_text
 from ...core.machine import default_device, resolve_precision
 from ...core.plain import as_plain
@@ -77,7 +78,7 @@ def finetune_images(
         FileNotFoundError: An image path does not exist.
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be read or written.
-        ValueError: There are fewer than two images, the labels are unusable, or `out` was begun with other settings,
+        InputError: There are fewer than two images, the labels are unusable, or `out` was begun with other settings,
             images or weights; the message says which.
         TrainingError: See `training.loop.train_model`.
     """
@@ -109,11 +110,11 @@ class _Finetuning:
         """Starts the folder, or checks that it is of the same images, weights and settings."""
         found = find_images(self.images)
         if len(found) < 2:
-            raise ValueError(f"{next(iter(found))} is one image: two are needed, one to train on and one to judge")
+            raise InputError(f"{next(iter(found))} is one image: two are needed, one to train on and one to judge")
         inner = Path(os.path.abspath(self.out))
         around = [path for path in self.images if path.is_dir() and inner.is_relative_to(path)]
         if around:
-            raise ValueError(f"{self.out} is inside {around[0]}, whose images are wanted: choose a folder outside")
+            raise InputError(f"{self.out} is inside {around[0]}, whose images are wanted: choose a folder outside")
         start_hash = weights_hash(load_weights(self.start)[0].state_dict())
         self.precision = open_record(
             self.out,
@@ -163,15 +164,15 @@ class _Finetuning:
     def _check_labels(self, number: int, report: LabelReport) -> None:
         labels = self.out / f"labels_{number}.h5"
         if report.images < 2:
-            raise ValueError(f"{labels} labels {report.images} image: two are needed, one to train on and one to judge")
+            raise InputError(f"{labels} labels {report.images} image: two are needed, one to train on and one to judge")
         if report.empty_share > USABLE_EMPTY_SHARE:
-            raise ValueError(
+            raise InputError(
                 f"nothing can be learnt from {labels}: {report.empty_share:.0%} of {report.images} images have no "
                 f"point. Look at {self.out / f'sheets_{number}'}, then take a lower adaptation.threshold or other "
                 "weights, and another folder"
             )
         if number > 1 and list(read_labels(labels)) != list(read_labels(self.out / "labels_1.h5")):
-            raise ValueError(f"{labels} and labels_1.h5 are not of the same images: were some changed in between?")
+            raise InputError(f"{labels} and labels_1.h5 are not of the same images: were some changed in between?")
 
     def train(self, number: int, start: Path) -> TrainResult:
         """Trains on the labels of a round, unless that is done."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ...core.errors import MagicpointError
 from ...model.network import Output, PointNetwork
 from ..losses.detector import detector_loss
 from ..settings import TrainSettings
@@ -18,7 +19,7 @@ ALIVE_BY_STEP = 1000
 """From this step on a detector that finds nothing is taken for dead; one that learns finds corners after some 200."""
 
 
-class TrainingError(RuntimeError):
+class TrainingError(MagicpointError, RuntimeError):
     """The run cannot go on: the loss is not a number, the detector is dead, or the descriptors have collapsed."""
 
 

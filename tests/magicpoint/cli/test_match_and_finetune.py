@@ -165,7 +165,9 @@ def test_a_video_is_not_replaced_by_its_tracks(folder, tmp_path, capsys):
 
 def test_a_folder_is_not_passed_over_where_shapes_are_rendered(folder, tmp_path, capsys):
     options = ["--weights", str(folder / "w.safetensors"), "--out", str(tmp_path / "e")]
-    assert main(["evaluate", str(folder), "--dataset", "synthetic", *options]) == 1
+    with pytest.raises(SystemExit) as error:
+        main(["evaluate", str(folder), "--dataset", "synthetic", *options])
+    assert error.value.code == 2
     assert f"{folder} is for --dataset homography" in capsys.readouterr().err
     # Without the option a folder is one of image pairs, which this is not.
     assert main(["evaluate", str(folder), *options]) == 1
