@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from jsonargparse import Namespace
 
-from ..core.plain import json_text
 from .parser import Parser
 
 
@@ -19,4 +18,6 @@ def add_json(parser: Parser) -> None:
 
 def show(arguments: Namespace, text: str, value: object) -> None:
     """Prints the text of a result, or its value as one JSON object where that is asked for."""
+    from ..core.plain import json_text  # here, so that --help need not wait for numpy
+
     print(json_text(value) if arguments.json else f"{text}\n", end="")
