@@ -34,7 +34,7 @@ def commands():
     for path in PAGES:
         for block in blocks(path, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
-                words = shlex.split(line, comments=True, posix=True)
+                words = shlex.split(line.split(" > ")[0], comments=True)
                 if words:
                     yield path.name, words
 

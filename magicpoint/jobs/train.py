@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import InputError
+from ..core.files import AnyPath
 from ..model.weights import BEST_WEIGHTS
 from ..training.log import METRICS_FILE
 
@@ -41,7 +41,7 @@ class TrainResult:
     validations: tuple[Validation, ...]
 
 
-def read_training(run: str | os.PathLike[str]) -> TrainResult:
+def read_training(run: AnyPath) -> TrainResult:
     """Read what a run came to from its folder, also that of a process before this one.
 
     Raises:
