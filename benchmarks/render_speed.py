@@ -37,12 +37,12 @@ def fastest(work: Callable[[], object], repeats: int) -> float:
 
 
 def microseconds(work: Callable[[int], object], count: int, repeats: int) -> float:
-    """Processor microseconds of ``work`` per sample."""
+    """Processor microseconds of `work` per sample."""
     return fastest(lambda: [work(index) for index in range(count)], repeats) / count * 1e6
 
 
 def measure_rendering_stages(size: tuple[int, int], count: int, repeats: int) -> dict[str, float]:
-    """Microseconds per image of the stages of rendering, which are those of ``render_shape``, one after the other."""
+    """Microseconds per image of the stages of rendering, which are those of `render_shape`, one after the other."""
     primitives, samples = list(PRIMITIVES.values()), range(count)
     generators = [sample_generator(0, "benchmark", index) for index in samples]
     backgrounds = [draw_background(*size, generator) for generator in generators]

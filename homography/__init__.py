@@ -1,7 +1,7 @@
 """Random homographies, points, images and valid regions through them, and homographic adaptation.
 
-Every homography is named ``H_0to1`` and maps ``(x, y, 1)`` of view 0 to view 1 in pixels, the centre of the top-left
-pixel being ``(0, 0)``. Functions take NumPy arrays or torch tensors and answer in kind; torch is not needed, and not
+Every homography is named `H_0to1` and maps `(x, y, 1)` of view 0 to view 1 in pixels, the centre of the top-left
+pixel being `(0, 0)`. Functions take NumPy arrays or torch tensors and answer in kind; torch is not needed, and not
 imported, for NumPy arrays, but for adaptation.
 """
 

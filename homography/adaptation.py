@@ -53,7 +53,7 @@ def adapt(
 ) -> AdaptedHeatmap:
     """Warp an image to many views, find the heatmap of each, warp the heatmaps back and aggregate them.
 
-    A view sees a pixel of the image where its heatmap can be interpolated from pixels that are at least ``erosion``
+    A view sees a pixel of the image where its heatmap can be interpolated from pixels that are at least `erosion`
     pixels away from the frame of the view and from everything outside the image, where the function sees padding and
     fill (black). Only what is seen is aggregated.
 
@@ -62,14 +62,14 @@ def adapt(
     adding up the sub-pixel keypoints of the views instead of their heatmaps finds the corners of renders better.
 
     Args:
-        heatmap_fn: It takes views, float32 (B, 1, H, W) on the image's device, B up to ``chunk_size``, and gives their
+        heatmap_fn: It takes views, float32 (B, 1, H, W) on the image's device, B up to `chunk_size`, and gives their
             heatmaps, floating (B, H, W). It is called without gradients.
         image: float (H, W), in [0, 1] for a network.
         homographies: (N, 3, 3), N at least 1, each maps the image to a view of the same size; see
-            :func:`homography.sample_views`, whose first is the identity.
+            `homography.sample_views`, whose first is the identity.
         aggregation: What is taken of the values of the views that saw a pixel.
         erosion: Whole pixels of a view, not negative.
-        chunk_size: Views in memory at a time, at least 1. It changes no result beyond what ``heatmap_fn`` makes of it.
+        chunk_size: Views in memory at a time, at least 1. It changes no result beyond what `heatmap_fn` makes of it.
         tolerance: Stop before the last view, in the unit of the heatmap: every 10 views, as soon as the last 10 have
             moved the mean of no pixel by more than this. None takes all views.
 
@@ -140,7 +140,7 @@ def _check(
 
 
 def _chunks(homographies: NDArray[np.floating], chunk_size: int, period: int) -> Iterator[NDArray[np.floating]]:
-    """At most ``chunk_size`` homographies at a time, with an end of a chunk after every ``period``."""
+    """At most `chunk_size` homographies at a time, with an end of a chunk after every `period`."""
     for start in range(0, len(homographies), period):
         block = homographies[start : start + period]
         for first in range(0, len(block), chunk_size):

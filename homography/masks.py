@@ -44,7 +44,7 @@ def valid_mask(
 
     A pixel p is valid where its source, H_0to1^-1 p, lies in image 0's grid of pixel centres, [0, W - 1] x [0, H - 1],
     so that bilinear interpolation reads only real pixels there, and does not lie behind the horizon. Positions up to
-    ``TOLERANCE`` (1e-4 px) outside the grid count as inside.
+    `TOLERANCE` (1e-4 px) outside the grid count as inside.
 
     With an erosion of e a pixel stays valid where all (2 e + 1) x (2 e + 1) pixels around it are (Chebyshev distance).
     Positions outside view 1's frame count as invalid, so the frame loses a ring of e pixels too: a network sees padding
@@ -52,12 +52,12 @@ def valid_mask(
 
     Args:
         image_size: (W, H) of image 0 in pixels.
-        H_0to1: float NumPy (3, 3), or torch (B, 3, 3); see :func:`homography.warp.warp_points` for its sign.
+        H_0to1: float NumPy (3, 3), or torch (B, 3, 3); see `homography.warp.warp_points` for its sign.
         size: (W, H) of view 1 in pixels; None for that of image 0.
         erosion: whole pixels, not negative.
 
     Returns:
-        bool NumPy (H, W), or torch (B, 1, H, W) on the device of ``H_0to1``.
+        bool NumPy (H, W), or torch (B, 1, H, W) on the device of `H_0to1`.
 
     Raises:
         TypeError: an argument is of the wrong kind.
@@ -130,7 +130,7 @@ def _array_mask(
 def _tensor_mask(
     bounds: NDArray[np.float64], H_1to0: torch.Tensor, size: tuple[int, int], erosion: int
 ) -> torch.Tensor:
-    """Masks bool (B, 1, H, W), without the erosion of the frame; see :func:`_array_mask`."""
+    """Masks bool (B, 1, H, W), without the erosion of the frame; see `_array_mask`."""
     import torch
 
     planes = torch.tensor(bounds, dtype=H_1to0.dtype, device=H_1to0.device) @ H_1to0

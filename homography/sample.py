@@ -79,10 +79,10 @@ def sample_homography(
     settings: HomographySettings = DEFAULT_SETTINGS,
     count: int | None = None,
 ) -> NDArray[np.float64]:
-    """Draw ``H_0to1``, which maps a random patch of view 0 on to the full frame of view 1.
+    """Draw `H_0to1`, which maps a random patch of view 0 on to the full frame of view 1.
 
     View 0 is the source image and view 1 has the same size, so view 1 shows a part of view 0, enlarged. The patch
-    starts as the centre crop of ``settings.patch_ratio``. Its opposite sides then grow and shrink against each other
+    starts as the centre crop of `settings.patch_ratio`. Its opposite sides then grow and shrink against each other
     (the perspective), it is scaled and rotated about its centre, and shifted. Its corners go to the outer corners of
     the frame, (-0.5, -0.5) and (W - 0.5, H - 0.5), in the order top left, top right, bottom right, bottom left. A
     positive angle turns the patch from x towards y (clockwise on the screen), so the content of view 1 turns the other
@@ -91,7 +91,7 @@ def sample_homography(
     The patch is convex and keeps its orientation whatever is drawn: no homography folds or mirrors. The matrix is
     scaled so that w = 1 at the source of view 1's centre, hence w > 0 on the whole patch and det > 0.
 
-    With ``settings.overflow`` False the source of every pixel centre of view 1 lies in view 0's grid of pixel centres,
+    With `settings.overflow` False the source of every pixel centre of view 1 lies in view 0's grid of pixel centres,
     [0, W - 1] x [0, H - 1], so that view 1 shows no outside: the patch is shrunk where its bounding box is larger than
     the grid, and a shift is scaled to the room that is left. Rotation and perspective keep their distribution.
 
@@ -105,7 +105,7 @@ def sample_homography(
         float64 (3, 3), or (count, 3, 3) where a count is given.
 
     Raises:
-        TypeError: the generator is no ``numpy.random.Generator``, or the size or the count is no integer.
+        TypeError: the generator is no `numpy.random.Generator`, or the size or the count is no integer.
         ValueError: the size is below 2 pixels, or the count is negative.
 
     Examples:
@@ -136,10 +136,10 @@ def sample_views(
     *,
     count: int,
 ) -> NDArray[np.float64]:
-    """Draw the homographies of ``count`` views of one image, the first the identity, as adaptation averages them.
+    """Draw the homographies of `count` views of one image, the first the identity, as adaptation averages them.
 
-    Returns float64 (count, 3, 3). The arguments and errors are those of :func:`sample_homography`; a count below 1 is a
-    ``ValueError``.
+    Returns float64 (count, 3, 3). The arguments and errors are those of `sample_homography`; a count below 1 is a
+    `ValueError`.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")

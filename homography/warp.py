@@ -31,7 +31,7 @@ def warp_points(
 
     A point on or behind the horizon of view 0, where the third homogeneous coordinate w <= 0, is not seen in view 1 and
     gives (nan, nan) instead of a mirrored place. So the sign of the matrix matters: w must be positive on the visible
-    side. Matrices from :func:`homography.sample_homography` are so, and those with H[2, 2] = 1 where the top-left pixel
+    side. Matrices from `homography.sample_homography` are so, and those with H[2, 2] = 1 where the top-left pixel
     of view 0 is on the visible side.
 
     Args:
@@ -39,7 +39,7 @@ def warp_points(
         H_0to1: float (3, 3), or (B, 3, 3) for batched points, of the same kind (NumPy or torch, same device).
 
     Returns:
-        Points in view 1, of the kind, shape, dtype and device of ``points``. The arithmetic is in float64 (float32 on
+        Points in view 1, of the kind, shape, dtype and device of `points`. The arithmetic is in float64 (float32 on
         devices without it). Tensors are differentiable in both arguments, with zero gradient for unseen points.
 
     Raises:
@@ -94,18 +94,18 @@ def warp_image(
 ) -> NDArray[Any] | torch.Tensor:
     """Render view 1 from image 0: pixel p of the result is image 0 at H_0to1^-1 p.
 
-    What lies outside image 0, or behind its horizon, is ``fill``; within one pixel of the border the bilinear mode
-    blends the two (:func:`homography.valid_mask` marks where it does not). Nothing is smoothed before shrinking.
+    What lies outside image 0, or behind its horizon, is `fill`; within one pixel of the border the bilinear mode
+    blends the two (`homography.valid_mask` marks where it does not). Nothing is smoothed before shrinking.
 
     Args:
         image: NumPy uint8 or float32 (H, W) or (H, W, C); or a float tensor (B, C, H, W).
-        H_0to1: float NumPy (3, 3), or tensor (B, 3, 3); see :func:`warp_points` for its sign.
+        H_0to1: float NumPy (3, 3), or tensor (B, 3, 3); see `warp_points` for its sign.
         size: (W, H) of view 1 in pixels; None for that of image 0.
         mode: "bilinear" or "nearest".
         fill: value of what is not seen, in the image's own unit.
 
     Returns:
-        View 1, of the kind, dtype and device of ``image``. Tensors are differentiable in the image and, in the bilinear
+        View 1, of the kind, dtype and device of `image`. Tensors are differentiable in the image and, in the bilinear
         mode, in the homography.
 
     Raises:
@@ -138,7 +138,7 @@ def inverse_homography(H: torch.Tensor) -> torch.Tensor: ...
 
 
 def inverse_homography(H: NDArray[np.floating] | torch.Tensor) -> NDArray[np.float64] | torch.Tensor:
-    """Invert (..., 3, 3) in float64 (float32 on devices without it), keeping w's sign; ``ValueError`` if singular."""
+    """Invert (..., 3, 3) in float64 (float32 on devices without it), keeping w's sign; `ValueError` if singular."""
     inv = sys.modules["torch"].linalg.inv if is_tensor(H) else np.linalg.inv
     try:
         inverse: NDArray[np.float64] | torch.Tensor = inv(_widened(H))
@@ -148,7 +148,7 @@ def inverse_homography(H: NDArray[np.floating] | torch.Tensor) -> NDArray[np.flo
 
 
 def resizing(old: tuple[int, int], new: tuple[int, int]) -> NDArray[np.float64]:
-    """The matrix, (3, 3), that takes places in an image of size ``old`` to those in the same image resized to ``new``.
+    """The matrix, (3, 3), that takes places in an image of size `old` to those in the same image resized to `new`.
 
     Sizes are (W, H). Along each axis k becomes (k + 0.5) s - 0.5 with s the ratio of the sides.
 
@@ -169,7 +169,7 @@ def is_tensor(value: object) -> TypeGuard[torch.Tensor]:
 
 
 def check_image_size(name: str, size: tuple[int, int], smallest: int = 1) -> tuple[int, int]:
-    """Return ``size``, (W, H), as two ints; refuse what is not a pair of integers of at least ``smallest``."""
+    """Return `size`, (W, H), as two ints; refuse what is not a pair of integers of at least `smallest`."""
     if len(size) != 2 or not all(isinstance(side, (int, np.integer)) for side in size):
         raise TypeError(f"{name} must be two integers (W, H), got {size!r}")
     if min(size) < smallest:

@@ -22,7 +22,7 @@ OPENCV_SPREAD = 2.0 / 3.0 / SUPERSAMPLING
 
 OpenCV fills a polygon and then strokes its outline with an antialiased line, so that the covered area grows by 2/3 of
 a pixel of the drawing surface along the whole outline: measured as (covered area - true area) / perimeter, and held by
-``tests/synthetic_shapes/test_canvas.py`` for the OpenCV that is installed. Outlines are moved inwards by as much.
+`tests/synthetic_shapes/test_canvas.py` for the OpenCV that is installed. Outlines are moved inwards by as much.
 """
 
 _END_SPREAD = 0.5 / SUPERSAMPLING
@@ -35,7 +35,7 @@ _SHARPEST = 2.0 / 16.0
 class Canvas:
     """Filled shapes drawn over a background, without aliasing and without displacement.
 
-    Shapes are painted on a surface of twice the size, which ``image`` averages back in 2x2 blocks. Points are complex
+    Shapes are painted on a surface of twice the size, which `image` averages back in 2x2 blocks. Points are complex
     numbers x + iy in final pixels, the centre of the top-left pixel being 0: so the vector arithmetic of outlines is
     that of plain numbers.
     """
@@ -49,7 +49,7 @@ class Canvas:
         self._surface = _enlarged(background)
 
     def polygon(self, corners: Sequence[complex], grey: float, inset: float = 0.0) -> None:
-        """Fills a simple polygon, corners in either orientation, moved inwards by ``inset`` pixels."""
+        """Fills a simple polygon, corners in either orientation, moved inwards by `inset` pixels."""
         inwards, inset = inward_steps(corners), inset + OPENCV_SPREAD
         outline = _fixed_point([corner + inset * step for corner, step in zip(corners, inwards, strict=True)])
         # fillPoly rounds the rows of the corners, which only shows beyond the outline: fill a little less, then stroke.
@@ -66,7 +66,7 @@ class Canvas:
             cv2.fillConvexPoly(self._surface, outline, grey, cv2.LINE_AA, _FRACTION_BITS)
 
     def line(self, start: complex, end: complex, thickness: float, grey: float) -> None:
-        """Draws a straight stroke of at least 0.8 pixels with flat ends exactly at ``start`` and ``end``."""
+        """Draws a straight stroke of at least 0.8 pixels with flat ends exactly at `start` and `end`."""
         along = (end - start) / abs(end - start)
         across = 1j * along * (thickness / 2.0 - OPENCV_SPREAD)
         start, end = start + along * _END_SPREAD, end - along * _END_SPREAD
@@ -74,7 +74,7 @@ class Canvas:
         cv2.fillConvexPoly(self._surface, outline, grey, cv2.LINE_AA, _FRACTION_BITS)
 
     def ellipse(self, centre: complex, axes: tuple[float, float], degrees: float, grey: float) -> None:
-        """Fills an ellipse with half axes ``axes`` above 0.4 pixels, turned by ``degrees`` from x towards y."""
+        """Fills an ellipse with half axes `axes` above 0.4 pixels, turned by `degrees` from x towards y."""
         middle = round(centre.real * _SCALE + _SHIFT), round(centre.imag * _SCALE + _SHIFT)
         half_axes = [round((axis - OPENCV_SPREAD) * _SCALE) for axis in axes]
         cv2.ellipse(self._surface, middle, half_axes, degrees, 0, 360, grey, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
@@ -95,7 +95,7 @@ class Canvas:
 
 
 def _enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every pixel of (H, W) as a block of the drawing surface; faster than ``cv2.resize`` with INTER_NEAREST."""
+    """Every pixel of (H, W) as a block of the drawing surface; faster than `cv2.resize` with INTER_NEAREST."""
     height, width = image.shape
     widened: NDArray[np.uint8] = cv2.merge([image] * SUPERSAMPLING).reshape(height, width * SUPERSAMPLING)  # type: ignore[assignment]
     return widened.repeat(SUPERSAMPLING, axis=0)
@@ -123,7 +123,7 @@ def inward_steps(corners: Sequence[complex]) -> list[complex]:
 
 
 def inset_quads(corners: NDArray[np.complex128], distance: float) -> NDArray[np.complex128]:
-    """Moves the edges of K convex quadrilaterals of one orientation, (K, 4), inwards by ``distance`` pixels."""
+    """Moves the edges of K convex quadrilaterals of one orientation, (K, 4), inwards by `distance` pixels."""
     edges = corners.take((1, 2, 3, 0), axis=1) - corners
     edges /= np.abs(edges)
     both = edges + edges.take((3, 0, 1, 2), axis=1)

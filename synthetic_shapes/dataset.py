@@ -1,7 +1,7 @@
 """Datasets of synthetic shapes on disk: settings in, a folder out, and the reader of such a folder.
 
-The folder holds ``<split>/images/000000.png`` (8-bit grey), ``<split>/points/000000.npy`` (float32 (N, 2), (x, y), the
-centre of the top-left pixel being (0, 0)) and ``dataset.json``.
+The folder holds `<split>/images/000000.png` (8-bit grey), `<split>/points/000000.npy` (float32 (N, 2), (x, y), the
+centre of the top-left pixel being (0, 0)) and `dataset.json`.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ class DatasetSettings:
 
 
 def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None = None, progress: bool = True) -> Path:
-    """Renders a dataset into the folder ``out``.
+    """Renders a dataset into the folder `out`.
 
     The samples depend on the settings alone. A run that was stopped, in whatever way, is continued by the same call:
     samples that are there are read back, missing and damaged ones are rendered again. Start it from a script only
-    below ``if __name__ == "__main__":``, since it starts processes, and one run at a time in a folder.
+    below `if __name__ == "__main__":`, since it starts processes, and one run at a time in a folder.
 
     Args:
         out: Made where it does not exist.
@@ -97,12 +97,12 @@ def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None =
         progress: Show a progress bar on the standard error.
 
     Returns:
-        The path of ``dataset.json``, whose digest is null until all samples are there.
+        The path of `dataset.json`, whose digest is null until all samples are there.
 
     Raises:
-        DatasetError: ``out`` holds a dataset of other settings, or half of one from other versions; the message names
+        DatasetError: `out` holds a dataset of other settings, or half of one from other versions; the message names
             what differs, and nothing is changed. Or a finished dataset no longer has its digest.
-        FileExistsError: ``out`` is a file, or a folder with something else in it.
+        FileExistsError: `out` is a file, or a folder with something else in it.
         OSError: A file cannot be written (the error names it); everything written before stays usable.
     """
     root = Path(out)
@@ -133,9 +133,9 @@ def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None =
 
 
 class ShapesDataset:
-    """Reads one split of a dataset that ``generate_dataset`` or ``convert_legacy_dataset`` wrote.
+    """Reads one split of a dataset that `generate_dataset` or `convert_legacy_dataset` wrote.
 
-    ``len(dataset)`` is the number of samples; ``dataset[i]`` is a `Sample`. Keypoints whose nearest pixel is outside
+    `len(dataset)` is the number of samples; `dataset[i]` is a `Sample`. Keypoints whose nearest pixel is outside
     the image are left out, with one warning for each reader that names the first such file. Files are opened when they
     are asked for, so that a reader can be sent to other processes.
 
@@ -151,7 +151,7 @@ class ShapesDataset:
         """Opens a split.
 
         Raises:
-            FileNotFoundError: ``root`` has no dataset.json.
+            FileNotFoundError: `root` has no dataset.json.
             DatasetError: The dataset is unfinished, has no such split, or its dataset.json is damaged.
         """
         self.root = Path(root)

@@ -16,7 +16,7 @@ GreyRange = tuple[float, float]
 
 
 def contrasting_grey(taken: Sequence[GreyRange], rng: Generator, contrast: float = MIN_CONTRAST) -> float:
-    """A grey in [0, 255] at least ``contrast`` levels from every (low, high) range that is ``taken``.
+    """A grey in [0, 255] at least `contrast` levels from every (low, high) range that is `taken`.
 
     Where these leave no room, the grey that is farthest from all of them.
     """

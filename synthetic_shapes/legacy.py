@@ -1,7 +1,7 @@
 """Datasets of the older SuperPoint trainers, whose points are (row, column), into this project's layout.
 
-Both rpautrat/SuperPoint and eric-yyjau/pytorch-superpoint write, for each shape, ``<shape>.tar.gz`` with
-``<shape>/images/<split>/<i>.png`` and ``<shape>/points/<split>/<i>.npy``.
+Both rpautrat/SuperPoint and eric-yyjau/pytorch-superpoint write, for each shape, `<shape>.tar.gz` with
+`<shape>/images/<split>/<i>.png` and `<shape>/points/<split>/<i>.npy`.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def convert_legacy_dataset(
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Converts a dataset of an older trainer into the folder ``out``, which appears when it is complete.
+    """Converts a dataset of an older trainer into the folder `out`, which appears when it is complete.
 
     The samples keep their splits, ordered by shape, then by number. Labels whose nearest pixel is outside the image are
-    dropped; a warning and ``dataset.json`` tell how many.
+    dropped; a warning and `dataset.json` tell how many.
 
     Args:
-        source: A folder of shapes (folders, ``.tar.gz`` archives or both; of a shape that is there as both, the archive
+        source: A folder of shapes (folders, `.tar.gz` archives or both; of a shape that is there as both, the archive
             is taken), or a single one of them. It is only read.
         out: Must not exist, or be an empty folder.
         drawn_at: Height and width at which the images were drawn, if they were shrunk afterwards (by default the older
@@ -73,13 +73,13 @@ def convert_legacy_dataset(
         progress: Show a progress bar on the standard error.
 
     Returns:
-        The path of ``dataset.json``.
+        The path of `dataset.json`.
 
     Raises:
-        FileNotFoundError: ``source`` does not exist, or a file of a sample is missing.
-        FileExistsError: ``out`` exists.
+        FileNotFoundError: `source` does not exist, or a file of a sample is missing.
+        FileExistsError: `out` exists.
         DatasetError: An archive is damaged or holds a path that leaves its folder, a file is damaged, the images differ
-            in size, there are no samples, or ``out`` lies inside ``source``.
+            in size, there are no samples, or `out` lies inside `source`.
         OSError: A file cannot be written.
     """
     source, out = Path(source).resolve(), Path(out).resolve()
@@ -116,7 +116,7 @@ def _check_folders(source: Path, out: Path) -> None:
 
 
 def _find_shapes(source: Path, extracted: Path) -> dict[str, Path]:
-    """The folders of the shapes by name; archives are unpacked into ``extracted``."""
+    """The folders of the shapes by name; archives are unpacked into `extracted`."""
     if source.is_dir():
         shapes, archives = _shape_folders(source), sorted(source.glob("*.tar.gz"))
     else:
@@ -174,7 +174,7 @@ def _convert(
     workers: int | None,
     progress: bool,
 ) -> Path:
-    """Converts the samples and writes ``dataset.json``, whose path it returns."""
+    """Converts the samples and writes `dataset.json`, whose path it returns."""
     height, width = read_png(samples[0].image, cv2.IMREAD_GRAYSCALE).shape
     splits = dict(Counter(sample.split for sample in samples))
     make_folders(root, splits)

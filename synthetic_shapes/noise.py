@@ -22,7 +22,7 @@ def normal_noise(height: int, width: int, rng: Generator) -> NDArray[np.float32]
 
 
 def noise_bytes(height: int, width: int, rng: Generator) -> NDArray[np.uint8]:
-    """The same in bytes: noise of ``NOISE_MEAN`` and ``NOISE_DEVIATION``, clipped at 4 deviations."""
+    """The same in bytes: noise of `NOISE_MEAN` and `NOISE_DEVIATION`, clipped at 4 deviations."""
     start = _start(height * width, rng)
     if start is None:
         return _as_bytes(rng.standard_normal((height, width), np.float32))

@@ -43,7 +43,7 @@ def run_chunks(
         progress: Length of the results in all, for a progress bar on the standard error; None shows none.
 
     Raises:
-        DatasetError: ``workers`` is less than 1.
+        DatasetError: `workers` is less than 1.
         RuntimeError: A worker was killed from outside.
         BaseException: Whatever the function raises, and KeyboardInterrupt; chunks that have begun are finished first,
             the others are dropped.

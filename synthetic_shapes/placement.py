@@ -21,9 +21,9 @@ _MAX_CORNER_COSINE = math.cos(MIN_TURN)
 
 
 def random_polygon(centre: complex, radius: float, corner_count: int, rng: Generator) -> list[complex]:
-    """The corners x + iy of a simple polygon about ``centre``, up to ``corner_count`` of them.
+    """The corners x + iy of a simple polygon about `centre`, up to `corner_count` of them.
 
-    Every corner turns by at least ``MIN_TURN``, encloses at least as much, and lies at least ``MIN_SPACING`` from the
+    Every corner turns by at least `MIN_TURN`, encloses at least as much, and lies at least `MIN_SPACING` from the
     others and from the edges that do not meet there. Corners that break these rules are left out; where fewer than
     three remain, an equilateral triangle is returned.
     """
@@ -46,7 +46,7 @@ def random_polygon(centre: complex, radius: float, corner_count: int, rng: Gener
 
 
 def _is_sound(k: int, corners: list[complex]) -> bool:
-    """Whether corner ``k`` of an outline can be seen and told apart from all that is near."""
+    """Whether corner `k` of an outline can be seen and told apart from all that is near."""
     corner = corners[k]
     before, after = corners[k - 1] - corner, corners[k + 1 - len(corners)] - corner
     length_before, length_after = abs(before), abs(after)
@@ -61,7 +61,7 @@ def _is_sound(k: int, corners: list[complex]) -> bool:
 
 
 def distance_to_segment(point: complex, start: complex, end: complex) -> float:
-    """From a point to the nearest point of the segment from ``start`` to ``end``, which differ."""
+    """From a point to the nearest point of the segment from `start` to `end`, which differ."""
     # In coordinates in which the segment runs from 0 to 1.
     along = end - start
     place = (point - start) / along
@@ -73,7 +73,7 @@ def distance_to_segment(point: complex, start: complex, end: complex) -> float:
 
 
 def keep_distance(points: Sequence[complex], others: Sequence[complex] = ()) -> bool:
-    """Whether all ``points`` are at least ``MIN_SPACING`` from each other and from all ``others``."""
+    """Whether all `points` are at least `MIN_SPACING` from each other and from all `others`."""
     for k, point in enumerate(points):
         for other in (*points[:k], *others):
             if abs(point - other) < MIN_SPACING:
@@ -89,7 +89,7 @@ def stroke_thickness(rng: Generator) -> float:
 def disjoint_circles(
     width: int, height: int, wanted: int, radii: tuple[float, float], gap: float, rng: Generator
 ) -> list[tuple[complex, float]]:
-    """Up to ``wanted`` circles (centre, radius) inside the image that keep ``gap`` pixels between them."""
+    """Up to `wanted` circles (centre, radius) inside the image that keep `gap` pixels between them."""
     circles: list[tuple[complex, float]] = []
     for u, v, w in rng.random((3 * wanted, 3)).tolist():
         radius = radii[0] + w * (radii[1] - radii[0])
@@ -114,8 +114,8 @@ def perspective_grid(
 ) -> NDArray[np.complex128]:
     """The nodes x + iy, (len(down), len(across)), of a grid seen at a random pose; it may reach beyond the image.
 
-    ``across`` and ``down`` are increasing positions in [0, 1], both ending at 0 and 1. Where two nodes would come
-    closer than ``MIN_SPACING``, the whole grid is enlarged about its centre.
+    `across` and `down` are increasing positions in [0, 1], both ending at 0 and 1. Where two nodes would come
+    closer than `MIN_SPACING`, the whole grid is enlarged about its centre.
     """
     draws = rng.random(13).tolist()
     scale = min(width, height)
@@ -138,7 +138,7 @@ def perspective_grid(
 def _from_unit_square(corners: list[complex]) -> tuple[complex, complex, complex, float, float]:
     """The homography from (u, v) in the unit square to z = (a u + b v + c) / (g u + h v + 1).
 
-    ``corners`` are the images x + iy of (0, 0), (1, 0), (1, 1), (0, 1) (Heckbert, Fundamentals of Texture Mapping and
+    `corners` are the images x + iy of (0, 0), (1, 0), (1, 1), (0, 1) (Heckbert, Fundamentals of Texture Mapping and
     Image Warping, 1989, section 2.2.3).
     """
     z0, z1, z2, z3 = corners

@@ -24,7 +24,7 @@ MIN_SIDE = 48
 class Sample(NamedTuple):
     """An image with its keypoints.
 
-    ``image`` is uint8 (H, W); ``keypoints`` float32 (N, 2), (x, y) in pixels, the centre of the top-left pixel being
+    `image` is uint8 (H, W); `keypoints` float32 (N, 2), (x, y) in pixels, the centre of the top-left pixel being
     (0, 0).
     """
 
@@ -53,7 +53,7 @@ class ShapeSettings:
 
 
 def render_sample(seed: int, index: int, settings: ShapeSettings | None = None, stream: str = "training") -> Sample:
-    """Renders sample ``index`` of ``seed`` with its visible keypoints, which depends on the arguments alone.
+    """Renders sample `index` of `seed` with its visible keypoints, which depends on the arguments alone.
 
     Examples:
         >>> image, keypoints = render_sample(seed=0, index=0)

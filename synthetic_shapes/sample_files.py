@@ -1,4 +1,4 @@
-"""The files of a dataset: one image and one keypoint file per sample, and ``dataset.json``."""
+"""The files of a dataset: one image and one keypoint file per sample, and `dataset.json`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .png import png_is_intact
 
 MANIFEST = "dataset.json"
 FORMAT = 2
-"""Number of the layout that this module writes. It reads 1, too, which said ``size`` for ``size_hw``, and no other."""
+"""Number of the layout that this module writes. It reads 1, too, which said `size` for `size_hw`, and no other."""
 
 # Run lengths only: for these images faster to write and smaller than zlib's string search.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -29,7 +29,7 @@ _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IM
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``dataset.json`` says.
+    """What `dataset.json` says.
 
     Args:
         size_hw: Height and width of every image, in pixels.
@@ -37,7 +37,7 @@ class Manifest:
         settings: The settings of a generated dataset, nested; None for a converted one.
         source: What a converted dataset was made from; None for a generated one.
         versions: The versions of the packages that wrote it.
-        digest: See ``dataset_digest``; None while the dataset is unfinished.
+        digest: See `dataset_digest`; None while the dataset is unfinished.
     """
 
     size_hw: tuple[int, int]
@@ -58,7 +58,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def write_manifest(root: Path, manifest: Manifest) -> Path:
-    """Writes ``dataset.json`` and returns its path."""
+    """Writes `dataset.json` and returns its path."""
     path = root / MANIFEST
     text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=2)
     write_atomically(path, (text + "\n").encode())
@@ -66,10 +66,10 @@ def write_manifest(root: Path, manifest: Manifest) -> Path:
 
 
 def read_manifest(root: Path) -> Manifest:
-    """Reads ``dataset.json``.
+    """Reads `dataset.json`.
 
     Raises:
-        FileNotFoundError: There is none in ``root``.
+        FileNotFoundError: There is none in `root`.
         DatasetError: It is not a manifest of this layout.
     """
     path = root / MANIFEST
@@ -120,7 +120,7 @@ def make_folders(root: Path, splits: Iterable[str]) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether ``write_atomically`` gives such names to its temporary files."""
+    """Whether `write_atomically` gives such names to its temporary files."""
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
@@ -128,7 +128,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file that is there in full or not at all.
 
     Raises:
-        OSError: Writing failed; the error names ``path``, a file that was there before is as it was.
+        OSError: Writing failed; the error names `path`, a file that was there before is as it was.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -160,7 +160,7 @@ def read_sample(
 
     Raises:
         FileNotFoundError: A file is missing.
-        DatasetError: A file is damaged, or is not an image of ``size_hw`` (height, width) or not float32 (N, 2).
+        DatasetError: A file is damaged, or is not an image of `size_hw` (height, width) or not float32 (N, 2).
     """
     image_path, points_path = sample_paths(root, split, index)
     image = read_png(image_path)

@@ -21,5 +21,5 @@ class _Digest(ISeedSequence):
 
 
 def sample_generator(seed: int, stream: str, index: int) -> np.random.Generator:
-    """The generator of sample ``index`` in the named stream of a seed: independent of every other sample's."""
+    """The generator of sample `index` in the named stream of a seed: independent of every other sample's."""
     return np.random.Generator(np.random.PCG64(_Digest(f"{seed} {index} {stream}")))  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ def visible_corners(image: NDArray[np.uint8], corners: NDArray[np.float64]) -> N
     """Those (M, 2) of (N, 2) corners that lie inside a clean (H, W) render and show there.
 
     A corner shows where the grey changes in both directions around it: the smaller eigenvalue of the structure tensor
-    (Shi and Tomasi, CVPR 1994), averaged over the 5x5 pixels around the corner, reaches ``MIN_EIGENVALUE``. A corner
+    (Shi and Tomasi, CVPR 1994), averaged over the 5x5 pixels around the corner, reaches `MIN_EIGENVALUE`. A corner
     that another shape covers, or that differs from its surroundings on one side at most, does not reach it. Near the
     border the 5x5 pixels are the nearest ones of which all neighbours are inside.
     """

@@ -15,7 +15,7 @@ AnyPath = str | os.PathLike[str]
 
 
 def write_atomically(path: AnyPath, write: Callable[[Path], object]) -> None:
-    """Lets ``write`` fill a temporary file beside ``path``, then renames it: ``path`` is old or new, never half.
+    """Lets `write` fill a temporary file beside `path`, then renames it: `path` is old or new, never half.
 
     The folder is made.
 
@@ -37,7 +37,7 @@ def write_atomically(path: AnyPath, write: Callable[[Path], object]) -> None:
 
 
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
-    """Lets ``write`` make and fill a folder beside this one, then renames it: it is whole or not there.
+    """Lets `write` make and fill a folder beside this one, then renames it: it is whole or not there.
 
     What a killed process had begun is begun anew.
     """
@@ -48,7 +48,7 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
 
 
 def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:
-    """A name in the same folder for what will be ``path``; as it begins with a dot, nothing takes it for a result."""
+    """A name in the same folder for what will be `path`; as it begins with a dot, nothing takes it for a result."""
     return path.with_name(f".{path.name}.{os.getpid()}{suffix}")
 
 
@@ -68,7 +68,7 @@ def check_not_replaced(sources: Sequence[AnyPath], out: Path, kind: str) -> None
     """Refuses an output that is one of the files that it is made from.
 
     Raises:
-        InputError: It is one; the message names that as an image, a source or whatever ``kind`` says.
+        InputError: It is one; the message names that as an image, a source or whatever `kind` says.
     """
     for source in sources:
         if out.exists() and Path(source).exists() and out.samefile(source):

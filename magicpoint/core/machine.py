@@ -32,7 +32,7 @@ def default_device() -> torch.device:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
-    """The number format that ``auto`` stands for: bfloat16 where a convolution takes at most 0.8 of float32's time.
+    """The number format that `auto` stands for: bfloat16 where a convolution takes at most 0.8 of float32's time.
 
     A processor without bfloat16 instructions emulates them, several times slower than float32.
     """

@@ -1,7 +1,7 @@
 """What groups of settings have in common: comparing them, checking them.
 
 The checks stand in the `__post_init__` of a frozen dataclass and name the setting in what they raise; a name with dots,
-``shapes.size_hw``, is that of a setting in a group.
+`shapes.size_hw`, is that of a setting in a group.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def check_range(settings: object, interval: str, *names: str) -> None:
 
     Args:
         settings: Has them as attributes.
-        interval: As it is written on paper: ``"[0, 1]"``, ``"(0, 4]"``, ``"[1, inf)"``.
+        interval: As it is written on paper: `"[0, 1]"`, `"(0, 4]"`, `"[1, inf)"`.
         names: Of the settings.
 
     Raises:
@@ -48,7 +48,7 @@ def check_range(settings: object, interval: str, *names: str) -> None:
 
 
 def check_whole(settings: object, least: int, *names: str, most: int | None = None) -> None:
-    """Refuses what is no whole number, below ``least`` or, if given, above ``most``.
+    """Refuses what is no whole number, below `least` or, if given, above `most`.
 
     Raises:
         TypeError: One is no whole number.
@@ -88,7 +88,7 @@ def check_size_hw(settings: object, multiple: int, name: str) -> None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], unset: Any = None) -> dict[str, tuple[Any, Any]]:
-    """The old and the new value of each setting that differs, by its full name (``group.name``), in their order.
+    """The old and the new value of each setting that differs, by its full name (`group.name`), in their order.
 
     Args:
         old: Values by name; a dict is a group of values.

@@ -23,8 +23,8 @@ from .views import make_views
 class Batch(NamedTuple):
     """B images with their labels, on one device.
 
-    ``image`` is float32 (B, 1, H, W) in [0, 1]; ``keypoints`` B tensors (N, 2), (x, y) in pixels; ``certainties`` B
-    tensors (N,) in [0, 1]; ``valid_mask`` bool (B, 1, H, W).
+    `image` is float32 (B, 1, H, W) in [0, 1]; `keypoints` B tensors (N, 2), (x, y) in pixels; `certainties` B
+    tensors (N,) in [0, 1]; `valid_mask` bool (B, 1, H, W).
     """
 
     image: Tensor
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class ViewBatch(NamedTuple):
-    """B times two views of one image with their labels, on one device; ``H_0to1`` float64 (B, 3, 3)."""
+    """B times two views of one image with their labels, on one device; `H_0to1` float64 (B, 3, 3)."""
 
     view0: Batch
     view1: Batch
@@ -44,8 +44,8 @@ class ViewBatch(NamedTuple):
 class Collated(NamedTuple):
     """A batch on its way from the process that made it, in few and small tensors.
 
-    ``image`` is uint8 (B, 1, H, W); ``keypoints`` float32 (sum N, 2) and ``certainties`` (sum N,) of all images;
-    ``counts`` (B,) says how many are whose; ``valid_mask`` bool (B, 1, H, W).
+    `image` is uint8 (B, 1, H, W); `keypoints` float32 (sum N, 2) and `certainties` (sum N,) of all images;
+    `counts` (B,) says how many are whose; `valid_mask` bool (B, 1, H, W).
     """
 
     image: Tensor
@@ -70,7 +70,7 @@ class Collated(NamedTuple):
 
 
 class CollatedViews(NamedTuple):
-    """Two views of each of some images on their way from the process that made them; ``H_0to1`` float64 (B, 3, 3)."""
+    """Two views of each of some images on their way from the process that made them; `H_0to1` float64 (B, 3, 3)."""
 
     view0: Collated
     view1: Collated
@@ -85,9 +85,9 @@ Item = TypeVar("Item")
 
 
 class StepBatches(Dataset[Item]):
-    """Item ``step`` is the batch of that step, for one process of several.
+    """Item `step` is the batch of that step, for one process of several.
 
-    Of the ``batch_size`` samples of a step, process ``rank`` of ``world_size`` gets an equal, consecutive share.
+    Of the `batch_size` samples of a step, process `rank` of `world_size` gets an equal, consecutive share.
     """
 
     def __init__(self, batch_size: int, rank: int, world_size: int) -> None:

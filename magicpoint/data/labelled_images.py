@@ -27,7 +27,7 @@ MOST_HELD_OUT = 64
 class LabelledImages:
     """The images of a label file; files are opened when they are asked for, so that this can be sent to processes.
 
-    ``len(dataset)`` is their number; ``dataset[i]`` is a `TrainingSample`.
+    `len(dataset)` is their number; `dataset[i]` is a `TrainingSample`.
 
     Args:
         images: Image files and folders, as they were given to `magicpoint adapt`.

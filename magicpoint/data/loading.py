@@ -24,7 +24,7 @@ class _Steps(Sampler[int]):
 
 
 def load_batches(batches: Dataset[Item], start: int, stop: int, workers: int, pin: bool) -> DataLoader[Item]:
-    """The batches of steps ``start`` to ``stop``, in order, prepared ahead by ``workers`` processes (0: this one)."""
+    """The batches of steps `start` to `stop`, in order, prepared ahead by `workers` processes (0: this one)."""
     return DataLoader(
         batches,
         batch_size=None,

@@ -1,7 +1,7 @@
 """Photometric augmentation of grey images: what a camera does to light, without moving a corner.
 
-Each change is a function and a row of ``CHANGES``. To add one, write a function beside the others, give
-`PhotometricSettings` a field for its largest strength that is 0 by default, and add a row that is drawn ``if_wanted``:
+Each change is a function and a row of `CHANGES`. To add one, write a function beside the others, give
+`PhotometricSettings` a field for its largest strength that is 0 by default, and add a row that is drawn `if_wanted`:
 the images of those who do not want it stay as they were, to the byte.
 """
 
@@ -65,7 +65,7 @@ class PhotometricSettings:
 def augment_photometric(image: NDArray[np.uint8], settings: PhotometricSettings, rng: Generator) -> NDArray[np.uint8]:
     """Changes a uint8 (H, W) image of at least one pixel; the same generator state gives the same bytes.
 
-    Light first, then the lens, then the sensor, then the file: the order of ``CHANGES``.
+    Light first, then the lens, then the sensor, then the file: the order of `CHANGES`.
 
     Raises:
         TypeError: The image is not of type uint8.
@@ -214,7 +214,7 @@ def _to_bytes(levels: MatLike) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=2048)
 def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
-    """A straight stroke of ``length`` pixels in the direction ``angle`` (radians), read-only (K, K) with sum 1.
+    """A straight stroke of `length` pixels in the direction `angle` (radians), read-only (K, K) with sum 1.
 
     Its centroid is the kernel's centre, so a blurred corner stays where it was.
     """

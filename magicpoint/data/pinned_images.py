@@ -49,15 +49,15 @@ class ShapeImages:
         return self.size_hw[1], self.size_hw[0]
 
     def clean(self, shape: str, index: int) -> Sample:
-        """Image ``index`` of a shape."""
+        """Image `index` of a shape."""
         return render_shape(shape, self.size_hw, self.generator("image", shape, index))
 
     def noisy(self, image: NDArray[np.uint8], shape: str, index: int, view: str = "noise") -> NDArray[np.uint8]:
-        """The image ``index`` of a shape with ``NOISE``, drawn anew for each name of a view."""
+        """The image `index` of a shape with `NOISE`, drawn anew for each name of a view."""
         return augment_photometric(image, NOISE, self.generator(view, shape, index))
 
     def both(self, shape: str, indices: Iterable[int]) -> dict[str, list[Sample]]:
-        """The same images in each of the ``CONDITIONS``."""
+        """The same images in each of the `CONDITIONS`."""
         clean = {index: self.clean(shape, index) for index in indices}
         noisy = [sample._replace(image=self.noisy(sample.image, shape, index)) for index, sample in clean.items()]
         return {"clean": list(clean.values()), "noise": noisy}
@@ -78,7 +78,7 @@ PINNED_DIGESTS: dict[str, str | None] = {
     "clean": "8f23fd9f30971e8ad223fb6523463271c7e79765dfcf1cea88e773cd5d865cb6",
     "noise": "c38a12c0ca3e36f6e29a64f2ee938be027d8256e9cd5d8fc787d3ce875fcda3b",
 }
-"""What ``render_digests()`` gives with the versions of constraints.txt: 1000 images of each shape and condition."""
+"""What `render_digests()` gives with the versions of constraints.txt: 1000 images of each shape and condition."""
 
 
 class SampleDigest:

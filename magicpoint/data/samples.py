@@ -13,8 +13,8 @@ from homography import valid_mask, warp_image
 class TrainingSample(NamedTuple):
     """A grey image and what is known of it: a source's, or what a view shows of that.
 
-    ``image`` is uint8 (H, W); ``keypoints`` float32 (N, 2), (x, y) in pixels; ``certainties`` float32 (N,) in [0, 1];
-    ``valid_mask`` bool (H, W). Where that is False nothing is known: neither that there is a keypoint nor that there is
+    `image` is uint8 (H, W); `keypoints` float32 (N, 2), (x, y) in pixels; `certainties` float32 (N,) in [0, 1];
+    `valid_mask` bool (H, W). Where that is False nothing is known: neither that there is a keypoint nor that there is
     none.
     """
 
@@ -25,7 +25,7 @@ class TrainingSample(NamedTuple):
 
 
 class Views(NamedTuple):
-    """Two views of one image, and ``H_0to1``, float64 (3, 3), between them."""
+    """Two views of one image, and `H_0to1`, float64 (3, 3), between them."""
 
     view0: TrainingSample
     view1: TrainingSample
@@ -49,7 +49,7 @@ def keep_visible(sample: TrainingSample) -> TrainingSample:
 
 
 def warp_mask(mask: NDArray[np.bool_], H_0to1: NDArray[np.float64], image_size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which pixels of a view of ``image_size``, (W, H), show nothing but valid pixels of an image's mask (H, W)."""
+    """Which pixels of a view of `image_size`, (W, H), show nothing but valid pixels of an image's mask (H, W)."""
     height, width = mask.shape
     seen = valid_mask((width, height), H_0to1, image_size)
     if not mask.all():

@@ -24,7 +24,7 @@ class Source(Protocol):
         """Tells one content from another."""
 
     def sample(self, index: int) -> TrainingSample:
-        """Sample number ``index`` of an endless sequence."""
+        """Sample number `index` of an endless sequence."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RenderedSource:
 
 
 class StoredDataset(Protocol):
-    """A sequence of samples, as ``synthetic_shapes.ShapesDataset`` is."""
+    """A sequence of samples, as `synthetic_shapes.ShapesDataset` is."""
 
     @property
     def digest(self) -> str: ...

@@ -16,7 +16,7 @@ from .settings import ViewSettings
 def make_views(sample: TrainingSample, settings: ViewSettings, rng: np.random.Generator) -> Views:
     """Makes two views of one image.
 
-    View 0 is a crop of the image at random size, or that crop warped, and view 1 is view 0 warped by ``H_0to1``. Each
+    View 0 is a crop of the image at random size, or that crop warped, and view 1 is view 0 warped by `H_0to1`. Each
     is rendered from the image itself, shrunk as far as the view shows it smaller: so neither has an alias, view 1 is no
     blurrier than view 0, and it shows what lies beside it. Keypoints that a view does not show, or shows where its mask
     is invalid, are dropped.
@@ -50,7 +50,7 @@ def _draw_crop(image_size: tuple[int, int], settings: ViewSettings, rng: np.rand
 def _render(
     sample: TrainingSample, H: NDArray[np.float64], settings: ViewSettings, rng: np.random.Generator
 ) -> TrainingSample:
-    """The view of a sample under ``H``, from the sample to the view, in a new light."""
+    """The view of a sample under `H`, from the sample to the view, in a new light."""
     height, width = settings.size_hw
     image, mask, H_shrunk = _shrink(sample, H, (width, height))
     view = augment_photometric(warp_image(image, H_shrunk, (width, height)), settings.photometric, rng)

@@ -61,7 +61,7 @@ class FrameSource:
 def open_source(source: AnyPath) -> FrameSource:
     """Open a video file, a camera by its index, a folder of images, one image, or the images that a pattern finds.
 
-    The images of a folder, see `io.finding.find_images`, and of a pattern such as ``frames/*.png`` come in the order of
+    The images of a folder, see `io.finding.find_images`, and of a pattern such as `frames/*.png` come in the order of
     their names, numbers in these by value: 2 before 10. Frames of a video file are turned as the file says.
 
     Raises:

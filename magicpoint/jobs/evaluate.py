@@ -46,8 +46,8 @@ def evaluate_synthetic(
     Args:
         weights: A shipped name, a weights file, a run's folder, or an extractor. Its threshold decides precision,
             recall, localisation error, counts and repeatability; the average precision takes all that it detects.
-        out: Folder for ``synthetic.json``, ``synthetic.txt`` (the table), ``precision_recall_clean.png``,
-            ``precision_recall_noise.png``, ``examples_clean.png`` and ``examples_noise.png``; None writes nothing.
+        out: Folder for `synthetic.json`, `synthetic.txt` (the table), `precision_recall_clean.png`,
+            `precision_recall_noise.png`, `examples_clean.png` and `examples_noise.png`; None writes nothing.
         images_per_shape: Images of each of the seven shapes with keypoints; only all 1000 are the pinned test set.
         methods: Names of the classical detectors.
         progress: Show a progress bar on the standard error.
@@ -86,8 +86,8 @@ def evaluate_pairs(
 
     Args:
         folder: The dataset, see `data.hpatches.find_sequences`.
-        out: Folder for ``homography.json``, ``homography.txt`` (the tables) and, for each protocol,
-            ``homography_PROTOCOL.png``; None writes nothing.
+        out: Folder for `homography.json`, `homography.txt` (the tables) and, for each protocol,
+            `homography_PROTOCOL.png`; None writes nothing.
         networks: By the name under which their results appear. One without descriptors has no measures of matching.
         methods: Names of other methods, of `opencv.ON_PAIRS`.
         protocols: Names of `PAIRS_PROTOCOLS`.
@@ -128,7 +128,7 @@ def evaluate_interiors(
 
     Args:
         photographs: Folder of images, for walls and things; the same ones give the same rooms.
-        out: Folder for ``interiors.json`` and ``interiors.txt`` (the table); None writes nothing.
+        out: Folder for `interiors.json` and `interiors.txt` (the table); None writes nothing.
         networks: By the name under which their results appear; with descriptors.
         methods: Names of other methods, of `opencv.ON_PAIRS`, that have descriptors.
         protocol: None stands for `InteriorsProtocol()`.

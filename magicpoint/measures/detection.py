@@ -193,7 +193,7 @@ class DetectionScores:
 def match_detections(
     detections: Detections, truth: ArrayLike, tolerance: float, border: int, image_size: tuple[int, int]
 ) -> ImageOutcome:
-    """Decides which detections of one image are right; see ``score_against_truth`` for the rules."""
+    """Decides which detections of one image are right; see `score_against_truth` for the rules."""
     points, scores = np.asarray(detections[0], np.float64), np.asarray(detections[1], np.float64)
     truth = np.asarray(truth, np.float64)
     inside = is_inside(points, image_size, border)
@@ -210,7 +210,7 @@ def match_detections(
 
 
 def summarize_outcomes(outcomes: Sequence[ImageOutcome], threshold: float | None = None) -> DetectionScores:
-    """The measures over images that ``match_detections`` scored.
+    """The measures over images that `match_detections` scored.
 
     Args:
         outcomes: One for each image.
@@ -265,7 +265,7 @@ def score_against_truth(
 ) -> DetectionScores:
     """Compares the detections of some images of one size with their true points.
 
-    Detections and true points are matched one to one by decreasing score (``measures.detection.match_one_to_one``).
+    Detections and true points are matched one to one by decreasing score (`measures.detection.match_one_to_one`).
     Detections whose nearest pixel lies in the border are left out, as the decoder leaves them out, for every method.
     The true points there do not count either, neither as found nor as missed: a detection that matches none but such a
     point (one to one, too) is not a false positive, it is left out as well. A true point just inside whose detection
@@ -277,7 +277,7 @@ def score_against_truth(
         tolerance: Largest distance of a match in pixels, itself included.
         border: Pixels at each side of the image.
         image_size: (W, H).
-        threshold: As for ``summarize_outcomes``.
+        threshold: As for `summarize_outcomes`.
 
     Raises:
         ValueError: The lengths or shapes do not fit, or a value is not finite.

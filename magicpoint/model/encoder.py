@@ -9,7 +9,7 @@ CHANNELS = (64, 64, 64, 64, 128, 128, 128, 128)
 
 
 def scaled(channels: int, width: float) -> int:
-    """The channels that a layer of ``channels`` has at a width factor, a multiple of 8."""
+    """The channels that a layer of `channels` has at a width factor, a multiple of 8."""
     return max(8, 8 * round(channels * width / 8))
 
 

@@ -35,7 +35,7 @@ class Assignment(Protocol):
 class QuadLosses(NamedTuple):
     """Scalars, means over the images or, of the second stage, over its quadrilaterals.
 
-    ``positive`` and ``negative`` of the anchors; ``decision`` and ``refinement`` of the second stage, 0 without one.
+    `positive` and `negative` of the anchors; `decision` and `refinement` of the second stage, 0 without one.
     """
 
     positive: Tensor

@@ -62,8 +62,8 @@ class QuadModelSettings:
 class FirstStage(NamedTuple):
     """What the network says at the anchors of images: cells in raster order, the anchors of a cell one after another.
 
-    ``logits`` (B, A) of an object; ``codes`` (B, A, 10), see `polybox.encode`; ``anchors`` (A, 4), (xc, yc, w, h) in
-    pixels; ``features`` (B, C, Hc, Wc).
+    `logits` (B, A) of an object; `codes` (B, A, 10), see `polybox.encode`; `anchors` (A, 4), (xc, yc, w, h) in
+    pixels; `features` (B, C, Hc, Wc).
     """
 
     logits: Tensor
@@ -73,7 +73,7 @@ class FirstStage(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """Quadrilaterals of a batch: ``image`` int64 (N,), ``corners`` (N, 4, 2), ``scores`` (N,) in (0, 1)."""
+    """Quadrilaterals of a batch: `image` int64 (N,), `corners` (N, 4, 2), `scores` (N,) in (0, 1)."""
 
     image: Tensor
     corners: Tensor
@@ -81,7 +81,7 @@ class Proposals(NamedTuple):
 
 
 class SecondStage(NamedTuple):
-    """What the second look says: ``logits`` (N,) of an object, ``offsets`` (N, 4, 2) of the corners in its frame."""
+    """What the second look says: `logits` (N,) of an object, `offsets` (N, 4, 2) of the corners in its frame."""
 
     logits: Tensor
     offsets: Tensor

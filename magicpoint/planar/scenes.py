@@ -82,7 +82,7 @@ class Scene:
 
 
 class SceneStream:
-    """Scene number ``index`` of a seed, the same whatever was drawn before, by whichever process.
+    """Scene number `index` of a seed, the same whatever was drawn before, by whichever process.
 
     Args:
         templates: uint8 (h, w) pictures that are to be found.

@@ -42,7 +42,7 @@ def find_correspondences(
 ) -> list[tuple[Tensor, Tensor]]:
     """The points of view 0 that have valid descriptors in both views, with their places in view 1.
 
-    A point counts where it and its image under ``H_0to1`` lie in the grid of pixel centres, and no invalid cell has a
+    A point counts where it and its image under `H_0to1` lie in the grid of pixel centres, and no invalid cell has a
     part in the descriptors interpolated there.
 
     Args:
@@ -52,7 +52,7 @@ def find_correspondences(
         cell_mask1: The same of view 1.
 
     Returns:
-        For each image the points that count and their images under ``H_0to1``, two float32 tensors (M, 2), M <= N.
+        For each image the points that count and their images under `H_0to1`, two float32 tensors (M, 2), M <= N.
 
     Raises:
         ValueError: shapes that do not fit.

@@ -21,9 +21,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Appends to ``metrics.jsonl`` in a run's folder and moves its progress bar.
+    """Appends to `metrics.jsonl` in a run's folder and moves its progress bar.
 
-    Lines of steps after ``start_step`` are dropped first: a resumed run goes through these steps again.
+    Lines of steps after `start_step` are dropped first: a resumed run goes through these steps again.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class RunLog:
         self._bar.update(self._batch_size)
 
     def training(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes the training metrics up to ``step``, and the images per second since the last call."""
+        """Writes the training metrics up to `step`, and the images per second since the last call."""
         now = time.perf_counter()
         rate = (step - self._last[1]) * self._batch_size / max(now - self._last[0], 1e-9)
         self._last = (now, step)
@@ -76,7 +76,7 @@ class RunLog:
         self._bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
 
     def validation(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes the validation metrics at ``step`` and tells them in the log."""
+        """Writes the validation metrics at `step` and tells them in the log."""
         self._write("validation", step, metrics)
         _LOG.info("step %d: %s", step, "  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
 

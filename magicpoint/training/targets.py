@@ -25,7 +25,7 @@ def draw_keypoint_map(
         size_hw: Height and width of the maps.
         sigma: 0 sets the pixel nearest to a keypoint to 1. A positive value (pixels) draws instead a Gaussian, sampled
             at the pixel centres around the true sub-pixel position, whose values add up to 1 (to 1 % from
-            ``sigma`` 0.5 on): a detector that learns it tells the position between the pixels.
+            `sigma` 0.5 on): a detector that learns it tells the position between the pixels.
         certainties: B tensors (N,) in [0, 1] by which what is drawn is multiplied; None: 1.
 
     Returns:
@@ -105,7 +105,7 @@ def labels2Dto3D(keypoint_map: Tensor, cell_size: int = CELL_SIZE, add_dustbin: 
 
 
 def labels3Dto2D(target: Tensor, cell_size: int = CELL_SIZE) -> Tensor:
-    """The inverse of ``labels2Dto3D``: (B, cell_size**2 [+ 1], Hc, Wc) to (B, 1, H, W), the dustbin left out.
+    """The inverse of `labels2Dto3D`: (B, cell_size**2 [+ 1], Hc, Wc) to (B, 1, H, W), the dustbin left out.
 
     Raises:
         ValueError: the number of channels fits neither form.

@@ -154,7 +154,7 @@ if __name__ == "__main__":
 
 @contextmanager
 def generating(tmp_path, out, count):
-    """A run of ``count`` training images in a process group of its own that has written 40; killed at the end."""
+    """A run of `count` training images in a process group of its own that has written 40; killed at the end."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     process = subprocess.Popen(

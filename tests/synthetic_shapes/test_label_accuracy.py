@@ -59,7 +59,7 @@ def is_inside(image, point, margin):
 
 
 def stretch(image, corner, other, near, far):
-    """Points from ``near`` to ``far`` pixels along the way to ``other``, as far as inside; None where they are few."""
+    """Points from `near` to `far` pixels along the way to `other`, as far as inside; None where they are few."""
     length = abs(other - corner)
     direction = (other - corner) / length
     distances = np.arange(near, min(length - near, far), 0.25)
@@ -114,7 +114,7 @@ def on_stroke(point, stroke):
 
 
 def stroke_corners(shape, seed, room):
-    """Corners of strokes with no other corner within ``room`` pixels: image, corner, the strokes there."""
+    """Corners of strokes with no other corner within `room` pixels: image, corner, the strokes there."""
     image, corners, canvas = draw(shape, seed)
     for corner in corners:
         if is_inside(image, corner, 4.0) and sum(abs(corner - other) < room for other in corners) == 1:

@@ -17,7 +17,7 @@ AUGMENTED_DIGEST = "060bdd906d43bf42591c02a5cb4771b659484000c38f6f48db4409edd3ea
 
 
 def sample_bytes(index):
-    """Sample ``index`` rendered, its keypoints, and its image after augmentation, as bytes."""
+    """Sample `index` rendered, its keypoints, and its image after augmentation, as bytes."""
     image, keypoints = render_sample(7, index)
     changed = augment_photometric(image, PhotometricSettings(), sample_generator(7, "photometric", index))
     return image.tobytes() + keypoints.tobytes(), changed.tobytes()

@@ -53,7 +53,7 @@ class Camera:
         return rays
 
     def resized(self, factor: float) -> Camera:
-        """The same view with ``factor`` times as many pixels each way: k becomes (k + 0.5) * factor - 0.5."""
+        """The same view with `factor` times as many pixels each way: k becomes (k + 0.5) * factor - 0.5."""
         width, height = self.image_size
         shift = (factor - 1) / 2
         scale = np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])

@@ -26,7 +26,7 @@ class TexturedPlane:
         texture: uint8 (h, w).
         corner: float64 (3,), the outer corner of the texture's top-left pixel.
         right: float64 (3,), from there to the outer corner of the top-right pixel.
-        down: float64 (3,), from there to that of the bottom-left pixel; not parallel to ``right``.
+        down: float64 (3,), from there to that of the bottom-left pixel; not parallel to `right`.
     """
 
     texture: NDArray[np.uint8]

@@ -90,7 +90,7 @@ def _as_arrays(keypoints: Sequence[cv2.KeyPoint]) -> Found:
 
 
 def _refine(image: Image, points: Floats, scores: Floats, radius: int) -> Found:
-    """Moved within a window of ``radius`` to where the gradients around meet, and suppressed again."""
+    """Moved within a window of `radius` to where the gradients around meet, and suppressed again."""
     if len(points) == 0:
         return points, scores
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)

@@ -47,10 +47,10 @@ def measure_pair(
         matching: Whether they have descriptors to compare.
 
     Returns:
-        ``keypoints`` (mean of both views), ``repeatability`` (one to one), ``repeatability_many_to_one`` and
-        ``localization_error`` of `measures.repeatability`; if matching, ``matches`` and ``inliers`` (their numbers),
-        ``matching_score``, ``nn_map``, ``matching_accuracy_T`` at 1 to 10 px, ``corner_error``, and at 1, 3 and 5 px
-        ``homography_accuracy_T`` (1 where the corner error is at most T, else 0) and ``homography_auc_T``.
+        `keypoints` (mean of both views), `repeatability` (one to one), `repeatability_many_to_one` and
+        `localization_error` of `measures.repeatability`; if matching, `matches` and `inliers` (their numbers),
+        `matching_score`, `nn_map`, `matching_accuracy_T` at 1 to 10 px, `corner_error`, and at 1, 3 and 5 px
+        `homography_accuracy_T` (1 where the corner error is at most T, else 0) and `homography_auc_T`.
     """
     image_sizes = features0.image_size, features1.image_size
     repeated = repeatability(features0.keypoints, features1.keypoints, H_0to1, *image_sizes, TOLERANCE)

@@ -69,7 +69,7 @@ def draw_examples(evaluation: ShapesEvaluation, name: str, method: ShapesMethod,
         evaluation: Which has the method's threshold.
         name: Of the method there.
         method: Finds the keypoints.
-        condition: One of ``CONDITIONS``.
+        condition: One of `CONDITIONS`.
 
     Returns:
         uint8 (H, W, 3), red first; a row for each shape.
@@ -103,7 +103,7 @@ def _draw_example(sample: Sample, detections: Found, protocol: ShapesProtocol) -
 
 
 def _circle(picture: Any, point: Any, radius: float, colour: tuple[int, int, int], thickness: int) -> None:
-    """At a place in pixels of the image, around which ``ENLARGEMENT`` squared pixels of the picture lie."""
+    """At a place in pixels of the image, around which `ENLARGEMENT` squared pixels of the picture lie."""
     scale = 1 << _FRACTION_BITS
     x, y = ((np.asarray(point, np.float64) + 0.5) * ENLARGEMENT - 0.5) * scale
     cv2.circle(picture, (round(x), round(y)), round(radius * scale), colour, thickness, cv2.LINE_AA, _FRACTION_BITS)

@@ -22,10 +22,10 @@ def write_shapes_report(evaluation: ShapesEvaluation, name: str, method: ShapesM
     """Writes an evaluation to a folder.
 
     Args:
-        evaluation: From ``shapes.run.evaluate_on_shapes``.
+        evaluation: From `shapes.run.evaluate_on_shapes`.
         name: Of one of its methods, whose detections the example sheets show.
         method: That method.
-        out: See ``jobs.evaluate.evaluate_synthetic`` for the files.
+        out: See `jobs.evaluate.evaluate_synthetic` for the files.
 
     Raises:
         OSError: A file cannot be written.

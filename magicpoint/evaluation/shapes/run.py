@@ -64,18 +64,18 @@ def evaluate_on_shapes(
 
     Average precision is that of all detections of a shape's images pooled; overall measures are means over the shapes
     (where defined), as the paper's are over its categories. The rules of counting are those of
-    ``measures.detection.score_against_truth``. Images are rendered and forgotten a few at a time.
+    `measures.detection.score_against_truth`. Images are rendered and forgotten a few at a time.
 
     Args:
         methods: By name.
         images_per_shape: 1 or more.
         thresholds: Score from which on a method's keypoints enter precision, recall, localisation error, counts and
-            repeatability, by its name. One that is not named gets what ``calibrate`` finds, in its favour: a threshold
+            repeatability, by its name. One that is not named gets what `calibrate` finds, in its favour: a threshold
             for each condition.
         progress: Show a progress bar on the standard error.
 
     Raises:
-        InputError: ``images_per_shape`` is below 1.
+        InputError: `images_per_shape` is below 1.
     """
     if images_per_shape < 1:
         raise InputError(f"images_per_shape must be at least 1, got {images_per_shape}")

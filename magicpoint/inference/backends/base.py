@@ -18,7 +18,7 @@ from ..settings import NetworkPrecision
 class Maps(NamedTuple):
     """What a backend gives for images.
 
-    ``heatmap`` (B, H, W) float32 in [0, 1]; ``descriptors`` (B, D, H/8, W/8) float32 of length 1, or None.
+    `heatmap` (B, H, W) float32 in [0, 1]; `descriptors` (B, D, H/8, W/8) float32 of length 1, or None.
     """
 
     heatmap: Tensor

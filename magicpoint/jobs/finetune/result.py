@@ -35,7 +35,7 @@ class FinetuneResult:
         images: The files and folders, as they were given.
         start: The weights from which the first round began, as they were named.
         rounds: At least one.
-        evaluation: Of ``start`` and the network of each round, ``round 1`` and so on, beside other methods.
+        evaluation: Of `start` and the network of each round, `round 1` and so on, beside other methods.
     """
 
     report: Path

@@ -14,10 +14,10 @@ from homography import warp_points
 from ...core.grid import CELL_SIZE, cell_centres
 
 PAIRS_AT_ONCE = 1 << 20
-"""Pairs of cells whose similarities ``dense_hinge_loss`` holds at one time: 4 MiB in float32."""
+"""Pairs of cells whose similarities `dense_hinge_loss` holds at one time: 4 MiB in float32."""
 
 TIE = 1e-3
-"""Pixels by which a distance of ``radius`` may come out too long: between the cells of a shifted image it is exact."""
+"""Pixels by which a distance of `radius` may come out too long: between the cells of a shifted image it is exact."""
 
 
 def positive_pairs(H_0to1: Tensor, cell_mask0: Tensor, cell_mask1: Tensor, radius: float) -> Tensor:

@@ -19,8 +19,8 @@ LEAST_GAP = 0.05
 class Similarity:
     """How alike the descriptors of pairs are, for the log; without gradient.
 
-    ``positive`` and ``negative`` are the mean scalar products of descriptors of the same and of different places, in
-    [-1, 1], scalar tensors, 0 where there is no such pair. ``positives`` is the number of positive pairs.
+    `positive` and `negative` are the mean scalar products of descriptors of the same and of different places, in
+    [-1, 1], scalar tensors, 0 where there is no such pair. `positives` is the number of positive pairs.
     """
 
     positive: Tensor
@@ -28,7 +28,7 @@ class Similarity:
     positives: Tensor
 
     def collapsed(self, gap: float = LEAST_GAP) -> bool:
-        """Whether descriptors of the same place are no more alike, by ``gap``, than others; False without positives.
+        """Whether descriptors of the same place are no more alike, by `gap`, than others; False without positives.
 
         So are those of an untrained network: the answer counts after some hundreds of steps.
         """
@@ -49,7 +49,7 @@ def dense_hinge_loss(
     """Hinge losses between every cell of view 0 and every cell of view 1 (SuperPoint, arXiv 1712.07629, section 3.4).
 
     With the scalar product s of two descriptors a pair costs positive_weight * max(0, positive_margin - s) if the
-    centre of the cell of view 0, mapped by ``H_0to1``, lies at most ``radius`` from that of view 1, else
+    centre of the cell of view 0, mapped by `H_0to1`, lies at most `radius` from that of view 1, else
     max(0, s - negative_margin). The loss is the sum over the pairs of valid cells of all images, divided by their
     number. The paper divides by (Hc Wc)², which is the same where all cells are valid.
 
@@ -137,7 +137,7 @@ def sparse_loss(
     Args:
         descriptors0: (B, D, Hc, Wc) of length 1, any floating type; computed in at least float32.
         descriptors1: The same of view 1.
-        points0: B tensors (N, 2), (x, y) in pixels of view 0, as ``find_correspondences`` gives them.
+        points0: B tensors (N, 2), (x, y) in pixels of view 0, as `find_correspondences` gives them.
         points1: The places of the same points in view 1.
         margin: Squared distance by which a negative is to be farther than the positive.
         hard_negatives: Negatives of each descriptor of a correspondence that count, the most similar ones; what a
@@ -181,7 +181,7 @@ def dual_softmax_loss(
     Args:
         descriptors0: (B, D, Hc, Wc) of length 1, any floating type; computed in at least float32.
         descriptors1: The same of view 1.
-        points0: B tensors (N, 2), (x, y) in pixels of view 0, as ``find_correspondences`` gives them.
+        points0: B tensors (N, 2), (x, y) in pixels of view 0, as `find_correspondences` gives them.
         points1: The places of the same points in view 1.
         temperature: Above 0; the smaller, the more the most similar negatives count.
         safe_radius: Correspondences nearer than this to each other, in pixels, in one view or the other, are left out
@@ -215,7 +215,7 @@ def _correspondence_loss(
 ) -> tuple[Tensor, Similarity]:
     """The mean over all correspondences of a cost, which is given, for each image, the similarities and what is near.
 
-    ``cost`` maps float (N, N), row i and column j for point i of view 0 and j of view 1, and bool (N, N), the pairs
+    `cost` maps float (N, N), row i and column j for point i of view 0 and j of view 1, and bool (N, N), the pairs
     that are no negatives, the positives among them, to the sum over the N correspondences.
     """
     _check_maps(descriptors0, descriptors1)

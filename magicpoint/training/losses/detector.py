@@ -18,8 +18,8 @@ def detector_loss(
         logits: (B, 65, Hc, Wc), any floating type; the loss is computed in at least float32.
         target: (B, 65, Hc, Wc), every cell a distribution.
         cell_mask: bool (B, Hc, Wc), the cells that count; None: all. With no valid cell the loss is 0.
-        kind: ``softmax_bce``: the sum over the channels of the binary cross-entropy between softmax and target.
-            ``cross_entropy``: -sum(target * log softmax) (SuperPoint, arXiv 1712.07629, equation 2). ``l2``: the sum of
+        kind: `softmax_bce`: the sum over the channels of the binary cross-entropy between softmax and target.
+            `cross_entropy`: -sum(target * log softmax) (SuperPoint, arXiv 1712.07629, equation 2). `l2`: the sum of
             the squared differences between softmax and target.
 
     Returns:

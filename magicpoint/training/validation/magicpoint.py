@@ -46,9 +46,9 @@ class Validator:
         """Runs the network in evaluation mode and leaves it in the mode in which it was.
 
         Returns:
-            ``ap_clean`` and ``ap_noise`` (at 2 px, mean over the shapes), ``localization_error_clean`` and
-            ``localization_error_noise`` (pixels, mean over the shapes that have a match, of the detections above the
-            decoder's threshold; nan without one), and ``keypoints_per_image`` (mean number of those detections).
+            `ap_clean` and `ap_noise` (at 2 px, mean over the shapes), `localization_error_clean` and
+            `localization_error_noise` (pixels, mean over the shapes that have a match, of the detections above the
+            decoder's threshold; nan without one), and `keypoints_per_image` (mean number of those detections).
         """
         training = model.training
         model.eval()

@@ -56,8 +56,8 @@ class ViewValidator:
 
         Returns:
             Means over the pairs of views in which they are defined, at 3 px, of the best keypoints of each view:
-            ``repeatability``, ``localization_error`` (pixels), ``matching_score`` and ``matching_accuracy``, the share
-            of the mutual nearest neighbours that are right; and ``keypoints_per_image``, their mean number.
+            `repeatability`, `localization_error` (pixels), `matching_score` and `matching_accuracy`, the share
+            of the mutual nearest neighbours that are right; and `keypoints_per_image`, their mean number.
         """
         training = model.training
         model.eval()
@@ -99,6 +99,6 @@ def _extract(model: PointNetwork, device: torch.device, view: TrainingSample) ->
 
 
 def _eroded(valid_mask: Tensor, radius: int) -> Tensor:
-    """Without the pixels within ``radius`` of an invalid one: the edge of the image in the view is no keypoint."""
+    """Without the pixels within `radius` of an invalid one: the edge of the image in the view is no keypoint."""
     invalid = F.max_pool2d((~valid_mask).float(), 2 * radius + 1, 1, radius)
     return invalid == 0
