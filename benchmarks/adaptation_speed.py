@@ -11,12 +11,14 @@ setting concerns the whole process, and the variants take turns, so that a chang
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from variants import run_apart
+
+from magicpoint.core.plain import json_text
 
 PLAIN = "plain forward over all views"
 VARIANTS = {
@@ -61,17 +63,21 @@ def measure(width: float, views: int, options: list[str]) -> float:
     return time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one image, and how many times that the plain forward takes."""
+
+    seconds: float
+    ratio: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--views", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--variant", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.variant is not None:
-        print(measure(arguments.width, arguments.views, json.loads(arguments.variant)))
-        return
 
     import torch
 
@@ -82,26 +88,23 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(arguments.rounds):
         for name, options in variants.items():
-            command = [sys.executable, __file__, "--width", str(arguments.width), "--views", str(arguments.views)]
-            command += ["--variant", json.dumps(options)]
-            seconds[name].append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    plain = statistics.median(seconds[PLAIN])
-    results = {
-        name: {"seconds": statistics.median(times), "ratio": plain / statistics.median(times)}
-        for name, times in seconds.items()
-    }
-    size = f"{HEIGHT}x{WIDTH}, {arguments.views} views, {torch.get_num_threads()} threads"
-    print(f"SuperPoint, width {arguments.width}, images of {size}")
-    for name, result in results.items():
-        rate = 1 / result["seconds"]
+            spent = run_apart(name, measure, arguments.width, arguments.views, options)
+            if spent is not None:
+                seconds[name].append(spent)
+    medians = {name: statistics.median(times) for name, times in seconds.items() if times}
+    costs = {name: Cost(median, medians[PLAIN] / median) for name, median in medians.items()}
+    images = f"{HEIGHT}x{WIDTH}, {arguments.views} views, {torch.get_num_threads()} threads"
+    print(f"SuperPoint, width {arguments.width}, images of {images}")
+    for name, cost in costs.items():
+        rate = 1 / cost.seconds
         print(
-            f"{name:36s} {result['seconds']:7.2f} s an image {rate:7.3f} images/s {3600 * rate:7.0f} labels/hour "
-            f"{result['ratio']:6.2f}x"
+            f"{name:36s} {cost.seconds:7.2f} s an image {rate:7.3f} images/s {3600 * rate:7.0f} labels/hour "
+            f"{cost.ratio:6.2f}x"
         )
     if not supported:
         print("bfloat16 is left out: this processor is not faster with it")
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        arguments.json.write_text(json_text(costs))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,15 @@ every other, so that it holds ``dim`` numbers for each pair of cells; it is give
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from variants import run_apart
+
+from magicpoint.core.plain import json_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +27,16 @@ VARIANTS = ("dense hinge", "sparse", "dual softmax", "plain dense hinge, one pai
 POINTS = 256
 
 
-def measure(variant: str, batch: int, size: tuple[int, int], dim: int) -> dict[str, float]:
-    """Mebibytes and seconds of one forward and backward pass in this process."""
+@dataclass(frozen=True)
+class Cost:
+    """Of one forward and backward pass."""
+
+    mebibytes: float
+    seconds: float
+
+
+def measure(variant: str, batch: int, size_hw: tuple[int, int], dim: int) -> Cost:
+    """The cost of a variant in this process."""
     import numpy as np
     import torch
     from torch.nn import functional as F
@@ -37,9 +48,9 @@ def measure(variant: str, batch: int, size: tuple[int, int], dim: int) -> dict[s
     torch.set_num_threads(1)
     torch.manual_seed(0)
     batch = 1 if "one pair" in variant else batch
-    rows, columns = size[0] // 8, size[1] // 8
+    rows, columns = size_hw[0] // 8, size_hw[1] // 8
     maps = [F.normalize(torch.randn(batch, dim, rows, columns), dim=1).requires_grad_() for _ in range(2)]
-    homographies = torch.from_numpy(sample_homography(size[::-1], np.random.default_rng(0), count=batch))
+    homographies = torch.from_numpy(sample_homography(size_hw[::-1], np.random.default_rng(0), count=batch))
     mask = torch.ones(batch, rows, columns, dtype=torch.bool)
     before, start = resident(), time.perf_counter()
     if variant == "dense hinge":
@@ -47,12 +58,12 @@ def measure(variant: str, batch: int, size: tuple[int, int], dim: int) -> dict[s
     elif variant.startswith("plain"):
         loss = plain_dense_hinge(maps[0], maps[1], homographies)
     else:
-        points = draw_points([torch.zeros(0, 2)] * batch, size, POINTS, torch.Generator().manual_seed(0))
+        points = draw_points([torch.zeros(0, 2)] * batch, size_hw, POINTS, torch.Generator().manual_seed(0))
         points0, points1 = zip(*find_correspondences(points, homographies, mask, mask), strict=True)
         loss_of = sparse_loss if variant == "sparse" else dual_softmax_loss
         loss, _ = loss_of(maps[0], maps[1], points0, points1)
     torch.autograd.backward(loss)
-    return {"mebibytes": highest() - before, "seconds": time.perf_counter() - start}
+    return Cost(highest() - before, time.perf_counter() - start)
 
 
 def plain_dense_hinge(descriptors0: Tensor, descriptors1: Tensor, H_0to1: Tensor) -> Tensor:
@@ -90,23 +101,18 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--variant", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    size = (arguments.height, arguments.width)
-    if arguments.variant is not None:
-        print(json.dumps(measure(arguments.variant, arguments.batch, size, arguments.dim)))
-        return
-    print(
-        f"batches of {arguments.batch} pairs of {size[0]}x{size[1]}, {arguments.dim} numbers a descriptor, one thread"
-    )
-    results = {}
+    size_hw = (arguments.height, arguments.width)
+    pairs = f"{arguments.batch} pairs of {size_hw[0]}x{size_hw[1]}"
+    print(f"batches of {pairs}, {arguments.dim} numbers a descriptor, one thread")
+    costs: dict[str, Cost] = {}
     for variant in VARIANTS:
-        command = [sys.executable, __file__, *sys.argv[1:], "--variant", variant]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        results[variant] = json.loads(output)
-        print(f"{variant:30s} {results[variant]['mebibytes']:8.0f} MiB {results[variant]['seconds']:8.2f} s")
+        cost = run_apart(variant, measure, variant, arguments.batch, size_hw, arguments.dim)
+        if cost is not None:
+            costs[variant] = cost
+            print(f"{variant:30s} {cost.mebibytes:8.0f} MiB {cost.seconds:8.2f} s")
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        arguments.json.write_text(json_text(costs))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
-"""What `extract_speed.py` times: each function runs in a process of its own and returns plain values for JSON."""
+"""What `extract_speed.py` times; `measure`, `peaks` and `agreements` are each for a process of its own."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from timing import Timing, Variant
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,7 +27,7 @@ from magicpoint.decoding.decode import decode, logits_to_heatmap
 from magicpoint.decoding.descriptors import sample_descriptors
 from magicpoint.inference.extractor import as_input
 from magicpoint.io.images import read_image
-from magicpoint.measures.agreement import compare_features
+from magicpoint.measures.agreement import Agreement, compare_features
 from magicpoint.model.network import PointNetwork
 from magicpoint.model.weights import load_weights, pretrained_names, shipped_weights
 from synthetic_shapes import ShapeSettings, render_sample
@@ -34,11 +36,23 @@ PHOTOGRAPH = Path(__file__).parents[1] / "notebooks" / "images" / "cameraman.png
 KEYPOINTS, RADIUS = 1000, 4
 
 
-def pictures(size: tuple[int, int]) -> list[np.ndarray]:
+@dataclass(frozen=True)
+class Calls:
+    """What is timed of a variant: the stages and the whole of one image, and all images; and how many it finds."""
+
+    network: Callable[[], Any]
+    decoding: Callable[[], Any]
+    sampling: Callable[[], Any] | None
+    whole: Callable[[], Any]
+    batch: Callable[[], Any]
+    keypoints: int
+
+
+def pictures(size_hw: tuple[int, int]) -> list[np.ndarray]:
     """A photograph, continued by its mirror image to 480x640 and shrunk to the size; and turned: uint8 (H, W)."""
     photograph = (read_image(PHOTOGRAPH) * 255).round().astype(np.uint8)
     wide = cv2.copyMakeBorder(photograph, 0, 0, 0, 640 - photograph.shape[1], cv2.BORDER_REFLECT)
-    image = cv2.resize(wide[:480], size[::-1], interpolation=cv2.INTER_AREA)
+    image = cv2.resize(wide[:480], size_hw[::-1], interpolation=cv2.INTER_AREA)
     return [image, image[::-1].copy(), image[:, ::-1].copy(), image[::-1, ::-1].copy()]
 
 
@@ -57,7 +71,7 @@ def network(width: float, descriptors: bool) -> PointNetwork:
     return model
 
 
-def operations(width: float, descriptors: bool, size: tuple[int, int]) -> int:
+def operations(width: float, descriptors: bool, size_hw: tuple[int, int]) -> int:
     """Multiplications and additions of the network's convolutions for one image."""
     model, counts = network(width, descriptors).to("meta"), []
 
@@ -67,7 +81,7 @@ def operations(width: float, descriptors: bool, size: tuple[int, int]) -> int:
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(count)
-    model(torch.empty(1, 1, *size, device="meta"))
+    model(torch.empty(1, 1, *size_hw, device="meta"))
     return sum(counts)
 
 
@@ -89,7 +103,7 @@ def peaks() -> dict[str, float]:
     return found
 
 
-def agreements() -> dict[str, dict[str, Any]]:
+def agreements() -> dict[str, Agreement]:
     """What of the plain network's keypoints each precision finds, with shipped weights on photograph and renders."""
     images = [picture.astype(np.float32) / 255 for picture in pictures((240, 320))]
     images += [render_sample(7, i, ShapeSettings((240, 320)), "test")[0].astype(np.float32) / 255 for i in range(9)]
@@ -102,7 +116,7 @@ def agreements() -> dict[str, dict[str, Any]]:
             extractor = Extractor(model, settings, "cpu", precision=precision)
             tolerance = 0.01 if precision == "float32" else 1.0
             agreement = compare_features(reference, extractor.extract_batch(images), tolerance)
-            found[f"{name} {precision}, {tolerance:g} px"] = dataclasses.asdict(agreement)
+            found[f"{name} {precision}, {tolerance:g} px"] = agreement
     return found
 
 
@@ -114,26 +128,43 @@ def _plainly(model: PointNetwork, image: np.ndarray, settings: DecodeSettings) -
     return Features(keypoints, scores, descriptors, image.shape[::-1])
 
 
-def measure(name: str, options: dict[str, Any], size: tuple[int, int], repeats: int) -> dict[str, float]:
-    """Seconds of the stages, images in a second, keypoints of an image and the process's largest memory in MB."""
-    if options.get("keep_memory"):
+def measure(variant: Variant, sizes_hw: Sequence[tuple[int, int]], repeats: int) -> list[Timing]:
+    """How fast a network is in this process, on images of each size, one after the other."""
+    if variant.keep_memory:
         keep_freed_memory()
-    images = pictures(size)
-    timed = _OPENCV[name](images, repeats) if name in _OPENCV else _networks(options, images, repeats)
-    timed["memory"] = _peak_memory()
-    return timed
+    return [_measure_size(variant, size_hw, repeats) for size_hw in sizes_hw]
 
 
-def _networks(options: dict[str, Any], images: Sequence[np.ndarray], repeats: int) -> dict[str, float]:
-    make = _plain if options.get("plain") else _extractor
-    with_descriptors = make(options, images, True)
-    timed = {stage: median_seconds(run, repeats, options["device"]) for stage, run in with_descriptors.items() if run}
-    timed["whole without descriptors"] = median_seconds(
-        make(options, images, False)["whole"], repeats, options["device"]
+def _measure_size(variant: Variant, size_hw: tuple[int, int], repeats: int) -> Timing:
+    images, seconds = pictures(size_hw), partial(median_seconds, repeats=repeats, device=variant.device)
+    make = _plain if variant.plain else _extractor
+    calls, without = make(variant, images, True), make(variant, images, False)
+    return Timing(
+        network=seconds(calls.network),
+        decoding=seconds(calls.decoding),
+        sampling=None if calls.sampling is None else seconds(calls.sampling),
+        whole=seconds(calls.whole),
+        whole_without_descriptors=seconds(without.whole),
+        images_per_second=len(images) / seconds(calls.batch),
+        keypoints=calls.keypoints,
+        megabytes=_peak_memory(),
     )
-    timed["throughput"] = len(images) / timed.pop("batch")
-    timed["keypoints"] = len(with_descriptors["whole"]()[0])
-    return timed
+
+
+def measure_opencv(name: str, sizes_hw: Sequence[tuple[int, int]], repeats: int) -> list[Timing]:
+    """How fast one of `OPENCV` is in this process, on images of each size, one after the other."""
+    return [_measure_opencv_size(name, size_hw, repeats) for size_hw in sizes_hw]
+
+
+def _measure_opencv_size(name: str, size_hw: tuple[int, int], repeats: int) -> Timing:
+    images, method, seconds = pictures(size_hw), _OPENCV[name](), partial(median_seconds, repeats=repeats)
+    return Timing(
+        whole=seconds(lambda: method.detectAndCompute(images[0], None)),
+        whole_without_descriptors=seconds(lambda: method.detect(images[0], None)),
+        images_per_second=len(images) / seconds(lambda: [method.detectAndCompute(image, None) for image in images]),
+        keypoints=len(method.detect(images[0], None)),
+        megabytes=_peak_memory(),
+    )
 
 
 def _threshold(heatmap: torch.Tensor) -> float:
@@ -142,50 +173,41 @@ def _threshold(heatmap: torch.Tensor) -> float:
     return float(scores[min(KEYPOINTS + 50, len(scores)) - 1])
 
 
-def _settings(options: dict[str, Any], image: np.ndarray) -> DecodeSettings:
-    plain = Extractor(network(options["width"], False), device="cpu")
+def _settings(variant: Variant, image: np.ndarray) -> DecodeSettings:
+    plain = Extractor(network(variant.width, False), device="cpu")
     heatmap = plain.network(as_input(image.astype(np.float32) / 255, CELL_SIZE)).heatmap
     return DecodeSettings(RADIUS, _threshold(heatmap), max_keypoints=KEYPOINTS)
 
 
-def _extractor(
-    options: dict[str, Any], images: Sequence[np.ndarray], descriptors: bool
-) -> dict[str, Callable[[], Any] | None]:
+def _extractor(variant: Variant, images: Sequence[np.ndarray], descriptors: bool) -> Calls:
     extractor = Extractor(
-        network(options["width"], descriptors),
-        _settings(options, images[0]),
-        options["device"],
-        backend=options.get("backend", "torch"),
-        precision=options["precision"],
+        network(variant.width, descriptors),
+        _settings(variant, images[0]),
+        variant.device,
+        backend=variant.backend,
+        precision=variant.precision,
     )
     image = as_input(images[0].astype(np.float32) / 255, CELL_SIZE)
     heatmap, dense = extractor.network(image)
     [(keypoints, _)] = decode(heatmap, extractor.settings)
-
-    def whole() -> tuple[torch.Tensor, torch.Tensor | None]:
-        features = extractor.extract(images[0]).to("cpu")
-        return features.keypoints, features.descriptors
-
-    return {
-        "network": lambda: extractor.network(image),
-        "decoding": lambda: decode(heatmap, extractor.settings),
-        "sampling": None if dense is None else lambda: sample_descriptors(dense, [keypoints]),
-        "whole": whole,
-        "batch": lambda: [features.to("cpu") for features in extractor.extract_batch(images)],
-    }
+    return Calls(
+        network=lambda: extractor.network(image),
+        decoding=lambda: decode(heatmap, extractor.settings),
+        sampling=None if dense is None else lambda: sample_descriptors(dense, [keypoints]),
+        whole=lambda: extractor.extract(images[0]).to("cpu"),
+        batch=lambda: [features.to("cpu") for features in extractor.extract_batch(images)],
+        keypoints=len(extractor.extract(images[0])),
+    )
 
 
-def _plain(
-    options: dict[str, Any], images: Sequence[np.ndarray], descriptors: bool
-) -> dict[str, Callable[[], Any] | None]:
+def _plain(variant: Variant, images: Sequence[np.ndarray], descriptors: bool) -> Calls:
     """The network as it was trained, eager, in float32, the suppression a loop in Python: how it is usually done."""
-    device = options["device"]
-    model = network(options["width"], descriptors).to(device)
-    settings = _settings(options, images[0])
+    model = network(variant.width, descriptors).to(variant.device)
+    settings = _settings(variant, images[0])
 
     @torch.no_grad()
     def run(chosen: Sequence[np.ndarray]) -> Any:
-        batch = torch.from_numpy(np.stack(chosen)[:, None].astype(np.float32) / 255).to(device)
+        batch = torch.from_numpy(np.stack(chosen)[:, None].astype(np.float32) / 255).to(variant.device)
         return model(batch)
 
     def find(logits: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -206,18 +228,14 @@ def _plain(
 
     output = run(images[:1])
     points = find(output.logits[0])[0]
-
-    def first() -> Any:
-        whole(images[:1])
-        return points, None
-
-    return {
-        "network": lambda: run(images[:1]),
-        "decoding": lambda: find(output.logits[0]),
-        "sampling": None if output.descriptors is None else lambda: describe(output.descriptors[0], points),
-        "whole": first,
-        "batch": lambda: whole(images),
-    }
+    return Calls(
+        network=lambda: run(images[:1]),
+        decoding=lambda: find(output.logits[0]),
+        sampling=None if output.descriptors is None else lambda: describe(output.descriptors[0], points),
+        whole=lambda: whole(images[:1]),
+        batch=lambda: whole(images),
+        keypoints=len(points),
+    )
 
 
 def _suppress_in_python(heatmap: np.ndarray, settings: DecodeSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -235,24 +253,10 @@ def _suppress_in_python(heatmap: np.ndarray, settings: DecodeSettings) -> tuple[
     return np.stack((columns[kept], rows[kept]), 1).astype(np.float32), scores[kept]
 
 
-def _opencv(create: Callable[[], Any]) -> Callable[[Sequence[np.ndarray], int], dict[str, float]]:
-    def run(images: Sequence[np.ndarray], repeats: int) -> dict[str, float]:
-        method = create()
-        return {
-            "whole": median_seconds(lambda: method.detectAndCompute(images[0], None), repeats),
-            "whole without descriptors": median_seconds(lambda: method.detect(images[0], None), repeats),
-            "throughput": len(images)
-            / median_seconds(lambda: [method.detectAndCompute(i, None) for i in images], repeats),
-            "keypoints": len(method.detect(images[0], None)),
-        }
-
-    return run
-
-
-_OPENCV = {
-    "SIFT": _opencv(lambda: cv2.SIFT_create(nfeatures=KEYPOINTS, contrastThreshold=0.005)),
-    "ORB": _opencv(lambda: cv2.ORB_create(nfeatures=KEYPOINTS, fastThreshold=5)),
-    "AKAZE": _opencv(lambda: cv2.AKAZE_create(threshold=1e-4, max_points=KEYPOINTS)),
+_OPENCV: dict[str, Callable[[], Any]] = {
+    "SIFT": lambda: cv2.SIFT_create(nfeatures=KEYPOINTS, contrastThreshold=0.005),
+    "ORB": lambda: cv2.ORB_create(nfeatures=KEYPOINTS, fastThreshold=5),
+    "AKAZE": lambda: cv2.AKAZE_create(threshold=1e-4, max_points=KEYPOINTS),
 }
 
 OPENCV = [name for name in _OPENCV if hasattr(cv2, f"{name}_create")]

@@ -41,17 +41,17 @@ def microseconds(work: Callable[[int], object], count: int, repeats: int) -> flo
     return fastest(lambda: [work(index) for index in range(count)], repeats) / count * 1e6
 
 
-def measure_rendering_stages(size: tuple[int, int], count: int, repeats: int) -> dict[str, float]:
+def measure_rendering_stages(size_hw: tuple[int, int], count: int, repeats: int) -> dict[str, float]:
     """Microseconds per image of the stages of rendering, which are those of `render_shape`, one after the other."""
     primitives, samples = list(PRIMITIVES.values()), range(count)
     generators = [sample_generator(0, "benchmark", index) for index in samples]
-    backgrounds = [draw_background(*size, generator) for generator in generators]
+    backgrounds = [draw_background(*size_hw, generator) for generator in generators]
     canvases = [Canvas(background) for background in backgrounds]
     corners = [primitives[k % len(primitives)](canvases[k], generators[k]) for k in samples]
     images = [canvas.image() for canvas in canvases]
     stages: dict[str, Callable[[int], object]] = {
         "generator": lambda k: sample_generator(0, "benchmark", k),
-        "background": lambda k: draw_background(*size, generators[k]),
+        "background": lambda k: draw_background(*size_hw, generators[k]),
         "canvas": lambda k: Canvas(backgrounds[k]).image(),
         "drawing": lambda k: primitives[k % len(primitives)](canvases[k], generators[k]),
         "visibility": lambda k: visible_corners(images[k], corners[k]),
@@ -99,9 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
-    count, repeats, size = options.count, options.repeats, tuple(options.size)
+    count, repeats, size_hw = options.count, options.repeats, tuple(options.size)
 
-    settings, photometric = ShapeSettings(size_hw=size), PhotometricSettings()
+    settings, photometric = ShapeSettings(size_hw=size_hw), PhotometricSettings()
     images = [render_sample(0, index, settings)[0] for index in range(count)]
     rendering = microseconds(lambda k: render_sample(0, k, settings), count, repeats)
     changing = microseconds(
@@ -109,20 +109,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     both = rendering + changing
     speed = {"rendering": 1e6 / rendering, "photometric": 1e6 / changing, "both": 1e6 / both}
-    stages = measure_rendering_stages(size, count, repeats)
+    stages = measure_rendering_stages(size_hw, count, repeats)
     changes = measure_changes(images, repeats)
     shapes = {}
     for name in PRIMITIVES:
-        one = ShapeSettings(size_hw=size, shapes=(name,))
+        one = ShapeSettings(size_hw=size_hw, shapes=(name,))
         shapes[name] = microseconds(lambda k, one=one: render_sample(0, k, one), max(1, count // 5), repeats)  # type: ignore[misc]
 
-    print(f"{size[0]}x{size[1]}, NumPy {np.__version__}, OpenCV {cv2.__version__}, one core")
+    print(f"{size_hw[0]}x{size_hw[1]}, NumPy {np.__version__}, OpenCV {cv2.__version__}, one core")
     print_table("Images per second", speed, "/s")
     print_table("Stages of rendering, per image", stages)
     print_table("Photometric changes, where applied", changes)
     print_table("Rendering, per image of each shape", shapes)
     if options.json:
-        figures = {"size": size, "images_per_second": speed, "stages": stages, "changes": changes, "shapes": shapes}
+        figures = {
+            "size_hw": size_hw,
+            "images_per_second": speed,
+            "stages": stages,
+            "changes": changes,
+            "shapes": shapes,
+        }
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 

@@ -10,41 +10,46 @@ reads the metrics of a run's folder. To make one with validations close together
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from magicpoint import TrainResult, read_training
 
 LEVELS = (0.90, 0.95, 0.97)
 
 
-def time_to_quality(
-    lines: Iterable[Mapping[str, Any]], levels: Iterable[float] = LEVELS
-) -> dict[float, tuple[int, float]]:
-    """For each level that was reached, the images seen and the minutes of training (without validations) by then."""
-    reached: dict[float, tuple[int, float]] = {}
-    seconds, images = 0.0, 0
-    for line in lines:
-        if line["kind"] == "train":
-            seconds += (line["images"] - images) / line["images_per_second"]
-            images = line["images"]
-        else:
-            for level in levels:
-                if line["ap_clean"] >= level and level not in reached:
-                    reached[level] = (line["images"], seconds / 60.0)
+@dataclass(frozen=True)
+class Reached:
+    """When a level was passed: after how many images, and minutes of training without validations."""
+
+    images: int
+    minutes: float
+
+
+def time_to_quality(result: TrainResult, levels: Iterable[float] = LEVELS) -> dict[float, Reached]:
+    """For each level that was reached, when that was."""
+    reached: dict[float, Reached] = {}
+    for validation in result.validations:
+        seconds, images = 0.0, 0
+        for trained in result.training:
+            if trained.step <= validation.step:
+                seconds += (trained.images - images) / trained.measures["images_per_second"]
+                images = trained.images
+        for level in levels:
+            if validation.measures["ap_clean"] >= level and level not in reached:
+                reached[level] = Reached(images, seconds / 60.0)
     return reached
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a training run")
-    run = parser.parse_args().run
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    reached = time_to_quality(lines)
+    reached = time_to_quality(read_training(parser.parse_args().run))
     print("clean mAP   images    minutes")
     for level in LEVELS:
-        images, minutes = reached.get(level, (None, None))
-        print(f"{level:9.2f}   {'not reached' if images is None else f'{images:6d} {minutes:10.1f}'}")
+        found = reached.get(level)
+        print(f"{level:9.2f}   {'not reached' if found is None else f'{found.images:6d} {found.minutes:10.1f}'}")
 
 
 if __name__ == "__main__":

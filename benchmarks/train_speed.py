@@ -9,20 +9,24 @@ take turns, so that a change of the machine's speed meets all of them.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from variants import run_apart
+
+from magicpoint.core.plain import json_text
+
+PLAIN = "float32 eager"
+
 VARIANTS = {
-    "float32 eager": [],
+    PLAIN: [],
     "channels-last": ["channels_last"],
     "channels-last, memory kept": ["channels_last", "keep_memory"],
     "bfloat16, channels-last, memory kept": ["channels_last", "keep_memory", "bfloat16"],
 }
-BATCH_SIZE, SIZE = 32, (120, 160)
+BATCH_SIZE, SIZE_HW = 32, (120, 160)
 
 
 def measure(width: float, seconds: float, options: list[str]) -> float:
@@ -40,8 +44,8 @@ def measure(width: float, seconds: float, options: list[str]) -> float:
 
     torch.manual_seed(0)
     model = MagicPoint(width).train()
-    image = torch.rand(BATCH_SIZE, 1, *SIZE)
-    target = labels2Dto3D((torch.rand(BATCH_SIZE, 1, *SIZE) > 0.999).float())
+    image = torch.rand(BATCH_SIZE, 1, *SIZE_HW)
+    target = labels2Dto3D((torch.rand(BATCH_SIZE, 1, *SIZE_HW) > 0.999).float())
     if "channels_last" in options:
         model = model.to(memory_format=torch.channels_last)
         image = image.contiguous(memory_format=torch.channels_last)
@@ -83,7 +87,7 @@ def operations(width: float) -> float:
         for layer in model.modules():
             if isinstance(layer, nn.Conv2d):
                 layer.register_forward_hook(count)
-        model(torch.empty(1, 1, *SIZE))
+        model(torch.empty(1, 1, *SIZE_HW))
     return float(total)
 
 
@@ -100,37 +104,40 @@ def matrix_peak(dtype_name: str = "float32") -> float:
     return 2 * 2048**3 / best
 
 
+@dataclass(frozen=True)
+class Rate:
+    """Images of training in a second, and how many times those of the plain step."""
+
+    images_per_second: float
+    ratio: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each variant in each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--variant", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.variant is not None:
-        print(measure(arguments.width, arguments.seconds, json.loads(arguments.variant)))
-        return
-    rates: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    found: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for _ in range(arguments.rounds):
         for name, options in VARIANTS.items():
-            command = [sys.executable, __file__, "--width", str(arguments.width)]
-            command += ["--seconds", str(arguments.seconds / arguments.rounds), "--variant", json.dumps(options)]
-            rates[name].append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    plain = statistics.median(rates["float32 eager"])
-    results = {
-        name: {"images_per_second": statistics.median(r), "ratio": statistics.median(r) / plain}
-        for name, r in rates.items()
-    }
+            reached = run_apart(name, measure, arguments.width, arguments.seconds / arguments.rounds, options)
+            if reached is not None:
+                found[name].append(reached)
+    medians = {name: statistics.median(rates) for name, rates in found.items() if rates}
+    rates = {name: Rate(median, median / medians[PLAIN]) for name, median in medians.items()}
     gflop, peak = operations(arguments.width) / 1e9, matrix_peak() / 1e9
-    print(f"MagicPoint, width {arguments.width}, batches of {BATCH_SIZE} images of {SIZE[0]}x{SIZE[1]}")
+    print(f"MagicPoint, width {arguments.width}, batches of {BATCH_SIZE} images of {SIZE_HW[0]}x{SIZE_HW[1]}")
     print(f"{gflop:.2f} GFLOP an image; float32 matrix products reach {peak:.0f} GFLOP/s here")
-    for name, result in results.items():
-        rate = result["images_per_second"]
-        share = rate * gflop / peak
-        print(f"{name:38s} {rate:7.1f} images/s {result['ratio']:6.2f}x   {share:4.0%} of the float32 matrix peak")
+    for name, rate in rates.items():
+        share = rate.images_per_second * gflop / peak
+        print(
+            f"{name:38s} {rate.images_per_second:7.1f} images/s {rate.ratio:6.2f}x   "
+            f"{share:4.0%} of the float32 matrix peak"
+        )
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        arguments.json.write_text(json_text(rates))
 
 
 if __name__ == "__main__":

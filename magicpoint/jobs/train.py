@@ -14,13 +14,14 @@ from ..training.log import METRICS_FILE
 
 
 @dataclass(frozen=True)
-class Validation:
-    """How a run judged itself once.
+class RunMeasures:
+    """What a run measured once.
 
     Args:
         step: After so many steps.
         images: After so many images.
-        measures: By name, those of `training.validation` for the run's task; nan where one is not defined.
+        measures: By name: of training the losses, the norm of the gradient and the images per second, of a validation
+            the measures of the task's validation; nan where one is not defined.
     """
 
     step: int
@@ -34,11 +35,13 @@ class TrainResult:
 
     Args:
         weights: Its best weights.
-        validations: In their order.
+        training: What it measured while it trained, in its order.
+        validations: How it judged itself, in its order.
     """
 
     weights: Path
-    validations: tuple[Validation, ...]
+    training: tuple[RunMeasures, ...]
+    validations: tuple[RunMeasures, ...]
 
 
 def read_training(run: AnyPath) -> TrainResult:
@@ -48,16 +51,17 @@ def read_training(run: AnyPath) -> TrainResult:
         OSError: The run has no metrics, or they cannot be read.
         InputError: They are damaged; the file is named.
     """
-    run = Path(run)
-    path = run / METRICS_FILE
+    path = Path(run) / METRICS_FILE
+    found: dict[str, list[RunMeasures]] = {"train": [], "validation": []}
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        validations = tuple(_validation(line) for line in lines if line["kind"] == "validation")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            kind, measured = _read_line(json.loads(line))
+            found[kind].append(measured)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged: {error!r}") from error
-    return TrainResult(run / BEST_WEIGHTS, validations)
+    return TrainResult(Path(run) / BEST_WEIGHTS, tuple(found["train"]), tuple(found["validation"]))
 
 
-def _validation(line: Mapping[str, float]) -> Validation:
-    measures = {name: value for name, value in line.items() if name not in ("kind", "step", "images")}
-    return Validation(int(line["step"]), int(line["images"]), measures)
+def _read_line(line: dict[str, float]) -> tuple[str, RunMeasures]:
+    kind, step, images = (line.pop(name) for name in ("kind", "step", "images"))
+    return str(kind), RunMeasures(int(step), int(images), line)

@@ -13,7 +13,7 @@ from ...evaluation.pairs.json_file import pairs_as_plain
 from ...evaluation.pairs.report import format_pairs
 from ...evaluation.pairs.results import PairsEvaluation
 from ...evaluation.tables import aligned, as_text
-from ..train import Validation
+from ..train import RunMeasures
 from .result import FinetuneResult, RoundResult
 
 FEWER_POINTS = 0.5
@@ -134,7 +134,7 @@ def _training_table(rounds: Sequence[RoundResult]) -> str:
     return aligned(["round", "validation", "step", *_VALIDATION.values()], rows)
 
 
-def _score(validation: Validation) -> float:
+def _score(validation: RunMeasures) -> float:
     score = validation.measures["repeatability"] + validation.measures["matching_score"]
     return -math.inf if math.isnan(score) else score
 

@@ -65,8 +65,9 @@ def test_extract(run, folder, weights, tmp_path):
     }
     assert f"skipped broken/none.jpg: {reason}\n" in said
     assert "1 of 4 images skipped, as listed in" in said
-    again, _ = run(*words)
+    again, said = run(*words)
     assert (again["kept"], again["keypoints"]) == (3, found["keypoints"])
+    assert said.count("skipped broken/none.jpg") == 1
 
 
 def test_match(run, folder, weights, tmp_path):
@@ -130,6 +131,9 @@ def test_train(run, tmp_path):
     assert found["weights"] == str(tmp_path / "run" / "best.safetensors")
     [validation] = found["validations"]
     assert (validation["step"], validation["images"]) == (2, 4)
+    [training] = found["training"]
+    assert (training["step"], training["images"]) == (2, 4)
+    assert training["measures"]["loss"] > 0
     line = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()][-1]
     for name, value in validation["measures"].items():
         assert value == (None if math.isnan(line[name]) else line[name])
