@@ -48,11 +48,13 @@ from .model.settings import ModelSettings as ModelSettings
 from .pictures.matches import draw_matches as draw_matches
 from .training.loop import train_model as train_model
 from .training.losses.detector import detector_loss as detector_loss
-from .training.settings import JointSettings as JointSettings
 from .training.settings import TrainSettings as TrainSettings
 from .training.targets import draw_keypoint_map as draw_keypoint_map
 from .training.targets import labels2Dto3D as labels2Dto3D
 from .training.targets import labels3Dto2D as labels3Dto2D
 from .training.targets import mask_to_cells as mask_to_cells
+from .training.tasks.settings import JointSettings as JointSettings
+from .training.tasks.settings import MagicPointSettings as MagicPointSettings
+from .training.tasks.settings import SuperPointSettings as SuperPointSettings
 
 __version__: str

@@ -57,8 +57,8 @@ def test_from_nothing_to_matches(tmp_path, capsys):
     assert list(read_labels(labels)) == [f"{number}.png" for number in range(6)]
     assert all(len(read_labels(labels)[f"{number}.png"]) > 5 for number in range(6))
 
-    learn = ["--task", "superpoint", "--images", images, "--labels", labels, "--start", detector]
-    learn += ["--steps", 10, "--batch_size", 2, "--warmup_steps", 2, "--joint.views.size_hw", "48x64"]
+    learn = ["--images", images, "--labels", labels, "--start", detector]
+    learn += ["--steps", 10, "--batch_size", 2, "--warmup_steps", 2, "--views.size_hw", "48x64"]
     run("train", superpoint, *SMALL, *learn)
     assert load_weights(superpoint / "best.safetensors")[0].settings.descriptor_dim == 256
 

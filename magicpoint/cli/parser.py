@@ -18,14 +18,19 @@ def presets() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+def find_settings(name: str) -> Path | None:
+    """The file of the settings that ship under a name, else that at a path, if there is one."""
+    if name in presets():
+        return Path(str(resources.files("magicpoint") / "configs" / f"{name}.yaml"))
+    return Path(name) if Path(name).exists() and not Path(name).is_dir() else None
+
+
 class SettingsFile(ActionConfigFile):
     """The action of an option that reads a YAML file, or the settings that ship under a name."""
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        path = Path(values)
-        if values in presets():
-            path = Path(str(resources.files("magicpoint") / "configs" / f"{values}.yaml"))
-        elif not path.exists() or path.is_dir():
+        path = find_settings(values)
+        if path is None:
             raise argparse.ArgumentError(self, f"no file {values}, nor one of the shipped: {', '.join(presets())}")
         super().__call__(parser, cfg, str(path), option_string)  # type: ignore[no-untyped-call]
 
@@ -36,6 +41,7 @@ class Parser(ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, print_config=None, **kwargs)
         self._begun: Callable[[Namespace], Path | None] | None = None
+        self._add: Callable[[Sequence[str]], None] | None = None
 
     def go_on_with(self, begun: Callable[[Namespace], Path | None]) -> None:
         """Lets a file of settings, where there is one, give the values of the options that are not given.
@@ -45,14 +51,24 @@ class Parser(ArgumentParser):
         """
         self._begun = begun
 
+    def add_by_words(self, add: Callable[[Sequence[str]], None]) -> None:
+        """Lets options be added that depend on the words, as soon as these are there."""
+        self._add = add
+
     def read(self, words: Sequence[str]) -> Namespace:
         """The values of all options: of the words, else of `go_on_with`, else their defaults."""
+        if self._add is not None:
+            self._add(words)
         arguments = self.parse_args(words)
         file = None if self._begun is None else self._begun(arguments)
         if file is None or not file.is_file():
             return arguments
-        self.default_config_files = [glob.escape(str(file))]
+        self.take_defaults_of(file)
         return self.parse_args(words)
+
+    def take_defaults_of(self, file: Path) -> None:
+        """Takes the values of a file of settings, where there is one, as defaults."""
+        self.default_config_files = [glob.escape(str(file))]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Says in one line what is wrong with the words, and exits with status 2."""

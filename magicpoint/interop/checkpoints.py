@@ -32,7 +32,7 @@ from ..decoding.settings import DecodeSettings
 from ..model.encoder import CHANNELS, scaled
 from ..model.fold import convolutions, fold_batch_norm
 from ..model.heads import HIDDEN_CHANNELS
-from ..model.network import PointNetwork, empty_network
+from ..model.network import PointNetwork
 from ..model.settings import DESCRIPTOR_DIM, ModelSettings
 from ..model.weights import weights_hash
 
@@ -160,7 +160,7 @@ def _as_network(tensors: Mapping[str, Tensor], layout: ForeignLayout) -> PointNe
         )
     names = _CONVOLUTIONS[layout]
     norms: Sequence[str | None] = _NORMS[layout] or [None] * len(names)
-    model = empty_network(_settings_of([tensors[f"{name}.weight"] for name in names], bool(_NORMS[layout])))
+    model = PointNetwork.empty(_settings_of([tensors[f"{name}.weight"] for name in names], bool(_NORMS[layout])))
     with torch.no_grad():
         for (convolution, norm), name, norm_name in zip(_all_convolutions(model), names, norms, strict=True):
             _copy(convolution.weight, tensors, f"{name}.weight")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .network import PointNetwork, empty_network
+from .network import PointNetwork
 
 
 def fold_batch_norm(model: PointNetwork, descriptors: bool = True) -> PointNetwork:
@@ -26,7 +26,7 @@ def fold_batch_norm(model: PointNetwork, descriptors: bool = True) -> PointNetwo
         BatchNorm.
     """
     dim = model.settings.descriptor_dim if descriptors else 0
-    folded = empty_network(dataclasses.replace(model.settings, batch_norm="none", descriptor_dim=dim))
+    folded = PointNetwork.empty(dataclasses.replace(model.settings, batch_norm="none", descriptor_dim=dim))
     first = next(model.parameters())
     folded = folded.to(first.device, first.dtype)
     source = copy.deepcopy(model).cpu().double().eval()

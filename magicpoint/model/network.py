@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import _register_namedtuple
 
 from ..core.grid import CELL_SIZE
 from .encoder import Encoder
 from .heads import DescriptorHead, DetectorHead
+from .named import NamedNetwork
 from .settings import DESCRIPTOR_DIM, BatchNormLayout, ModelSettings
 
 
 class Output(NamedTuple):
     """What the network gives for a batch.
 
-    ``logits`` (B, 65, Hc, Wc); ``descriptors`` (B, D, Hc, Wc) of length 1, or None without descriptor head.
+    `logits` (B, 65, Hc, Wc); `descriptors` (B, D, Hc, Wc) of length 1, or None without descriptor head.
     """
 
     logits: Tensor
@@ -28,12 +28,15 @@ class Output(NamedTuple):
 _register_namedtuple(Output, serialized_type_name=f"{Output.__module__}.{Output.__qualname__}")
 
 
-class PointNetwork(nn.Module):
-    """Encoder and heads: image (B, 1, H, W) in [0, 1], H and W multiples of 8, to an ``Output``."""
+class PointNetwork(NamedNetwork):
+    """Encoder and heads: image (B, 1, H, W) in [0, 1], H and W multiples of 8, to an `Output`."""
+
+    architecture = "points"
+    settings_type = ModelSettings
+    settings: ModelSettings
 
     def __init__(self, settings: ModelSettings) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         hidden_norm, output_norm = settings.batch_norm != "none", settings.batch_norm == "all"
         self.encoder = Encoder(settings.width, hidden_norm)
         inputs = self.encoder.channels
@@ -52,16 +55,6 @@ class PointNetwork(nn.Module):
         return Output(self.detector(features), descriptors)
 
 
-def empty_network(settings: ModelSettings) -> PointNetwork:
-    """A network on the CPU whose weights are still to be filled in: they are any numbers, and none was drawn for them.
-
-    So reading weights leaves torch's global random state as it is.
-    """
-    with torch.device("meta"):
-        network = PointNetwork(settings)
-    return network.to_empty(device="cpu")
-
-
 def MagicPoint(width: float = 1.0, batch_norm: BatchNormLayout = "hidden") -> PointNetwork:
     """The detector alone (Toward Geometric Deep SLAM, arXiv 1707.07410; SuperPoint, section 4)."""
     return PointNetwork(ModelSettings(width, batch_norm))
@@ -73,6 +66,7 @@ def SuperPoint(
     """Detector and descriptors on one encoder (SuperPoint, arXiv 1712.07629, section 3).
 
     Examples:
+        >>> import torch
         >>> output = SuperPoint(0.125).eval()(torch.rand(1, 1, 24, 32))
         >>> output.logits.shape, output.descriptors.shape
         (torch.Size([1, 65, 3, 4]), torch.Size([1, 256, 3, 4]))

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,18 +18,21 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
-from .network import PointNetwork, empty_network
-from .settings import ModelSettings
+from .named import NamedNetwork
+from .network import PointNetwork
 
 _FORMAT = "magicpoint-1"
 
+Network = TypeVar("Network", bound=NamedNetwork)
 
-def save_weights(path: str | os.PathLike[str], model: PointNetwork, provenance: Mapping[str, Any]) -> Path:
-    """Writes a network's weights, settings and provenance as one safetensors file."""
+
+def save_weights(path: str | os.PathLike[str], model: NamedNetwork, provenance: Mapping[str, Any]) -> Path:
+    """Writes a network's weights, architecture, settings and provenance as one safetensors file."""
     path = Path(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = {
         "format": _FORMAT,
+        "architecture": model.architecture,
         "model": json.dumps(dataclasses.asdict(model.settings)),
         "provenance": json.dumps(dict(provenance)),
     }
@@ -38,12 +41,26 @@ def save_weights(path: str | os.PathLike[str], model: PointNetwork, provenance: 
     return path
 
 
-def load_weights(path: str | os.PathLike[str]) -> tuple[PointNetwork, dict[str, Any]]:
-    """Reads a file of ``save_weights``: the network, in evaluation mode on the CPU, and its provenance.
+@overload
+def load_weights(path: str | os.PathLike[str]) -> tuple[PointNetwork, dict[str, Any]]: ...
+
+
+@overload
+def load_weights(path: str | os.PathLike[str], kind: type[Network]) -> tuple[Network, dict[str, Any]]: ...
+
+
+def load_weights(
+    path: str | os.PathLike[str], kind: type[NamedNetwork] = PointNetwork
+) -> tuple[NamedNetwork, dict[str, Any]]:
+    """Reads a file of `save_weights`: the network, in evaluation mode on the CPU, and its provenance.
+
+    Args:
+        path: The file. One that names no architecture, as of version 0.1.0, holds a `PointNetwork`.
+        kind: Of the network.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: the file is damaged or is not such a file; it is named.
+        InputError: the file is damaged, is not such a file, or holds a network of another kind; it is named.
     """
     path = Path(path)
     if not path.is_file():
@@ -53,10 +70,15 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[PointNetwork, dict[str, 
             header = file.metadata() or {}
             if header.get("format") != _FORMAT:
                 raise InputError(f"{path} holds no magicpoint weights (format {header.get('format')!r})")
+            architecture = header.get("architecture", PointNetwork.architecture)
+            if architecture != kind.architecture:
+                raise InputError(f"{path} holds a network of the architecture {architecture}, not {kind.architecture}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        model = empty_network(ModelSettings(**json.loads(header["model"])))
+        values = json.loads(header["model"]).items()
+        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in values}
+        model = kind.empty(kind.settings_type(**settings))
         model.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is damaged or holds other weights: {error}") from error
     return model.eval(), json.loads(header["provenance"])
 

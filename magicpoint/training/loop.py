@@ -15,26 +15,30 @@ from ..core.files import AnyPath
 from ..core.interrupts import stop_requests
 from ..core.machine import default_device, resolve_precision
 from ..data.loading import load_batches
-from ..model.network import PointNetwork
 from ..model.weights import BEST_WEIGHTS
 from .distributed import rank_and_world_size
 from .log import RunLog
 from .run import TrainingRun, learning_rate
 from .settings import TrainSettings
-from .tasks import open_task
-from .tasks.base import Task, TrainingError
+from .tasks.base import Task, TrainingError, open_task
 
 
 def train_step(
-    task: Task, model: PointNetwork, optimizer: Optimizer, collated: Any, settings: TrainSettings, step: int
+    task: Task[Any, Any, Any],
+    network: nn.Module,
+    optimizer: Optimizer,
+    item: Any,
+    settings: TrainSettings,
+    step: int,
 ) -> dict[str, float]:
-    """Optimiser step number ``step``; returns the task's losses and the norm of the gradient before clipping."""
+    """Optimiser step number `step`; returns the task's losses and the norm of the gradient before clipping."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, settings)
-    losses = task.losses(model, collated, next(model.parameters()).device, step)
+    batch = task.to_device(item, next(network.parameters()).device)
+    losses = task.losses(network, batch, step)
     optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+    norm = nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
     optimizer.step()
     return {**{name: value.item() for name, value in losses.items()}, "gradient_norm": norm.item()}
 
@@ -46,14 +50,14 @@ def train_model(
     device: torch.device | None = None,
     progress: bool = True,
 ) -> Path:
-    """Trains a network and writes weights, state and metrics into the folder ``out``.
+    """Trains a network and writes weights, state and metrics into the folder `out`.
 
     Args:
-        out: Holds afterwards ``best.safetensors`` (by validation), ``last.safetensors``, ``last.state`` (to resume
-            from), ``settings.yaml`` and ``metrics.jsonl``.
+        out: Holds afterwards `best.safetensors` (by validation), `last.safetensors`, `last.state` (to resume
+            from), `settings.yaml` and `metrics.jsonl`.
         settings: The run; None: the defaults.
-        resume: Go on from ``last.state``, if there is one. The settings must be those of the run, but for ``steps`` and
-            those that do not change the result (``CHANGEABLE``).
+        resume: Go on from `last.state`, if there is one. The settings must be those of the run, but for `steps` and
+            those that do not change the result (`CHANGEABLE`).
         device: Where to compute; None: CUDA where there is one.
         progress: Show a progress bar.
 
@@ -61,7 +65,7 @@ def train_model(
         The path of the best weights.
 
     Raises:
-        FileExistsError: ``out`` holds a run already and ``resume`` is False.
+        FileExistsError: `out` holds a run already and `resume` is False.
         InputError: the run that is resumed had other settings, or the labels or the weights to start from are unusable.
         TrainingError: the loss is not a number, the detector is dead, or the descriptors have collapsed.
         KeyboardInterrupt: after Ctrl-C; a checkpoint is written first.
@@ -69,15 +73,15 @@ def train_model(
     out, device = Path(out), device or default_device()
     settings = settings or TrainSettings()
     settings = dataclasses.replace(settings, precision=resolve_precision(settings.precision, device))
-    task = open_task(settings)
+    task = open_task(settings.task, settings)
     run = TrainingRun(settings, device, out, task)
     run.open(resume)
     batches = task.batches(*rank_and_world_size())
     loader = load_batches(batches, run.step, settings.steps, settings.workers, pin=device.type == "cuda")
     log = RunLog(out, run.step, settings.steps, settings.batch_size, progress, settings.tensorboard)
     with log, stop_requests() as stop:
-        for collated in loader:
-            losses = train_step(task, run.model.train(), run.optimizer, collated, settings, run.step)
+        for item in loader:
+            losses = train_step(task, run.network.train(), run.optimizer, item, settings, run.step)
             if not all(math.isfinite(value) for value in losses.values()):
                 raise TrainingError(f"not a number at step {run.step} of {out}: {losses}; try a lower learning rate")
             run.advance(losses, log)

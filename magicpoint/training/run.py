@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -17,12 +16,11 @@ from torch.optim import AdamW
 from ..core.files import write_atomically
 from ..core.going_on import check_goes_on
 from ..core.machine import versions
-from ..model.network import PointNetwork
-from ..model.weights import BEST_WEIGHTS, load_weights, resolve, save_weights, weights_hash
-from ..model.widen import widen
+from ..model.named import NamedNetwork
+from ..model.weights import BEST_WEIGHTS, save_weights
 from .log import RunLog
-from .settings import TrainSettings
-from .tasks.base import ALIVE_BY_STEP, Task, TrainingError
+from .settings import TrainSettings, flat_settings
+from .tasks.base import Task
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -31,7 +29,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Reads a file of ``save_state``.
+    """Reads a file of `save_state`.
 
     Raises:
         ValueError: the file is damaged; it is named.
@@ -51,12 +49,12 @@ SETTINGS_FILE = "settings.yaml"
 CHANGEABLE = frozenset({"steps", "workers", "log_every", "validate_every", "checkpoint_every", "tensorboard"})
 """Settings that a resumed run may change: they leave the samples and the arithmetic of a step as they were.
 
-Other ``steps`` move the fall of the learning rate, so a run on its plateau can be ended early or prolonged.
+Other `steps` move the fall of the learning rate, so a run on its plateau can be ended early or prolonged.
 """
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, a plateau, and a linear fall to zero over the last ``decay_fraction`` of the steps."""
+    """Linear warm-up, a plateau, and a linear fall to zero over the last `decay_fraction` of the steps."""
     rise = (step + 1) / max(1, settings.warmup_steps)
     fall = (settings.steps - step) / max(1.0, settings.decay_fraction * settings.steps)
     return settings.learning_rate * min(1.0, rise, fall)
@@ -65,14 +63,14 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 class TrainingRun:
     """A network, its optimiser and how far they have come, kept in a folder."""
 
-    def __init__(self, settings: TrainSettings, device: torch.device, out: Path, task: Task) -> None:
+    def __init__(self, settings: TrainSettings, device: torch.device, out: Path, task: Task[Any, Any, Any]) -> None:
         # A generator of its own would not reach the layers' initialisation; the caller's global one is left as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            model = PointNetwork(settings.model)
+            network: NamedNetwork = task.build_network()
         self.settings, self.device, self.out, self.task = settings, device, out, task
-        self.model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = AdamW(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = AdamW(self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.step = 0
         self.best_score = -math.inf
         self.recent_losses: list[dict[str, float]] = []
@@ -86,7 +84,7 @@ class TrainingRun:
             if not resume:
                 raise FileExistsError(f"{self.out} holds a run already: resume it, or choose another folder")
             state = load_state(state_file)
-            old, new = json.loads(state["settings"]), _as_json(self.settings)
+            old, new = json.loads(state["settings"]), flat_settings(self.settings)
             advice = "go on with those, or choose another folder"
             # A setting that there is no longer, in a state of an earlier version, decides nothing.
             same = {name: value for name, value in old.items() if name in new}
@@ -94,11 +92,11 @@ class TrainingRun:
             self.step, self.best_score = state["step"], state["best_score"]
             self.recent_losses = list(state["recent_losses"])
             self.start_hash = state["start_hash"]
-            self.model.load_state_dict(state["model"])
+            self.network.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
         elif self.settings.start is not None:
-            self.start_hash = start_from(self.model, self.settings.start)
-        text = yaml.safe_dump(_as_json(self.settings), sort_keys=False)
+            self.start_hash = self.task.start(self.network, self.settings.start)
+        text = yaml.safe_dump(flat_settings(self.settings), sort_keys=False)
         write_atomically(self.out / SETTINGS_FILE, lambda temporary: temporary.write_text(text))
 
     def advance(self, losses: dict[str, float], log: RunLog) -> None:
@@ -116,27 +114,24 @@ class TrainingRun:
 
     def validate(self, log: RunLog) -> None:
         """Measures the network and keeps its weights if it is the best so far."""
-        measures = self.task.measure(self.model, self.device)
+        measures = self.task.measure(self.network, self.device)
         log.validation(self.step, measures)
-        if measures["keypoints_per_image"] == 0 and self.step >= ALIVE_BY_STEP:
-            raise TrainingError(
-                f"the detector is dead: no keypoint in any validation image after step {self.step} of {self.out}"
-            )
+        self.task.check_measures(measures, self.step)
         score = self.task.score(measures)
         if score > self.best_score or not (self.out / BEST_WEIGHTS).exists():
             self.best_score = score
-            save_weights(self.out / BEST_WEIGHTS, self.model, self._provenance(measures))
+            save_weights(self.out / BEST_WEIGHTS, self.network, self._provenance(measures))
 
     def save(self) -> None:
         """Writes a checkpoint."""
-        save_weights(self.out / LAST_WEIGHTS, self.model, self._provenance({}))
+        save_weights(self.out / LAST_WEIGHTS, self.network, self._provenance({}))
         state = {
-            "settings": json.dumps(_as_json(self.settings)),
+            "settings": json.dumps(flat_settings(self.settings)),
             "step": self.step,
             "best_score": self.best_score,
             "recent_losses": self.recent_losses,
             "start_hash": self.start_hash,
-            "model": self.model.state_dict(),
+            "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         save_state(self.out / STATE_FILE, state)
@@ -144,7 +139,7 @@ class TrainingRun:
     def _provenance(self, validation: dict[str, float]) -> dict[str, Any]:
         """What a weights file says of its making."""
         return {
-            "settings": _without_folders(_as_json(self.settings)),
+            "settings": _without_folders(flat_settings(self.settings)),
             "data_digest": self.task.digest,
             "start_hash": self.start_hash,
             "steps": self.step,
@@ -154,38 +149,10 @@ class TrainingRun:
         }
 
 
-def _as_json(settings: TrainSettings) -> dict[str, Any]:
-    """The settings with lists for tuples and strings for paths."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
-    return plain
-
-
-def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with the names of files in place of their paths, which are nobody's business in shipped weights."""
-    named = dict(settings)
-    named["images"] = [Path(path).name for path in settings["images"]]
-    for name in ("labels", "dataset", "start"):
-        named[name] = None if settings[name] is None else Path(settings[name]).name
-    return named
-
-
-def start_from(model: PointNetwork, weights: str) -> str:
-    """Copies weights, a file, a run's folder or a shipped name, into a network; returns their hash.
-
-    Layers that the weights lack keep their values, and layers that the network lacks are passed over. Weights of a
-    narrower network are widened first (`widen`).
-
-    Raises:
-        ValueError: There are no such weights, or a layer has another shape.
-    """
-    source = load_weights(resolve(weights).path)[0]
-    start = widen(source, model.settings.width) if source.settings.width < model.settings.width else source
-    tensors, own = start.state_dict(), model.state_dict()
-    unfit = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
-    if unfit:
-        raise ValueError(
-            f"cannot start from {weights}: {unfit[0]} is {tuple(tensors[unfit[0]].shape)} there and "
-            f"{tuple(own[unfit[0]].shape)} in a network of {model.settings}"
-        )
-    model.load_state_dict({name: tensors.get(name, own[name]) for name in own})
-    return weights_hash(source.state_dict())
+def _without_folders(value: Any) -> Any:
+    """Settings with the names of files in place of their paths, which are nobody's business in shipped weights."""
+    if isinstance(value, dict):
+        return {name: _without_folders(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(each) for each in value]
+    return Path(value).name if isinstance(value, str) else value

@@ -11,7 +11,8 @@ from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.jobs.finetune.settings import FinetuneSettings
 from magicpoint.matching.settings import MatchSettings, TrackSettings
 from magicpoint.model.settings import ModelSettings
-from magicpoint.training.settings import JointSettings, TrainSettings
+from magicpoint.training.settings import TrainSettings
+from magicpoint.training.tasks.settings import JointSettings, MagicPointSettings
 
 WRONG = [
     (TrainSettings, "seed", (-1, 2**64, 1.5)),
@@ -22,17 +23,17 @@ WRONG = [
     (TrainSettings, "warmup_steps", (-1, 0.5)),
     (TrainSettings, "decay_fraction", (-0.1, 1.1, math.nan)),
     (TrainSettings, "gradient_clip", (0.0, -1.0, math.nan)),
-    (TrainSettings, "loss", ("hinge", None)),
-    (TrainSettings, "label_sigma", (-0.1, math.nan, math.inf)),
+    (MagicPointSettings, "detector_loss", ("hinge", None)),
+    (MagicPointSettings, "label_sigma", (-0.1, math.nan, math.inf)),
     (TrainSettings, "precision", ("float16", "int8", None)),
     (TrainSettings, "workers", (-1, 1.0)),
     (TrainSettings, "log_every", (0,)),
     (TrainSettings, "validate_every", (0,)),
     (TrainSettings, "checkpoint_every", (0,)),
-    (TrainSettings, "task", ("detector",)),
-    (JointSettings, "loss", ("hinge",)),
-    (JointSettings, "weight", (0.0, math.nan, math.inf)),
-    (JointSettings, "points", (1, 2.0)),
+    (TrainSettings, "task", ("magicpoint", None, ModelSettings())),
+    (JointSettings, "descriptor_loss", ("hinge",)),
+    (JointSettings, "descriptor_weight", (0.0, math.nan, math.inf)),
+    (JointSettings, "descriptor_points", (1, 2.0)),
     (JointSettings, "certain_score", (-0.1, 1.1, math.nan)),
     (JointSettings, "shapes_share", (-0.1, 1.0, math.nan)),
     (ViewSettings, "size_hw", ((60, 64), (0, 64), (64,), (64.0, 64.0))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -9,6 +10,7 @@ from jsonargparse import Namespace
 from ..options import add_settings_file, build
 from ..output import add_json, show
 from ..parser import Parser
+from ..tasks import path_lists, read_task, summaries, tasks
 
 SUMMARY = "Train a detector on shapes, or a detector and descriptors on labelled images."
 
@@ -24,12 +26,28 @@ def add(parser: Parser) -> None:
     )
     add_settings_file(parser)
     add_json(parser)
-    parser.add_class_arguments(TrainSettings, as_group=False, skip={"images"})
+    parser.add_class_arguments(TrainSettings, as_group=False, skip={"task"})
+    parser.add_by_words(lambda words: _add_task(parser, words))
+
+
+def _add_task(parser: Parser, words: Sequence[str]) -> None:
+    """The options of the task that the words ask for."""
+    asked = read_task(words)
+    settings = tasks()[asked.task]
     parser.add_argument(
-        "--images", nargs="*", type=Path, default=[], help="Images, and folders to search for images (superpoint)."
+        "--task",
+        choices=tuple(tasks()),
+        default=asked.task,
+        help=f"What is learnt. {summaries()} With --help, whose options are listed. Where it is not said, the other "
+        "options tell.",
     )
-    # What is not said anew is as the run was begun.
-    parser.go_on_with(lambda arguments: arguments.out / "settings.yaml" if arguments.resume else None)
+    lists = path_lists(settings)
+    parser.add_class_arguments(settings, as_group=False, skip=set(lists))
+    for name, sentence in lists.items():
+        parser.add_argument(f"--{name}", nargs="*", type=Path, required=True, help=sentence)
+    if asked.begun is not None:
+        # What is not said anew is as the run was begun.
+        parser.take_defaults_of(asked.begun)
 
 
 def run(arguments: Namespace) -> None:
@@ -39,6 +57,8 @@ def run(arguments: Namespace) -> None:
     from ...training.settings import TrainSettings
 
     keep_freed_memory()
-    settings = build(TrainSettings, arguments, images=tuple(arguments.images))
-    weights = train_model(arguments.out, settings, resume=arguments.resume)
+    settings = tasks()[arguments.task]
+    lists = {name: tuple(arguments[name]) for name in path_lists(settings)}
+    task = build(settings, arguments, **lists)
+    weights = train_model(arguments.out, build(TrainSettings, arguments, task=task), resume=arguments.resume)
     show(arguments, str(weights), read_training(arguments.out))

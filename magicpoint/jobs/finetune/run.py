@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import os
@@ -24,11 +25,13 @@ from ...evaluation.pairs.results import PairsEvaluation
 from ...inference.extractor import Extractor
 from ...io.finding import find_images
 from ...io.labels import read_labels
+from ...model.settings import DESCRIPTOR_DIM
 from ...model.weights import BEST_WEIGHTS, load_weights, resolve, weights_hash
 from ...pictures.sheets import write_sheets
 from ...training.loop import train_model
 from ...training.run import LAST_WEIGHTS, SETTINGS_FILE
 from ...training.settings import TrainSettings
+from ...training.tasks.settings import SuperPointSettings
 from ..adapt import adapt_images, read_label_report
 from ..evaluate import evaluate_pairs
 from ..train import TrainResult, read_training
@@ -60,12 +63,12 @@ def finetune_images(
 ) -> FinetuneResult:
     """Train a SuperPoint on images without labels, measure it beside what it began with and beside classical methods.
 
-    For each round k the folder `out` gets ``labels_k.h5`` with ``labels_k.json`` (`jobs.adapt.adapt_images`),
-    ``sheets_k`` (pictures of the labels) and ``round_k`` (`training.loop.train_model`); then ``best.safetensors``, the
-    last round's best weights, ``pairs`` (views of images that no round trained on, see
-    `data.hpatches_writer.write_view_pairs`), ``evaluation`` (`jobs.evaluate.evaluate_pairs`) and ``report.md``. What is
+    For each round k the folder `out` gets `labels_k.h5` with `labels_k.json` (`jobs.adapt.adapt_images`),
+    `sheets_k` (pictures of the labels) and `round_k` (`training.loop.train_model`); then `best.safetensors`, the
+    last round's best weights, `pairs` (views of images that no round trained on, see
+    `data.hpatches_writer.write_view_pairs`), `evaluation` (`jobs.evaluate.evaluate_pairs`) and `report.md`. What is
     complete is passed over and what was stopped, even killed, goes on when the function is called again with the same
-    arguments; with more ``rounds`` it goes on from the last.
+    arguments; with more `rounds` it goes on from the last.
 
     Args:
         images: Image files and folders; at least two images.
@@ -181,10 +184,11 @@ class _Finetuning:
             self._say(folder, "complete")
             return read_training(folder)
         self._say(folder, f"training from {start}, {self.settings.steps} steps of {self.settings.batch_size} pairs")
+        model = load_weights(start)[0].settings
+        model = dataclasses.replace(model, descriptor_dim=model.descriptor_dim or DESCRIPTOR_DIM)
+        task = SuperPointSettings(images=tuple(self.images), labels=labels, model=model, **vars(self.settings.joint))
         settings = TrainSettings(
-            task="superpoint",
-            images=tuple(self.images),
-            labels=labels,
+            task=task,
             start=os.path.abspath(start),
             seed=self.settings.seed,
             steps=self.settings.steps,
@@ -193,8 +197,6 @@ class _Finetuning:
             warmup_steps=min(TrainSettings.warmup_steps, self.settings.steps // 10),
             precision=self.precision,
             workers=self.settings.workers,
-            model=load_weights(start)[0].settings,
-            joint=self.settings.joint,
         )
         train_model(folder, settings, resume=True, device=self.device, progress=self.progress)
         return read_training(folder)

@@ -8,7 +8,7 @@ from typing import get_args
 from ...adaptation.settings import AdaptationSettings
 from ...core.precision import Precision
 from ...core.settings import LARGEST_SEED, check_choice, check_range, check_whole
-from ...training.settings import JointSettings
+from ...training.tasks.settings import JointSettings
 
 # Training shows half an image or more in 160x120 pixels, so larger ones would cost time and add nothing. A weak label
 # counts little (`JointSettings.certain_score`), so that many of them do no harm and tell texture from nothing.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..settings import DetectorLoss
+from .names import DetectorLoss
 
 
 def detector_loss(

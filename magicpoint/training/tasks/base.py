@@ -1,63 +1,99 @@
-"""What every task is, and what tasks share."""
+"""What every task is, beside its settings: the loop knows no more of one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from pkgutil import resolve_name
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...core.errors import MagicpointError
-from ...model.network import Output, PointNetwork
-from ..losses.detector import detector_loss
-from ..settings import TrainSettings
-from ..targets import draw_keypoint_map, labels2Dto3D, mask_to_cells
+from ...core.precision import Precision
+from ...model.named import NamedNetwork
+from .settings import TaskSettings
 
-ALIVE_BY_STEP = 1000
-"""From this step on a detector that finds nothing is taken for dead; one that learns finds corners after some 200."""
+Network = TypeVar("Network", bound=NamedNetwork)
+Item = TypeVar("Item")
+Batch = TypeVar("Batch")
 
 
 class TrainingError(MagicpointError, RuntimeError):
     """The run cannot go on: the loss is not a number, the detector is dead, or the descriptors have collapsed."""
 
 
-class Task(Protocol):
-    """What a run learns."""
+class RunSettings(Protocol):
+    """What a task is told of the run that it is opened for; `TrainSettings` has more."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def precision(self) -> Precision: ...
+
+
+class Task(ABC, Generic[Network, Item, Batch]):
+    """What a run learns: its data, its network, its losses, and how it judges itself."""
 
     digest: str
     """Tells one set of data from another."""
 
-    def batches(self, rank: int, world_size: int) -> Dataset[Any]:
-        """Item ``step`` is what process ``rank`` of ``world_size`` gets for that step."""
+    @abstractmethod
+    def build_network(self) -> Network:
+        """A new network; its weights are drawn from torch's global generator, which the run has seeded."""
 
-    def losses(self, model: PointNetwork, collated: Any, device: torch.device, step: int) -> dict[str, Tensor]:
-        """Scalars for the log by name; ``loss`` is minimised."""
+    @abstractmethod
+    def start(self, network: Network, weights: str) -> str:
+        """Lets a new network begin from weights, a file, a run's folder or a shipped name; returns their hash.
 
-    def measure(self, model: PointNetwork, device: torch.device) -> dict[str, float]:
-        """The validation, with ``keypoints_per_image`` in it."""
+        Raises:
+            ValueError: There are no such weights, or they do not fit.
+        """
 
-    def score(self, measures: Mapping[str, float]) -> float:
-        """By which of the measures the best weights are told; larger is better."""
+    @abstractmethod
+    def batches(self, rank: int, world_size: int) -> Dataset[Item]:
+        """Item `step` is what process `rank` of `world_size` gets for that step; sent between processes."""
 
+    @abstractmethod
+    def to_device(self, item: Item, device: torch.device) -> Batch:
+        """An item of the batches, ready for the losses."""
+
+    @abstractmethod
+    def losses(self, network: Network, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Scalars for the log by name; `loss` is minimised."""
+
+    @abstractmethod
     def check(self, means: Mapping[str, float], step: int) -> None:
         """Raises a `TrainingError` when the means of the losses up to a step show that the run is lost."""
 
+    @abstractmethod
+    def measure(self, network: Network, device: torch.device) -> dict[str, float]:
+        """The validation: figures by name. The network is left in the mode in which it was."""
 
-def run_network(model: PointNetwork, image: Tensor, settings: TrainSettings) -> Output:
-    with torch.autocast(image.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        output: Output = model(image.contiguous(memory_format=torch.channels_last))
-    return output
+    @abstractmethod
+    def check_measures(self, measures: Mapping[str, float], step: int) -> None:
+        """Raises a `TrainingError` when the validation after a step shows that the run is lost."""
+
+    @abstractmethod
+    def score(self, measures: Mapping[str, float]) -> float:
+        """By which of the measures the best weights are told; larger is better."""
 
 
-def detection_loss(
-    output: Output,
-    keypoints: list[Tensor],
-    valid_mask: Tensor,
-    settings: TrainSettings,
-    certainties: list[Tensor],
-) -> Tensor:
-    height, width = valid_mask.shape[-2:]
-    target = labels2Dto3D(draw_keypoint_map(keypoints, (height, width), settings.label_sigma, certainties))
-    return detector_loss(output.logits, target, mask_to_cells(valid_mask), settings.loss)
+def open_task(settings: TaskSettings, run: RunSettings) -> Task[Any, Any, Any]:
+    """The task with these settings, found by its name, since settings load no torch.
+
+    Raises:
+        OSError: Its data cannot be read.
+        ValueError: They are unusable.
+    """
+    task: Task[Any, Any, Any] = resolve_name(settings.implementation)(settings, run)
+    return task

@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from synthetic_shapes import ShapesDataset
 
-from ...data.batches import ImageBatches
+from ...data.batches import Batch, Collated, ImageBatches
 from ...data.sources import RenderedSource, Source, StoredSource
 from ...model.network import PointNetwork
-from ..settings import TrainSettings
 from ..validation.magicpoint import Validator
-from .base import detection_loss, run_network
+from .base import RunSettings
+from .points import PointTask
+from .settings import MagicPointSettings
 
 
-class DetectorTask:
-    """MagicPoint: corners of shapes."""
+class MagicPointTask(PointTask[Collated, Batch]):
+    """Corners of shapes."""
 
-    def __init__(self, settings: TrainSettings) -> None:
+    def __init__(self, settings: MagicPointSettings, run: RunSettings) -> None:
+        super().__init__(settings, run)
         self._settings = settings
         self._source = self._open_source()
         self._validator = Validator(settings.shapes.size_hw)
         self.digest = self._source.digest
 
     def _open_source(self) -> Source:
-        settings = self._settings
+        settings, seed = self._settings, self._run.seed
         if settings.dataset is None:
-            return RenderedSource(settings.seed, settings.shapes)
-        return StoredSource(ShapesDataset(settings.dataset, "training"), settings.seed)
+            return RenderedSource(seed, settings.shapes)
+        return StoredSource(ShapesDataset(settings.dataset, "training"), seed)
 
     def batches(self, rank: int, world_size: int) -> ImageBatches:
-        settings = self._settings
-        return ImageBatches(self._source, settings.augmentation, settings.seed, settings.batch_size, rank, world_size)
+        run = self._run
+        return ImageBatches(self._source, self._settings.augmentation, run.seed, run.batch_size, rank, world_size)
 
-    def losses(self, model: PointNetwork, collated: Any, device: torch.device, step: int) -> dict[str, Tensor]:
-        batch = collated.to(device)
-        output = run_network(model, batch.image, self._settings)
-        return {"loss": detection_loss(output, batch.keypoints, batch.valid_mask, self._settings, batch.certainties)}
+    def to_device(self, item: Collated, device: torch.device) -> Batch:
+        return item.to(device)
 
-    def measure(self, model: PointNetwork, device: torch.device) -> dict[str, float]:
-        return self._validator.measure(model, device)
+    def losses(self, network: PointNetwork, batch: Batch, step: int) -> dict[str, Tensor]:
+        output = self._forward(network, batch.image)
+        return {"loss": self._detector_loss(output, batch.keypoints, batch.certainties, batch.valid_mask)}
+
+    def check(self, means: Mapping[str, float], step: int) -> None:
+        """The loss alone tells nothing."""
+
+    def measure(self, network: PointNetwork, device: torch.device) -> dict[str, float]:
+        return self._validator.measure(network, device)
 
     def score(self, measures: Mapping[str, float]) -> float:
         return 0.5 * (measures["ap_clean"] + measures["ap_noise"])
-
-    def check(self, means: Mapping[str, float], step: int) -> None:
-        pass

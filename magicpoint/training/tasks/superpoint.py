@@ -4,75 +4,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from synthetic_shapes.sample import sample_generator
 
-from ...data.batches import ViewBatch, ViewBatches
+from ...data.batches import CollatedViews, ViewBatch, ViewBatches
 from ...data.labelled_images import LabelledImages, LabelledSource
 from ...model.network import Output, PointNetwork
 from ..correspondences import draw_points, find_correspondences
 from ..losses.descriptors import LEAST_GAP, Similarity, dense_hinge_loss, dual_softmax_loss, sparse_loss
-from ..settings import JointSettings, TrainSettings
 from ..targets import mask_to_cells
 from ..validation.superpoint import ViewValidator
-from .base import TrainingError, detection_loss, run_network
+from .base import RunSettings, TrainingError
+from .points import PointTask
+from .settings import SuperPointSettings
 
 TOLD_APART_BY_STEP = 500
 """From this step on descriptors that are as alike of different places as of the same are taken for collapsed."""
 
 
-class JointTask:
-    """SuperPoint: the labelled keypoints of images, and descriptors by which two views of an image match."""
+class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
+    """The labelled keypoints of images, and descriptors by which two views of an image match."""
 
-    def __init__(self, settings: TrainSettings) -> None:
-        assert settings.labels is not None  # TrainSettings has checked it
+    def __init__(self, settings: SuperPointSettings, run: RunSettings) -> None:
+        super().__init__(settings, run)
         self._settings = settings
-        dataset = LabelledImages(settings.images, settings.labels, settings.joint.certain_score)
+        dataset = LabelledImages(settings.images, settings.labels, settings.certain_score)
         training, held_out = dataset.split()
-        joint = settings.joint
-        self._source = LabelledSource(dataset, training, settings.seed, joint.shapes_share, settings.shapes)
-        self._validator = ViewValidator(dataset, held_out, joint.views)
+        self._source = LabelledSource(dataset, training, run.seed, settings.shapes_share, settings.shapes)
+        self._validator = ViewValidator(dataset, held_out, settings.views)
         self.digest = dataset.digest
 
     def batches(self, rank: int, world_size: int) -> ViewBatches:
-        settings = self._settings
-        return ViewBatches(self._source, settings.joint.views, settings.seed, settings.batch_size, rank, world_size)
+        run = self._run
+        return ViewBatches(self._source, self._settings.views, run.seed, run.batch_size, rank, world_size)
 
-    def losses(self, model: PointNetwork, collated: Any, device: torch.device, step: int) -> dict[str, Tensor]:
+    def to_device(self, item: CollatedViews, device: torch.device) -> ViewBatch:
+        return item.to(device)
+
+    def losses(self, network: PointNetwork, batch: ViewBatch, step: int) -> dict[str, Tensor]:
         """The detector's loss in both views, the descriptors' between them, and the mean cosines of the latter.
 
-        ``compared`` is 1 where the views have a place in common, so that its mean is the share of such steps. Both
+        `compared` is 1 where the views have a place in common, so that its mean is the share of such steps. Both
         cosines are 0 in the others: their means are those of the steps compared, times that share.
         """
-        settings, batch = self._settings, collated.to(device)
         view0, view1 = batch.view0, batch.view1
-        output = run_network(model, torch.cat((view0.image, view1.image)), settings)
-        keypoints, masks = view0.keypoints + view1.keypoints, torch.cat((view0.valid_mask, view1.valid_mask))
-        certainties = view0.certainties + view1.certainties
-        detection = detection_loss(output, keypoints, masks, settings, certainties)
-        seed = int(sample_generator(settings.seed, "points", step).integers(2**62))
-        generator = torch.Generator().manual_seed(seed)
-        description, similarity = _description(output, batch, settings.joint, generator)
+        output = self._forward(network, torch.cat((view0.image, view1.image)))
+        detection = self._detector_loss(
+            output,
+            view0.keypoints + view1.keypoints,
+            view0.certainties + view1.certainties,
+            torch.cat((view0.valid_mask, view1.valid_mask)),
+        )
+        seed = int(sample_generator(self._run.seed, "points", step).integers(2**62))
+        description, similarity = self._descriptor_loss(output, batch, torch.Generator().manual_seed(seed))
         compared = (similarity.positives > 0).float()
         return {
-            "loss": detection + settings.joint.weight * description,
+            "loss": detection + self._settings.descriptor_weight * description,
             "detector_loss": detection.detach(),
             "descriptor_loss": description.detach(),
             "positive_similarity": similarity.positive * compared,
             "negative_similarity": similarity.negative * compared,
             "compared": compared,
         }
-
-    def measure(self, model: PointNetwork, device: torch.device) -> dict[str, float]:
-        return self._validator.measure(model, device)
-
-    def score(self, measures: Mapping[str, float]) -> float:
-        score = 0.5 * (measures["repeatability"] + measures["matching_score"])
-        return -math.inf if math.isnan(score) else score
 
     def check(self, means: Mapping[str, float], step: int) -> None:
         compared = means["compared"]
@@ -85,18 +81,25 @@ class JointTask:
                 f"{positive:.3f}, those of others {negative:.3f}"
             )
 
+    def measure(self, network: PointNetwork, device: torch.device) -> dict[str, float]:
+        return self._validator.measure(network, device)
 
-def _description(
-    output: Output, batch: ViewBatch, settings: JointSettings, generator: torch.Generator
-) -> tuple[Tensor, Similarity]:
-    assert output.descriptors is not None
-    descriptors0, descriptors1 = output.descriptors.chunk(2)
-    mask0, mask1 = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
-    H_0to1 = batch.H_0to1.float()
-    if settings.loss == "dense_hinge":
-        return dense_hinge_loss(descriptors0, descriptors1, H_0to1, mask0, mask1)
-    height, width = batch.view0.image.shape[-2:]
-    drawn = draw_points(batch.view0.keypoints, (height, width), settings.points, generator)
-    points0, points1 = zip(*find_correspondences(drawn, H_0to1, mask0, mask1), strict=True)
-    loss = dual_softmax_loss if settings.loss == "dual_softmax" else sparse_loss
-    return loss(descriptors0, descriptors1, points0, points1)
+    def score(self, measures: Mapping[str, float]) -> float:
+        score = 0.5 * (measures["repeatability"] + measures["matching_score"])
+        return -math.inf if math.isnan(score) else score
+
+    def _descriptor_loss(
+        self, output: Output, batch: ViewBatch, generator: torch.Generator
+    ) -> tuple[Tensor, Similarity]:
+        assert output.descriptors is not None
+        settings = self._settings
+        descriptors0, descriptors1 = output.descriptors.chunk(2)
+        mask0, mask1 = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
+        H_0to1 = batch.H_0to1.float()
+        if settings.descriptor_loss == "dense_hinge":
+            return dense_hinge_loss(descriptors0, descriptors1, H_0to1, mask0, mask1)
+        height, width = batch.view0.image.shape[-2:]
+        drawn = draw_points(batch.view0.keypoints, (height, width), settings.descriptor_points, generator)
+        points0, points1 = zip(*find_correspondences(drawn, H_0to1, mask0, mask1), strict=True)
+        loss = dual_softmax_loss if settings.descriptor_loss == "dual_softmax" else sparse_loss
+        return loss(descriptors0, descriptors1, points0, points1)

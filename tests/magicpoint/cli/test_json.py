@@ -144,7 +144,7 @@ def test_finetune(run, folder, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(hpatches_writer, "VIEWS", 1)
     monkeypatch.setattr(finetune, "METHODS", ("orb",))
     words = ["--adaptation.count", 2, "--adaptation.precision", "float32", "--joint.views.size_hw", "48x64"]
-    words += ["--joint.points", 32, *TRAIN[:4], *TRAIN[6:]]
+    words += ["--joint.descriptor_points", 32, *TRAIN[:4], *TRAIN[6:]]
     found, said = run("finetune", folder / "images", "--out", tmp_path / "run", *words, *weights)
     assert found["weights"] == str(tmp_path / "run" / "best.safetensors")
     assert found["start"] == str(folder / "w.safetensors")

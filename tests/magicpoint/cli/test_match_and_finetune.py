@@ -20,7 +20,7 @@ from magicpoint.jobs.finetune.settings import FinetuneSettings
 from magicpoint.matching.settings import MatchSettings
 from magicpoint.model.network import MagicPoint, SuperPoint
 from magicpoint.model.weights import save_weights
-from magicpoint.training.settings import JointSettings
+from magicpoint.training.tasks.settings import JointSettings
 
 
 @pytest.fixture

@@ -35,8 +35,9 @@ from magicpoint.jobs.train import read_training
 from magicpoint.model.network import MagicPoint
 from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module
-from magicpoint.training.settings import JointSettings, TrainSettings
-from magicpoint.training.tasks import open_task
+from magicpoint.training.settings import TrainSettings
+from magicpoint.training.tasks.base import open_task
+from magicpoint.training.tasks.settings import JointSettings, SuperPointSettings
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +85,7 @@ def settings(folder):
         precision="float32",
         workers=0,
         adaptation=AdaptationSettings(count=3, threshold=0.005, precision="float32"),
-        joint=JointSettings(points=32, views=ViewSettings(size_hw=(48, 64))),
+        joint=JointSettings(descriptor_points=32, views=ViewSettings(size_hw=(48, 64))),
     )
 
 
@@ -167,9 +168,8 @@ def test_the_images_of_the_evaluation_are_not_trained_on(done, folder):
     for change in "iv":
         shown = np.rint(read_image(done / "pairs" / f"{change}_{held_out:06d}" / "1.png") * 255)
         np.testing.assert_array_equal(shown, dataset[held_out].image)
-    joint = JointSettings(shapes_share=0.0)
-    settings = TrainSettings(task="superpoint", images=(folder / "images",), labels=labels, joint=joint)
-    source = open_task(settings)._source
+    task = SuperPointSettings(images=(folder / "images",), labels=labels, shapes_share=0.0)
+    source = open_task(task, TrainSettings())._source
     trained = [source.sample(index).image for index in range(2 * IMAGES)]
     assert len({image.tobytes() for image in trained}) == IMAGES - 1
     assert not any(np.array_equal(image, shown) for image in trained)
@@ -213,7 +213,10 @@ def test_complete_stages_are_passed_over(result, copy, folder, settings, monkeyp
             {"adaptation": AdaptationSettings(3, threshold=0.1, precision="float32")},
             r"adaptation\.threshold 0\.005, now 0\.1",
         ),
-        ({"joint": JointSettings(points=33, views=ViewSettings((48, 64)))}, r"joint\.points 32, now 33"),
+        (
+            {"joint": JointSettings(descriptor_points=33, views=ViewSettings((48, 64)))},
+            r"joint\.descriptor_points 32, now 33",
+        ),
     ],
 )
 def test_other_settings_are_refused(done, folder, settings, change, named):

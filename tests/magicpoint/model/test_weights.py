@@ -5,10 +5,12 @@ import pickle
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from magicpoint.core.files import write_atomically
-from magicpoint.model.network import MagicPoint, SuperPoint
-from magicpoint.model.weights import load_weights, save_weights, weights_hash
+from magicpoint.model.named import NamedNetwork
+from magicpoint.model.network import MagicPoint, ModelSettings, PointNetwork, SuperPoint
+from magicpoint.model.weights import load_weights, save_weights, shipped_weights, weights_hash
 from magicpoint.training.run import load_state, save_state
 
 
@@ -42,6 +44,51 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
         load_weights(tmp_path / "other.safetensors")
     with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
         load_weights(tmp_path / "none.safetensors")
+
+
+class Other(NamedNetwork):
+    """Another architecture, whose settings are those of the points'."""
+
+    architecture = "other"
+    settings_type = ModelSettings
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.layer = torch.nn.Linear(2, settings.descriptor_dim)
+
+
+def test_a_file_names_its_architecture_and_other_kinds_are_refused_by_it(tmp_path):
+    other = save_weights(tmp_path / "other.safetensors", Other(ModelSettings(descriptor_dim=3)), {"a": 1})
+    network, provenance = load_weights(other, Other)
+    assert (type(network), network.settings.descriptor_dim, provenance) == (Other, 3, {"a": 1})
+    with pytest.raises(ValueError, match=r"other\.safetensors holds a network of the architecture other, not points"):
+        load_weights(other)
+    points = save_weights(tmp_path / "points.safetensors", MagicPoint(0.125), {})
+    assert header(points)["architecture"] == "points"
+    with pytest.raises(ValueError, match="architecture points, not other"):
+        load_weights(points, Other)
+
+
+def header(path):
+    with safe_open(path, "pt") as file:
+        return file.metadata()
+
+
+@pytest.mark.parametrize(
+    ("name", "hashed"),
+    [
+        ("magicpoint", "5dfd56354808e1c5"),
+        ("superpoint", "cdea17765127a176"),
+        ("superpoint-small", "fd67b4631bc2f418"),
+        ("superpoint-tiny", "4db5821285564e87"),
+    ],
+)
+def test_the_shipped_files_which_name_none_hold_points(name, hashed):
+    path = shipped_weights(name).path
+    assert "architecture" not in header(path)
+    network, _ = load_weights(path)
+    assert type(network) is PointNetwork
+    assert weights_hash(network.state_dict()) == hashed
 
 
 class Evil:

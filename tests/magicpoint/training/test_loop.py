@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,14 +16,18 @@ from magicpoint.model.network import PointNetwork
 from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module
-from magicpoint.training import run as run_module
 from magicpoint.training.loop import train_model
-from magicpoint.training.run import TrainingError, learning_rate, load_state, start_from
-from magicpoint.training.settings import TrainSettings
+from magicpoint.training.run import learning_rate, load_state
+from magicpoint.training.settings import TrainSettings, flat_settings
 from magicpoint.training.tasks import magicpoint as tasks_module
+from magicpoint.training.tasks import points as points_module
+from magicpoint.training.tasks.base import TrainingError
+from magicpoint.training.tasks.points import start_from
+from magicpoint.training.tasks.settings import MagicPointSettings, SuperPointSettings
 from synthetic_shapes import ShapeSettings
 
 TINY = TrainSettings(
+    task=MagicPointSettings(model=ModelSettings(width=0.125), shapes=ShapeSettings(size_hw=(48, 64))),
     steps=12,
     batch_size=2,
     warmup_steps=2,
@@ -31,8 +36,6 @@ TINY = TrainSettings(
     checkpoint_every=4,
     workers=0,
     precision="float32",
-    model=ModelSettings(width=0.125),
-    shapes=ShapeSettings(size_hw=(48, 64)),
 )
 
 
@@ -162,7 +165,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path, monkeypatch):
 def test_a_dead_detector_stops_the_run(tiny, tmp_path, monkeypatch):
     scores = {"ap_clean": 0.0, "ap_noise": 0.0, "keypoints_per_image": 0.0}
     monkeypatch.setattr(NoValidation, "measure", lambda *_: scores)
-    monkeypatch.setattr(run_module, "ALIVE_BY_STEP", 12)
+    monkeypatch.setattr(points_module, "ALIVE_BY_STEP", 12)
     with pytest.raises(TrainingError, match="detector is dead"):
         train_model(tmp_path, tiny, progress=False)
 
@@ -180,7 +183,7 @@ def test_unusable_settings_are_named():
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         TrainSettings(steps=0)
     with pytest.raises(ValueError, match=r"shapes\.size_hw must be positive multiples of 8, got 50x64"):
-        TrainSettings(shapes=ShapeSettings(size_hw=(50, 64)))
+        MagicPointSettings(shapes=ShapeSettings(size_hw=(50, 64)))
 
 
 def test_a_run_starts_from_the_layers_that_weights_have(tmp_path):
@@ -206,19 +209,30 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         start_from(model, "missing")
 
 
-def test_superpoint_needs_images_with_labels(tmp_path):
-    with pytest.raises(ValueError, match="both images and labels are needed"):
-        TrainSettings(task="superpoint", labels=tmp_path / "labels.h5")
-    with pytest.raises(ValueError, match="images and labels are for superpoint"):
-        TrainSettings(images=(tmp_path,))
-    with pytest.raises(ValueError, match="descriptor_dim is 64"):
-        TrainSettings(model=ModelSettings(descriptor_dim=64))
-    settings = TrainSettings(task="superpoint", images=(tmp_path,), labels=tmp_path / "labels.h5")
-    assert settings.model.descriptor_dim == 256
+def test_a_task_has_the_settings_that_it_needs_and_no_others(tmp_path):
+    with pytest.raises(TypeError, match=r"required .*'images'"):
+        SuperPointSettings(labels=tmp_path / "labels.h5")
+    with pytest.raises(TypeError, match=r"unexpected .*'images'"):
+        MagicPointSettings(images=(tmp_path,))
+    with pytest.raises(ValueError, match="images must be at least one, got none"):
+        SuperPointSettings(images=(), labels=tmp_path / "labels.h5")
+    with pytest.raises(ValueError, match=r"model\.descriptor_dim must be 0 in a detector, got 64"):
+        MagicPointSettings(model=ModelSettings(descriptor_dim=64))
+    with pytest.raises(ValueError, match=r"model\.descriptor_dim must be at least 1, got 0"):
+        SuperPointSettings(images=(tmp_path,), labels=tmp_path / "labels.h5", model=ModelSettings())
+    assert SuperPointSettings(images=(tmp_path,), labels=tmp_path / "labels.h5").model.descriptor_dim == 256
+
+
+def test_settings_stand_side_by_side_in_a_file():
+    plain = flat_settings(dataclasses.replace(TINY, task=SuperPointSettings(images=(Path("a"),), labels=Path("b.h5"))))
+    assert (plain["task"], plain["images"], plain["labels"], plain["steps"]) == ("superpoint", ["a"], "b.h5", 12)
+    assert (plain["views"]["size_hw"], plain["descriptor_loss"]) == ([120, 160], "dual_softmax")
+    assert "images" not in flat_settings(TINY)
+    assert json.loads(json.dumps(plain)) == plain
 
 
 def test_weights_do_not_tell_where_files_lie(tiny, tmp_path):
-    start = save_weights(tmp_path / "start.safetensors", PointNetwork(tiny.model), {})
+    start = save_weights(tmp_path / "start.safetensors", PointNetwork(tiny.task.model), {})
     best = train_model(tmp_path / "run", dataclasses.replace(tiny, steps=1, start=str(start)), progress=False)
     settings = load_weights(best)[1]["settings"]
     assert settings["start"] == "start.safetensors"

@@ -11,14 +11,14 @@ from torch import nn
 from magicpoint.data.batches import collate_views
 from magicpoint.data.samples import TrainingSample, Views, certain_sample
 from magicpoint.data.settings import ViewSettings
-from magicpoint.model.network import Output, PointNetwork
+from magicpoint.model.network import Output
 from magicpoint.model.settings import ModelSettings
 from magicpoint.training.losses.descriptors import dual_softmax_loss
-from magicpoint.training.settings import JointSettings, TrainSettings
+from magicpoint.training.settings import TrainSettings
 from magicpoint.training.targets import labels2Dto3D
 from magicpoint.training.tasks import superpoint as tasks
-from magicpoint.training.tasks.base import TrainingError
-from magicpoint.training.tasks.superpoint import JointTask
+from magicpoint.training.tasks.base import TrainingError, open_task
+from magicpoint.training.tasks.settings import SuperPointSettings
 
 HEIGHT, WIDTH = 48, 64
 KEYPOINT = (20.0, 11.0)
@@ -37,9 +37,13 @@ class NoImages:
 @pytest.fixture
 def settings(monkeypatch, tmp_path):
     monkeypatch.setattr(tasks, "LabelledImages", NoImages)
-    joint = JointSettings(views=ViewSettings(size_hw=(HEIGHT, WIDTH)), weight=0.5, points=40)
-    return TrainSettings(
-        task="superpoint", images=(tmp_path,), labels=tmp_path / "labels.h5", label_sigma=0.0, joint=joint
+    return SuperPointSettings(
+        images=(tmp_path,),
+        labels=tmp_path / "labels.h5",
+        label_sigma=0.0,
+        views=ViewSettings(size_hw=(HEIGHT, WIDTH)),
+        descriptor_weight=0.5,
+        descriptor_points=40,
     )
 
 
@@ -73,8 +77,13 @@ def still(view1=None, view0=None, H_0to1=None):
     return collate_views([views])
 
 
-def losses(settings, views, certainty=60.0, step=0):
-    return JointTask(settings).losses(Fixed(certainty), views, torch.device("cpu"), step)
+def opened(settings):
+    return open_task(settings, TrainSettings(precision="float32"))
+
+
+def losses(settings, views, network=None, step=0):
+    task = opened(settings)
+    return task.losses(network or Fixed(60.0), task.to_device(views, torch.device("cpu")), step)
 
 
 def test_both_views_count_for_the_detector(settings):
@@ -99,8 +108,8 @@ def test_a_certainty_is_the_probability_that_costs_least(settings):
             cell[8 * (row % 8) + column % 8] = log_odds
 
     def detector_loss(p):
-        model, unsure = Two(math.log(p / (1 - p))), black(certainty=0.3)
-        return JointTask(settings).losses(model, still(unsure, unsure), torch.device("cpu"), 0)["detector_loss"].item()
+        network, unsure = Two(math.log(p / (1 - p))), black(certainty=0.3)
+        return losses(settings, still(unsure, unsure), network)["detector_loss"].item()
 
     assert detector_loss(0.3) < min(detector_loss(p) for p in (0.1, 0.2, 0.25, 0.35, 0.4, 0.6, 0.9))
 
@@ -126,23 +135,22 @@ def test_without_a_valid_cell_in_common_there_is_no_descriptor_loss(settings):
 
 @pytest.mark.parametrize("loss", ["dual_softmax", "sparse", "dense_hinge"])
 def test_every_descriptor_loss_trains_the_network(settings, loss):
-    joint = JointSettings(loss=loss, views=settings.joint.views)
-    settings = TrainSettings(
-        task="superpoint", images=settings.images, labels=settings.labels, joint=joint, model=ModelSettings(0.125)
+    settings = dataclasses.replace(
+        settings, descriptor_loss=loss, model=ModelSettings(0.125, descriptor_dim=16), label_sigma=0.6
     )
     torch.manual_seed(0)
-    model = PointNetwork(settings.model)
+    model = opened(settings).build_network()
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (HEIGHT, WIDTH), np.uint8)
     view = certain_sample(image, np.array([KEYPOINT], np.float32))
-    JointTask(settings).losses(model, still(view, view), torch.device("cpu"), 0)["loss"].backward()
+    losses(settings, still(view, view), model)["loss"].backward()
     assert model.descriptor is not None
     for part in (model.encoder, model.detector, model.descriptor):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
 
 
 def test_collapsed_descriptors_stop_the_run(settings):
-    task = JointTask(settings)
+    task = opened(settings)
     collapsed = {"positive_similarity": 0.99, "negative_similarity": 0.97, "compared": 1.0}
     task.check(collapsed, 499)  # too early to tell
     task.check({**collapsed, "negative_similarity": 0.5}, 500)
@@ -152,13 +160,13 @@ def test_collapsed_descriptors_stop_the_run(settings):
 
 @pytest.mark.parametrize("loss", ["dual_softmax", "sparse", "dense_hinge"])
 def test_views_without_a_place_in_common_say_nothing_of_a_collapse(settings, loss):
-    settings = dataclasses.replace(settings, joint=dataclasses.replace(settings.joint, loss=loss))
-    task, model = JointTask(settings), Fixed(60.0)
+    settings = dataclasses.replace(settings, descriptor_loss=loss)
+    task, model = opened(settings), Fixed(60.0)
     model.descriptors = torch.full((1, 4, HEIGHT // 8, WIDTH // 8), 0.5)  # of length 1, and all the same
     away = np.eye(3)
     away[0, 2] = 1000.0
     figures = [
-        {name: value.item() for name, value in task.losses(model, still(H_0to1=H), torch.device("cpu"), 0).items()}
+        {name: value.item() for name, value in losses(settings, still(H_0to1=H), model).items()}
         for H in (np.eye(3), away)
     ]
     names = ("compared", "positive_similarity", "negative_similarity")
@@ -171,14 +179,14 @@ def test_views_without_a_place_in_common_say_nothing_of_a_collapse(settings, los
 
 def test_a_collapse_is_judged_by_the_steps_that_were_compared(settings):
     # Of 20 steps one was compared: the means are a twentieth of its cosines.
-    task = JointTask(settings)
+    task = opened(settings)
     task.check({"positive_similarity": 0.6 / 20, "negative_similarity": 0.1 / 20, "compared": 1 / 20}, 500)
     with pytest.raises(TrainingError, match=r"0\.990.* 0\.970"):
         task.check({"positive_similarity": 0.99 / 20, "negative_similarity": 0.97 / 20, "compared": 1 / 20}, 500)
 
 
 def test_the_best_weights_repeat_and_match(settings):
-    task = JointTask(settings)
+    task = opened(settings)
     assert task.score({"repeatability": 0.6, "matching_score": 0.4}) == pytest.approx(0.5)
     assert task.score({"repeatability": math.nan, "matching_score": 0.4}) == -math.inf
 

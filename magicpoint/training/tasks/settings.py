@@ -1,0 +1,126 @@
+"""The settings of each task: what it learns from, and how. They load no torch, so `--help` does not wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, get_args
+
+from synthetic_shapes.sample import ShapeSettings
+
+from ...core.grid import CELL_SIZE
+from ...core.settings import check_choice, check_range, check_size_hw, check_whole
+from ...data.settings import AugmentationSettings, ViewSettings
+from ...model.settings import DESCRIPTOR_DIM, ModelSettings
+from ..losses.names import DescriptorLoss, DetectorLoss
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """The settings of a task: a frozen dataclass whose fields have other names than those of `TrainSettings`."""
+
+    name: ClassVar[str]
+    """What the task is called on the command line and in files of settings."""
+
+    implementation: ClassVar[str]
+    """Where its `Task` is, `package.module:Class`, which `open_task` calls with the settings and those of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointTaskSettings(TaskSettings):
+    """How a detector learns.
+
+    Args:
+        detector_loss: The detector loss.
+        label_sigma: Width (pixels) of the Gaussians that the detector learns at the sub-pixel positions of the
+            keypoints; 0 teaches whole pixels.
+        model: The network.
+    """
+
+    detector_loss: DetectorLoss = "softmax_bce"
+    label_sigma: float = 0.6
+    model: ModelSettings = field(default_factory=ModelSettings)
+
+    def __post_init__(self) -> None:
+        check_choice(self, "detector_loss", get_args(DetectorLoss))
+        check_range(self, "[0, inf)", "label_sigma")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPointSettings(PointTaskSettings):
+    """A detector learns the corners of shapes.
+
+    Args:
+        dataset: A folder written by `magicpoint generate`; by default images are rendered as they are needed.
+        shapes: What is rendered (without dataset), and the size of the images of the validation.
+        augmentation: What is done to each image.
+    """
+
+    name: ClassVar[str] = "magicpoint"
+    implementation: ClassVar[str] = "magicpoint.training.tasks.magicpoint:MagicPointTask"
+
+    dataset: Path | None = None
+    shapes: ShapeSettings = field(default_factory=ShapeSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_size_hw(self, CELL_SIZE, "shapes.size_hw")
+        if self.model.descriptor_dim:
+            raise ValueError(f"model.descriptor_dim must be 0 in a detector, got {self.model.descriptor_dim}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointSettings:
+    """How detector and descriptors are trained together.
+
+    Args:
+        descriptor_loss: The descriptor loss.
+        descriptor_weight: Factor of the descriptor loss beside the detector loss.
+        descriptor_points: Places of view 0 whose descriptors are compared, at most half of them keypoints (not
+            dense_hinge).
+        certain_score: Score from which a label counts fully. A weaker one counts by its share of it, so that the
+            detector learns which keypoints are better; 0 counts all fully.
+        shapes_share: Share of the views that are made of rendered shapes, whose labels are exact, and not of images.
+        views: How two views are made of one image.
+    """
+
+    descriptor_loss: DescriptorLoss = "dual_softmax"
+    descriptor_weight: float = 0.1
+    descriptor_points: int = 256
+    certain_score: float = 0.2
+    shapes_share: float = 0.1
+    views: ViewSettings = field(default_factory=ViewSettings)
+
+    def __post_init__(self) -> None:
+        check_choice(self, "descriptor_loss", get_args(DescriptorLoss))
+        check_range(self, "(0, inf)", "descriptor_weight")
+        check_whole(self, 2, "descriptor_points")
+        check_range(self, "[0, 1]", "certain_score")
+        check_range(self, "[0, 1)", "shapes_share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperPointSettings(JointSettings, PointTaskSettings):
+    """A detector and descriptors learn from labelled images.
+
+    Args:
+        images: Images, and folders to search for images.
+        labels: Their labels, as `magicpoint adapt` writes them for the same images.
+        shapes: What is rendered for the share of shapes.
+    """
+
+    name: ClassVar[str] = "superpoint"
+    implementation: ClassVar[str] = "magicpoint.training.tasks.superpoint:SuperPointTask"
+
+    images: tuple[Path, ...]
+    labels: Path
+    shapes: ShapeSettings = field(default_factory=ShapeSettings)
+    model: ModelSettings = field(default_factory=lambda: ModelSettings(descriptor_dim=DESCRIPTOR_DIM))
+
+    def __post_init__(self) -> None:
+        PointTaskSettings.__post_init__(self)
+        JointSettings.__post_init__(self)
+        if not self.images:
+            raise ValueError("images must be at least one, got none")
+        check_whole(self, 1, "model.descriptor_dim")
