@@ -184,7 +184,8 @@ class Extractor:
         Raises:
             OSError: The file cannot be read.
             TypeError: The image is neither path, array nor tensor, or holds numbers of a type that is not supported.
-            ValueError: The file is no intact image, or the array has another shape, no pixel, or values out of range.
+            ValueError: The array has another shape, no pixel, or values out of range, or the file is no intact image,
+                which is an `InputError`.
         """
         grey = _grey(image)
         height, width = grey.shape

@@ -113,7 +113,7 @@ def read_image(path: AnyPath) -> NDArray[np.float32]:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no image, or an unfinished or damaged one; the message names it. Damage inside the data of a
+        InputError: It is no image, or an unfinished or damaged one; the message names it. Damage inside the data of a
             JPEG, which has no checksums, can pass unnoticed.
     """
     path = Path(path)

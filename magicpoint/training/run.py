@@ -13,6 +13,7 @@ import torch
 import yaml
 from torch.optim import AdamW
 
+from ..core.errors import InputError
 from ..core.files import write_atomically
 from ..core.going_on import check_goes_on
 from ..core.machine import versions
@@ -32,13 +33,13 @@ def load_state(path: Path) -> dict[str, Any]:
     """Reads a file of `save_state`.
 
     Raises:
-        ValueError: the file is damaged; it is named.
+        InputError: the file is damaged; it is named.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, UnpicklingError) as error:
         first_line = str(error).split("\n")[0]
-        raise ValueError(f"{path} is damaged or no training state: {first_line}") from error
+        raise InputError(f"{path} is damaged or no training state: {first_line}") from error
     return state
 
 

@@ -56,7 +56,7 @@ class Task(ABC, Generic[Network, Item, Batch]):
         """Lets a new network begin from weights, a file, a run's folder or a shipped name; returns their hash.
 
         Raises:
-            ValueError: There are no such weights, or they do not fit.
+            InputError: There are no such weights, or they do not fit.
         """
 
     @abstractmethod
@@ -93,7 +93,7 @@ def open_task(settings: TaskSettings, run: RunSettings) -> Task[Any, Any, Any]:
 
     Raises:
         OSError: Its data cannot be read.
-        ValueError: They are unusable.
+        InputError: They are unusable.
     """
     task: Task[Any, Any, Any] = resolve_name(settings.implementation)(settings, run)
     return task

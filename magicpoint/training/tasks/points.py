@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ...core.errors import InputError
 from ...model.network import Output, PointNetwork
 from ...model.weights import load_weights, resolve, weights_hash
 from ...model.widen import widen
@@ -56,14 +57,14 @@ def start_from(network: PointNetwork, weights: str) -> str:
     narrower network are widened first (`widen`).
 
     Raises:
-        ValueError: There are no such weights, or a layer has another shape.
+        InputError: There are no such weights, or a layer has another shape.
     """
     source = load_weights(resolve(weights).path)[0]
     start = widen(source, network.settings.width) if source.settings.width < network.settings.width else source
     tensors, own = start.state_dict(), network.state_dict()
     unfit = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
     if unfit:
-        raise ValueError(
+        raise InputError(
             f"cannot start from {weights}: {unfit[0]} is {tuple(tensors[unfit[0]].shape)} there and "
             f"{tuple(own[unfit[0]].shape)} in a network of {network.settings}"
         )

@@ -8,6 +8,7 @@ from typing import ClassVar, get_args
 
 from synthetic_shapes.sample import ShapeSettings
 
+from ...core.errors import InputError
 from ...core.grid import CELL_SIZE
 from ...core.settings import check_choice, check_range, check_size_hw, check_whole
 from ...data.settings import AugmentationSettings, ViewSettings
@@ -67,7 +68,7 @@ class MagicPointSettings(PointTaskSettings):
         super().__post_init__()
         check_size_hw(self, CELL_SIZE, "shapes.size_hw")
         if self.model.descriptor_dim:
-            raise ValueError(f"model.descriptor_dim must be 0 in a detector, got {self.model.descriptor_dim}")
+            raise InputError(f"model.descriptor_dim must be 0 in a detector, got {self.model.descriptor_dim}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,5 +123,5 @@ class SuperPointSettings(JointSettings, PointTaskSettings):
         PointTaskSettings.__post_init__(self)
         JointSettings.__post_init__(self)
         if not self.images:
-            raise ValueError("images must be at least one, got none")
+            raise InputError("images must be at least one, got none")
         check_whole(self, 1, "model.descriptor_dim")

@@ -89,6 +89,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
         (["generate", "d", "--count", "1", "--workers", "0"], "workers must be at least 1"),
         (["convert", "b.txt", "d"], "damaged"),
         (["train", "run", "--start", "b.txt"], "b.txt is damaged"),
+        (["train", "begun", "--resume"], "last.state is damaged"),
         (["evaluate", ".", "--dataset", "homography", "--out", "e"], "no sequences"),
         (["evaluate", "--images_per_shape", "0", "--out", "e"], "images_per_shape must be at least 1"),
         (["adapt", ".", "--out", "b.txt"], "b.txt is damaged or no label file"),
@@ -101,6 +102,8 @@ def test_mistakes_are_no_bugs(tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)
     assert cv2.imwrite("a.png", np.random.default_rng(0).integers(0, 256, (48, 64)).astype(np.uint8))
     (tmp_path / "b.txt").write_text("no image")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "last.state").write_text("no state")
     assert main(words) == 1
     err = capsys.readouterr().err
     assert said in err.splitlines()[-1]
