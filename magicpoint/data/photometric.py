@@ -36,28 +36,34 @@ class PhotometricSettings:
     Args:
         probability: Chance of each of the changes to be applied to an image.
         brightness: Largest shift, in grey levels of 255.
-        contrast: Largest factor on the range of greys; the smallest is one over it.
+        contrast: Largest factor on the range of greys.
+        lowest_contrast: Smallest factor on the range of greys; null stands for one over the largest.
         shade: Largest darkening by a soft shadow, as a share of the grey.
         motion_blur: Longest motion blur, in pixels.
         gaussian_blur: Largest standard deviation of the Gaussian blur, in pixels.
         speckle_noise: Largest standard deviation of the multiplicative noise, as a share of the grey.
         additive_noise: Largest standard deviation of the additive noise, in grey levels.
+        salt_and_pepper: Largest share of the pixels that turn white or black.
         jpeg_quality: Lowest JPEG quality.
     """
 
     probability: float = 0.5
     brightness: float = 50.0
     contrast: float = 1.7
+    lowest_contrast: float | None = None
     shade: float = 0.5
     motion_blur: float = 5.0
     gaussian_blur: float = 1.2
     speckle_noise: float = 0.2
     additive_noise: float = 20.0
+    salt_and_pepper: float = 0.0
     jpeg_quality: int = 30
 
     def __post_init__(self) -> None:
-        check_range(self, "[0, 1]", "probability", "shade")
+        check_range(self, "[0, 1]", "probability", "shade", "salt_and_pepper")
         check_range(self, "[1, inf)", "contrast")
+        if self.lowest_contrast is not None:
+            check_range(self, "(0, 1]", "lowest_contrast")
         check_range(self, "[0, inf)", "brightness", "motion_blur", "gaussian_blur", "speckle_noise", "additive_noise")
         check_whole(self, 1, "jpeg_quality", most=_BEST_JPEG)
 
@@ -114,13 +120,20 @@ def _light(levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, f
     Scales the distance from the middle of the range and shifts it, as far as the range stays within 0..255: saturation
     would wipe out corners that are still labelled.
     """
-    factor = settings.contrast ** (2.0 * drawn.get("contrast", _UNCHANGED) - 1.0)
+    factor = _contrast_factor(settings, drawn["contrast"]) if "contrast" in drawn else 1.0
     shift = settings.brightness * (2.0 * drawn.get("brightness", _UNCHANGED) - 1.0)
     low, high = cv2.minMaxLoc(levels)[:2]
     factor = min(factor, 255.0 / max(high - low, 1.0))
     spread = factor * (high - low)
     target = min(max((low + high - spread) / 2.0 + shift, 0.0), 255.0 - spread)
     return cv2.addWeighted(levels, factor, levels, 0.0, target - factor * low)
+
+
+def _contrast_factor(settings: PhotometricSettings, strength: float) -> float:
+    """From the smallest factor at a strength of 0 to the largest at 1, even in its logarithm."""
+    if settings.lowest_contrast is None:
+        return float(settings.contrast ** (2.0 * strength - 1.0))
+    return float(settings.lowest_contrast ** (1.0 - strength) * settings.contrast**strength)
 
 
 def _motion_blur(levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator) -> MatLike:
@@ -152,6 +165,19 @@ def _additive_noise(
 ) -> MatLike:
     """Normal noise, the same for every grey."""
     return cv2.scaleAdd(_noise_for(levels, rng), settings.additive_noise * drawn["additive_noise"], levels)
+
+
+def _salt_and_pepper(
+    levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator
+) -> MatLike:
+    """Pixels at random places to white or black, each as likely as the other.
+
+    A place may be drawn twice, so that a little less than the share is changed.
+    """
+    changed = np.array(levels)
+    places = rng.integers(0, changed.size, round(settings.salt_and_pepper * drawn["salt_and_pepper"] * changed.size))
+    changed.reshape(-1)[places] = 255 * rng.integers(0, 2, len(places))
+    return changed
 
 
 def _jpeg(levels: MatLike, settings: PhotometricSettings, drawn: Mapping[str, float], rng: Generator) -> MatLike:
@@ -191,6 +217,7 @@ CHANGES = (
     # the sensor
     Change(_speckle_noise, ("speckle_noise",)),
     Change(_additive_noise, ("additive_noise",)),
+    Change(_salt_and_pepper, ("salt_and_pepper",), if_wanted=True),
     # the file
     Change(_jpeg, ("jpeg_quality",)),
 )

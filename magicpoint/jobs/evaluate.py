@@ -46,8 +46,8 @@ def evaluate_synthetic(
     Args:
         weights: A shipped name, a weights file, a run's folder, or an extractor. Its threshold decides precision,
             recall, localisation error, counts and repeatability; the average precision takes all that it detects.
-        out: Folder for `synthetic.json`, `synthetic.txt` (the table), `precision_recall_clean.png`,
-            `precision_recall_noise.png`, `examples_clean.png` and `examples_noise.png`; None writes nothing.
+        out: Folder for `synthetic.json`, `synthetic.txt` (the table), and for each of the conditions clean, noise
+            and heavy `precision_recall_CONDITION.png` and `examples_CONDITION.png`; None writes nothing.
         images_per_shape: Images of each of the seven shapes with keypoints; only all 1000 are the pinned test set.
         methods: Names of the classical detectors.
         progress: Show a progress bar on the standard error.

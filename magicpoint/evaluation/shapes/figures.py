@@ -77,7 +77,7 @@ def draw_examples(evaluation: ShapesEvaluation, name: str, method: ShapesMethod,
     threshold = evaluation.methods[name].thresholds[condition]
     rows = []
     for shape in SHAPES_WITH_KEYPOINTS:
-        samples = TEST.both(shape, range(SHEET_COLUMNS))[condition]
+        samples = TEST.under_all(shape, range(SHEET_COLUMNS))[condition]
         found = method.detect([image for image, _ in samples])
         pictures = [
             _draw_example(sample, (keypoints[scores >= threshold], scores[scores >= threshold]), evaluation.protocol)

@@ -61,8 +61,10 @@ def repeat_shape(
 def _views(shape: str, index: int, H_0to1: NDArray[np.float64]) -> dict[str, list[Image]]:
     clean0 = TEST.clean(shape, index)[0]
     clean1: Image = warp_image(clean0, H_0to1)
-    noisy = [TEST.noisy(clean0, shape, index), TEST.noisy(clean1, shape, index, "noise of view 1")]
-    return {"clean": [clean0, clean1], "noise": noisy}
+    return {
+        condition: [TEST.under(condition, image, shape, index, view) for view, image in enumerate((clean0, clean1))]
+        for condition in CONDITIONS
+    }
 
 
 def _compare(found: Sequence[Found], threshold: float, H_0to1: NDArray[np.float64]) -> Repeatability:

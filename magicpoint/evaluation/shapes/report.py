@@ -41,7 +41,8 @@ def write_shapes_report(evaluation: ShapesEvaluation, name: str, method: ShapesM
 def shapes_as_plain(evaluation: ShapesEvaluation) -> dict[str, Any]:
     """The layout of the JSON file."""
     plain = as_plain(evaluation)
-    test_set = {"size" if name == "size_hw" else name: value for name, value in plain["test_set"].items()}
+    changes = plain["test_set"].pop("changes")
+    test_set = {"size" if name == "size_hw" else name: value for name, value in plain["test_set"].items()} | changes
     methods = {
         name: {
             **as_plain(method),
@@ -77,7 +78,7 @@ def _preamble(evaluation: ShapesEvaluation) -> str:
     pairs = protocol.repeatability
     return (
         f"Synthetic shapes: {test_set.images_per_shape} images of {height}x{width} of each of "
-        f"{len(test_set.shapes)} shapes, clean and with noise.\n"
+        f"{len(test_set.shapes)} shapes, {', '.join(CONDITIONS)}.\n"
         f"Detections are matched one to one to the true corners; nothing counts within {protocol.border} px of the "
         "edge.\nAverage precision (AP) is pooled over a shape; overall values are means over the shapes.\n"
         f"Thresholds of all but AP: {thresholds}.\n"

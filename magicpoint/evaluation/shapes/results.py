@@ -124,7 +124,7 @@ class ShapesTestSet:
         size_hw: (H, W) in pixels.
         shapes: Names of the shapes.
         images_per_shape: Of each shape, in each condition.
-        noise: Of the noisy condition.
+        changes: What is done to the images in each condition but the clean one.
         digests: SHA-256 of images and corners, by condition.
         pinned_digests: What they are with the pinned versions; None where these are not all images of the test set.
     """
@@ -134,7 +134,7 @@ class ShapesTestSet:
     size_hw: tuple[int, int]
     shapes: tuple[str, ...]
     images_per_shape: int
-    noise: PhotometricSettings
+    changes: Mapping[str, PhotometricSettings]
     digests: Mapping[str, str]
     pinned_digests: Mapping[str, str | None] | None
 

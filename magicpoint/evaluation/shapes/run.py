@@ -15,9 +15,9 @@ from synthetic_shapes import SHAPES_WITH_KEYPOINTS
 from ...core.errors import InputError
 from ...core.machine import versions
 from ...data.pinned_images import (
+    CHANGES,
     CHUNK_SIZE,
     CONDITIONS,
-    NOISE,
     PINNED_DIGESTS,
     SEED,
     TEST,
@@ -116,7 +116,7 @@ def calibrate(method: ShapesMethod) -> dict[str, float]:
     """For each condition the threshold with the largest F1 at the strict tolerance on validation images."""
     outcomes: dict[str, list[ImageOutcome]] = {condition: [] for condition in CONDITIONS}
     for shape in SHAPES_WITH_KEYPOINTS:
-        for condition, samples in VALIDATION.both(shape, range(CALIBRATION_IMAGES)).items():
+        for condition, samples in VALIDATION.under_all(shape, range(CALIBRATION_IMAGES)).items():
             found = method.detect([image for image, _ in samples])
             outcomes[condition] += [
                 match_detections(detections, keypoints, TOLERANCES["strict"], BORDER, TEST.image_size)
@@ -136,7 +136,7 @@ def _detect_shape(
     outcomes: dict[tuple[str, str, str], list[ImageOutcome]] = defaultdict(list)
     for start in range(0, count, CHUNK_SIZE):
         indices = range(start, min(start + CHUNK_SIZE, count))
-        for condition, samples in TEST.both(shape, indices).items():
+        for condition, samples in TEST.under_all(shape, indices).items():
             digests[condition].add(samples)
             for name, found in detect_all(methods, [image for image, _ in samples]).items():
                 for detections, (_, keypoints) in zip(found, samples, strict=True):
@@ -192,7 +192,7 @@ def _test_set(images_per_shape: int, digests: Mapping[str, SampleDigest]) -> Sha
         size_hw=TEST.size_hw,
         shapes=tuple(SHAPES_WITH_KEYPOINTS),
         images_per_shape=images_per_shape,
-        noise=NOISE,
+        changes=dict(CHANGES),
         digests={condition: digest.hexdigest() for condition, digest in digests.items()},
         pinned_digests=dict(PINNED_DIGESTS) if images_per_shape == TEST_IMAGES_PER_SHAPE else None,
     )

@@ -25,7 +25,7 @@ BATCH_SIZE = 32
 
 
 class Validator:
-    """Measures a detector on the same images each time: 24 of each shape with keypoints, clean and with noise.
+    """Measures a detector on the same images each time: 24 of each shape with keypoints, under each condition.
 
     The images are rendered when they are first needed, and are the same whatever the training run.
     """
@@ -39,16 +39,16 @@ class Validator:
     @cached_property
     def _samples(self) -> dict[str, list[list[Sample]]]:
         """For each condition, for each shape, its samples."""
-        shapes = [self._images.both(shape, range(IMAGES_PER_SHAPE)) for shape in SHAPES_WITH_KEYPOINTS]
+        shapes = [self._images.under_all(shape, range(IMAGES_PER_SHAPE)) for shape in SHAPES_WITH_KEYPOINTS]
         return {condition: [shape[condition] for shape in shapes] for condition in CONDITIONS}
 
     def measure(self, model: PointNetwork, device: torch.device) -> dict[str, float]:
         """Runs the network in evaluation mode and leaves it in the mode in which it was.
 
         Returns:
-            `ap_clean` and `ap_noise` (at 2 px, mean over the shapes), `localization_error_clean` and
-            `localization_error_noise` (pixels, mean over the shapes that have a match, of the detections above the
-            decoder's threshold; nan without one), and `keypoints_per_image` (mean number of those detections).
+            For each condition, as `ap_clean`, `ap` (at 2 px, mean over the shapes) and `localization_error` (pixels,
+            mean over the shapes that have a match, of the detections above the decoder's threshold; nan without one);
+            and `keypoints_per_image` (mean number of those detections).
         """
         training = model.training
         model.eval()

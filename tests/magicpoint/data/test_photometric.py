@@ -15,7 +15,15 @@ from synthetic_shapes import render_sample
 DIGEST = "869497740065eb3845218a3b465efb53686acd95702a9252902b7f70cea9f093"
 """Of augmented squares, see below."""
 
-STRENGTHS = ("brightness", "shade", "motion_blur", "gaussian_blur", "speckle_noise", "additive_noise")
+STRENGTHS = (
+    "brightness",
+    "shade",
+    "motion_blur",
+    "gaussian_blur",
+    "speckle_noise",
+    "additive_noise",
+    "salt_and_pepper",
+)
 
 
 def only(**changes):
@@ -201,3 +209,29 @@ def test_jpeg_leaves_its_blocks():
     image = cv2.GaussianBlur(rng.integers(0, 256, (64, 64), dtype=np.uint8), (5, 5), 1.0)
     changed = augment_photometric(image, only(jpeg_quality=1), rng)
     assert np.abs(changed.astype(int) - image).max() > 3
+
+
+def test_the_lowest_contrast_is_asked_for_by_itself():
+    image = np.full((20, 20), 28, np.uint8)
+    image[:, 10:] = 228
+    ranges = []
+    for seed in range(60):
+        changed = augment_photometric(image, only(contrast=1.0, lowest_contrast=0.3), np.random.default_rng(seed))
+        ranges.append(int(changed[:, 15].max()) - int(changed[:, 5].min()))
+    # From 0.3 to 1 times the range of 200, and half of them, in the logarithm, below 0.55 times; JPEG moves a little.
+    assert 58 <= min(ranges) <= 75
+    assert 185 <= max(ranges) <= 203
+    assert np.median(ranges) == pytest.approx(200 * math.sqrt(0.3), rel=0.2)
+
+
+def test_salt_and_pepper_turn_a_share_of_the_pixels_white_and_black():
+    image = np.full((100, 100), 128, np.uint8)
+    shares = []
+    for seed in range(40):
+        changed = augment_photometric(image, only(salt_and_pepper=0.2), np.random.default_rng(seed))
+        # JPEG smears a little: what is nearer to an end than to the grey was turned.
+        white, black = (changed > 192).mean(), (changed < 64).mean()
+        assert white == pytest.approx(black, abs=0.02)
+        shares.append(white + black)
+    assert max(shares) <= 0.2
+    assert np.mean(shares) == pytest.approx(0.1, rel=0.3)

@@ -18,6 +18,7 @@ CPU = torch.device("cpu")
 FIRST_20 = {
     "clean": "28795e0257a9fbdf0e1d98ac91dae7fcc461da5832f23c611624a37e33fcbf62",
     "noise": "2393488e441d2d1cee91a904329d95cbc62aca0291f1a6f885b6bf1f85272493",
+    "heavy": "e2bb18fc2824980cf19534725deeea80a907f6400a9b4781d212eded0f27248e",
 }
 """As `PINNED_DIGESTS`, of the first 20 images of each shape."""
 AUGMENTED = "54f3f49004fd5b56746ec005b9928bbf7807f743c5baa9dfea9626b327523610"

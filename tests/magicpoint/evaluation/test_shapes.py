@@ -150,7 +150,7 @@ class Known:
     def __init__(self, answer):
         self._answers = {}
         for shape in SHAPES_WITH_KEYPOINTS:
-            for samples in TEST.both(shape, range(COUNT)).values():
+            for samples in TEST.under_all(shape, range(COUNT)).values():
                 for image, keypoints in samples:
                     self._answers[image.tobytes()] = answer(shape, keypoints)
 
@@ -204,7 +204,7 @@ def test_an_evaluation_states_its_conditions_and_comes_out_the_same_again(evalua
     assert first.test_set.size_hw == (120, 160)
     assert first.protocol.tolerances == {"paper": 4.0, "strict": 2.0}
     assert first.protocol.border == BORDER
-    assert first.methods["oracle"].thresholds == {"clean": 0.0, "noise": 0.0}
+    assert first.methods["oracle"].thresholds == dict.fromkeys(CONDITIONS, 0.0)
 
 
 def test_the_layout_of_the_json_has_tolerances_beside_repeatability(evaluation):
@@ -278,9 +278,9 @@ def test_test_images_are_reproducible_and_are_not_those_of_other_streams():
     place = SHAPES_WITH_KEYPOINTS.index("polygon")
     others = [VALIDATION.clean("polygon", 5)[0], render_sample(SEED, place, ShapeSettings(shapes=("polygon",)))[0]]
     assert not any(np.array_equal(image, other) for other in others)
-    noisy = TEST.noisy(image, "polygon", 5)
-    assert np.array_equal(noisy, TEST.noisy(image, "polygon", 5))
-    assert not np.array_equal(noisy, TEST.noisy(image, "polygon", 5, "another view"))
+    noisy = TEST.under("noise", image, "polygon", 5)
+    assert np.array_equal(noisy, TEST.under("noise", image, "polygon", 5))
+    assert not np.array_equal(noisy, TEST.under("noise", image, "polygon", 5, view=1))
 
 
 def test_the_digest_sees_every_pixel_and_every_point():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from magicpoint.data.pinned_images import CONDITIONS, NOISE, TEST
+from magicpoint.data.pinned_images import CONDITIONS, HEAVY, NOISE, TEST
 from magicpoint.evaluation.shapes import figures
 from magicpoint.evaluation.shapes import run as evaluate
 from magicpoint.evaluation.shapes.figures import draw_curves, draw_examples
@@ -57,11 +57,12 @@ def test_the_json_holds_what_is_needed_to_reproduce_it(run, evaluation):
     assert plain["weights"] == {"weights": "small.safetensors", "weights_hash": weights_hash(run[2].state_dict())}
     assert plain["test_set"]["images_per_shape"] == 1
     assert plain["test_set"]["noise"]["jpeg_quality"] == NOISE.jpeg_quality
+    assert plain["test_set"]["heavy"]["salt_and_pepper"] == HEAVY.salt_and_pepper
     assert len(plain["test_set"]["digests"]["clean"]) == 64
     assert plain["protocol"]["repeatability"]["tolerance"] == 3.0
     assert plain["versions"]["numpy"] == np.__version__
     assert list(plain["methods"]) == ["small", *METHODS]
-    assert plain["methods"]["small"]["thresholds"] == {"clean": 0.015, "noise": 0.015}
+    assert plain["methods"]["small"]["thresholds"] == dict.fromkeys(CONDITIONS, 0.015)
     assert plain["methods"]["shi-tomasi"]["settings"]["block_size"] == 3
 
 
@@ -71,7 +72,7 @@ def test_the_table_has_a_row_for_each_method_and_condition(run, evaluation):
     rows = [line for line in table.splitlines() if line.startswith("|")]
     for method in ("small", *METHODS):
         # Two tables, overall and by shape, for each of two conditions and two tolerances.
-        assert sum(row.split("|")[1].strip() == method for row in rows) == 8
+        assert sum(row.split("|")[1].strip() == method for row in rows) == 4 * len(CONDITIONS)
     assert f"{evaluation.methods['fast'].overall['clean'].detection['strict'].ap:.3f}" in table
     assert "not the pinned test set" in table
 
@@ -135,7 +136,7 @@ class Truth:
         }
 
     def _samples(self, shape):
-        return TEST.both(shape, range(4))["clean"]
+        return TEST.under_all(shape, range(4))["clean"]
 
     def detect(self, images):
         found = [self.truth[image.tobytes()] for image in images]

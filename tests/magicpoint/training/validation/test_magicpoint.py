@@ -46,13 +46,15 @@ def test_a_detector_that_knows_the_labels_is_nearly_perfect():
     assert set(measures) == {
         "ap_clean",
         "ap_noise",
+        "ap_heavy",
         "localization_error_clean",
         "localization_error_noise",
+        "localization_error_heavy",
         "keypoints_per_image",
     }
     # Points closer than the suppression radius are one keypoint, and cells with two share their probability.
     assert measures["ap_clean"] > 0.9
-    assert measures["ap_noise"] == measures["ap_clean"]
+    assert measures["ap_noise"] == measures["ap_heavy"] == measures["ap_clean"]
     assert measures["localization_error_clean"] < 0.2
     assert 3 < measures["keypoints_per_image"] < 40
 
