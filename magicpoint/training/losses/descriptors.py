@@ -242,3 +242,13 @@ def _correspondence_loss(
         count = torch.tensor(sum(len(d) for d in here), device=device)
         similarities = Similarity(sums[0] / count.clamp(min=1), sums[1] / negatives.clamp(min=1), count)
         return total / count.clamp(min=1), similarities
+
+
+PLACE_LOSSES: dict[str, Callable[..., tuple[Tensor, Similarity]]] = {
+    "dual_softmax": dual_softmax_loss,
+    "sparse": sparse_loss,
+}
+"""By the names of `DescriptorLoss`, those that compare places: descriptor maps (B, D, Hc, Wc) of both views, then
+the places in each, as `find_correspondences` gives them. A loss is a function and a row; `dense_hinge`, which compares
+all cells with all, is called apart.
+"""

@@ -38,11 +38,11 @@ def detector_loss(
     """
     if logits.shape != target.shape:
         raise ValueError(f"logits {tuple(logits.shape)} and target {tuple(target.shape)} differ in shape")
-    if kind not in _CELL_LOSSES:
-        raise ValueError(f"unknown detector loss {kind!r}: choose from {', '.join(_CELL_LOSSES)}")
+    if kind not in CELL_LOSSES:
+        raise ValueError(f"unknown detector loss {kind!r}: choose from {', '.join(CELL_LOSSES)}")
     with torch.autocast(logits.device.type, enabled=False):
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        cells = _CELL_LOSSES[kind](logits, target.to(logits.dtype))
+        cells = CELL_LOSSES[kind](logits, target.to(logits.dtype))
         if cell_mask is None:
             return cells.mean()
         if cell_mask.shape != cells.shape:
@@ -75,4 +75,5 @@ def _l2(logits: Tensor, target: Tensor) -> Tensor:
     return ((logits.softmax(1) - target) ** 2).sum(1)
 
 
-_CELL_LOSSES = {"softmax_bce": _softmax_bce, "cross_entropy": _cross_entropy, "l2": _l2}
+CELL_LOSSES = {"softmax_bce": _softmax_bce, "cross_entropy": _cross_entropy, "l2": _l2}
+"""What one cell costs, by the names of `DetectorLoss`; a loss is a function and a row."""

@@ -14,7 +14,7 @@ from ...data.batches import CollatedViews, ViewBatch, ViewBatches
 from ...data.labelled_images import LabelledImages, LabelledSource
 from ...model.network import Output, PointNetwork
 from ..correspondences import draw_points, find_correspondences
-from ..losses.descriptors import LEAST_GAP, Similarity, dense_hinge_loss, dual_softmax_loss, sparse_loss
+from ..losses.descriptors import LEAST_GAP, PLACE_LOSSES, Similarity, dense_hinge_loss
 from ..targets import mask_to_cells
 from ..validation.superpoint import ViewValidator
 from .base import RunSettings, TrainingError
@@ -101,5 +101,4 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
         height, width = batch.view0.image.shape[-2:]
         drawn = draw_points(batch.view0.keypoints, (height, width), settings.descriptor_points, generator)
         points0, points1 = zip(*find_correspondences(drawn, H_0to1, mask0, mask1), strict=True)
-        loss = dual_softmax_loss if settings.descriptor_loss == "dual_softmax" else sparse_loss
-        return loss(descriptors0, descriptors1, points0, points1)
+        return PLACE_LOSSES[settings.descriptor_loss](descriptors0, descriptors1, points0, points1)
