@@ -56,9 +56,9 @@ def read_task(words: Sequence[str]) -> Asked:
 
 def path_lists(settings: type[TaskSettings]) -> dict[str, str]:
     """The fields that are any number of paths, each an option of as many words, with their sentences."""
-    hints = get_type_hints(settings)
-    sentences = {argument.arg_name: argument.description or "" for argument in parse(settings.__doc__ or "").params}
-    return {name: sentences[name] for name, hint in hints.items() if hint == tuple[Path, ...]}
+    documented = [parse(kind.__doc__ or "").params for kind in reversed(settings.__mro__)]
+    sentences = {argument.arg_name: argument.description or "" for arguments in documented for argument in arguments}
+    return {name: sentences[name] for name, hint in get_type_hints(settings).items() if hint == tuple[Path, ...]}
 
 
 def summaries() -> str:

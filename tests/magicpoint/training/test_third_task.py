@@ -211,6 +211,8 @@ def test_names_that_every_run_has_are_not_its_own(tmp_path):
     class Settings(CurveSettings):
         steps: int = 3
 
+    # What is inherited is documented where it comes from.
+    assert cli_tasks.path_lists(Settings) == {"curves": "Folders that it does not look into."}
     with pytest.raises(ValueError, match=r"Settings and TrainSettings share \['steps'\]"):
         train_model(tmp_path, dataclasses.replace(SETTINGS, task=Settings(())), progress=False)
 
