@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..core.errors import InputError
 from .polybox import box_iou, decode, encode, to_boxes
 
 
@@ -39,7 +40,7 @@ class IouRule:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.negative <= self.positive <= 1.0 or not self.beta > 0.0:
-            raise ValueError(f"need 0 <= negative <= positive <= 1 and beta > 0, got {self}")
+            raise InputError(f"need 0 <= negative <= positive <= 1 and beta > 0, got {self}")
 
     def assign(self, anchors: Tensor, polyboxes: Tensor) -> Tensor:
         """For each of the anchors (A, 4) the index of its object among (G, 10), -1 for nothing, -2 for no lesson."""
@@ -90,9 +91,9 @@ class FreeAnchor:
 
     def __post_init__(self) -> None:
         if self.bag_size < 1 or not 0.0 <= self.threshold < 1.0 or not 0.0 < self.alpha < 1.0:
-            raise ValueError(f"need bag_size >= 1, threshold in [0, 1) and alpha in (0, 1), got {self}")
+            raise InputError(f"need bag_size >= 1, threshold in [0, 1) and alpha in (0, 1), got {self}")
         if self.gamma < 0.0 or not self.beta > 0.0 or not self.smooth > 0.0:
-            raise ValueError(f"gamma must not be negative, beta and smooth must be above 0, got {self}")
+            raise InputError(f"gamma must not be negative, beta and smooth must be above 0, got {self}")
 
     def loss(self, logits: Tensor, codes: Tensor, anchors: Tensor, polyboxes: Tensor) -> AssignmentLoss:
         """The negative log likelihood of one image (equation 8).

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.settings import check_choice, check_range, check_whole
 from ..model.encoder import Encoder, conv_block
@@ -56,7 +57,7 @@ class QuadModelSettings:
         for name in ("anchor_sides", "anchor_aspects"):
             values = getattr(self, name)
             if not values or not all(0.0 < value < float("inf") for value in values):
-                raise ValueError(f"{name} must be positive numbers, at least one, got {values}")
+                raise InputError(f"{name} must be positive numbers, at least one, got {values}")
 
 
 class FirstStage(NamedTuple):

@@ -18,6 +18,7 @@ from synthetic_shapes import render_shape
 from synthetic_shapes.background import draw_background
 from synthetic_shapes.seeding import sample_generator
 
+from ..core.errors import InputError
 from ..core.settings import check_range, check_size_hw, check_whole
 from ..data.photometric import PhotometricSettings, augment_photometric
 from ..data.scenes3d.camera import Camera, Floats
@@ -60,7 +61,7 @@ class SceneSettings:
         check_range(self, "[0, 1.5]", "tilt")
         low, high = self.shorter_side
         if not 1.0 <= low <= high <= min(self.size_hw):
-            raise ValueError(f"shorter_side must rise from 1 to {min(self.size_hw)} at most, got {low} and {high}")
+            raise InputError(f"shorter_side must rise from 1 to {min(self.size_hw)} at most, got {low} and {high}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ class SceneStream:
         stream: str = "training",
     ) -> None:
         if not len(templates):
-            raise ValueError("scenes need a template")
+            raise InputError("scenes need a template")
         self.settings = settings or SceneSettings()
         self._templates, self._backgrounds = templates, backgrounds
         self._seed, self._stream = seed, f"scenes {stream}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from ...core.errors import InputError
 from .camera import Camera, Floats, intrinsics, look_at
 from .render import RenderedView, TexturedPlane, render, transfer
 
@@ -40,15 +41,15 @@ class InteriorSettings:
 
     def __post_init__(self) -> None:
         if min(self.image_size) < 8:
-            raise ValueError(f"image_size must be at least 8 pixels each way, got {self.image_size}")
+            raise InputError(f"image_size must be at least 8 pixels each way, got {self.image_size}")
         if min(self.boxes, self.panels) < 0 or not 0 <= self.roll <= np.pi:
-            raise ValueError(
+            raise InputError(
                 f"boxes, panels and roll must not be negative, got {self.boxes}, {self.panels}, {self.roll}"
             )
         if not 0 < self.baseline[0] <= self.baseline[1] or not 0 < self.least_overlap < 1:
-            raise ValueError(f"baseline {self.baseline} or least_overlap {self.least_overlap} is out of range")
+            raise InputError(f"baseline {self.baseline} or least_overlap {self.least_overlap} is out of range")
         if not 0 < self.field_of_view[0] <= self.field_of_view[1] < np.pi:
-            raise ValueError(f"field_of_view must rise within (0, pi), got {self.field_of_view}")
+            raise InputError(f"field_of_view must rise within (0, pi), got {self.field_of_view}")
 
 
 def draw_interior(
