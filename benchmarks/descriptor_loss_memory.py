@@ -4,7 +4,7 @@
 
 Every variant runs in a process of its own, forward and backward. Its memory is the highest resident size less the one
 before the call, so it includes the gradients but not the descriptors. The plain form multiplies every descriptor with
-every other, so that it holds ``dim`` numbers for each pair of cells; it is given one pair of images only.
+every other, so that it holds `dim` numbers for each pair of cells; it is given one pair of images only.
 """
 
 from __future__ import annotations

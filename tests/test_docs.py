@@ -159,3 +159,12 @@ def test_the_two_views_of_the_first_page_match_as_the_recipe_says(tmp_path):
     found = estimate_homography(keypoints0, keypoints1).H_0to1
     corners = np.array([[0.0, 0.0], [511.0, 0.0], [511.0, 511.0], [0.0, 511.0]])
     assert np.linalg.norm(warp_points(corners, found) - warp_points(corners, H_0to1), axis=1).max() < 0.7
+
+
+def test_docstrings_have_one_markup():
+    files = [
+        path for package in ("homography", "synthetic_shapes", "magicpoint") for path in (ROOT / package).rglob("*.py")
+    ]
+    double = re.compile(r"(?<!`)``(?!`)|:(?:func|class|meth|mod):`")
+    assert len(files) > 100
+    assert [str(path) for path in files if double.search(path.read_text(encoding="utf-8"))] == []
