@@ -10,7 +10,7 @@ from typing import Protocol
 from jsonargparse import Namespace
 
 from ..parser import Parser
-from . import adapt, convert, evaluate, export, extract, finetune, generate, match, track, train
+from . import adapt, convert, evaluate, export, extract, finetune, generate, importing, match, track, train
 
 
 class Verb(Protocol):
@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
     "match": match,
     "track": track,
     "finetune": finetune,
+    "import": importing,
     "export": export,
 }
 """In the order in which the help lists them."""
