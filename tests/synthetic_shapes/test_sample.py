@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from magicpoint.data.photometric import PhotometricSettings, augment_photometric
-from synthetic_shapes import PRIMITIVES, ShapeSettings, render_sample
+from synthetic_shapes import STANDARD_SHAPES, ShapeSettings, render_sample
 from synthetic_shapes.sample import sample_generator
 
 COUNT = 45
@@ -74,7 +74,7 @@ def test_shapes_take_turns():
     assert min(counts[1::2]) > 0
     image, _ = render_sample(0, 0, settings)
     assert image.shape == (64, 80)
-    assert len(ShapeSettings().shapes) == len(PRIMITIVES)
+    assert ShapeSettings().shapes == STANDARD_SHAPES
 
 
 @pytest.mark.parametrize("size", [(47, 100), (100, 20), (100, -1), (100,), (100, 100, 100)])

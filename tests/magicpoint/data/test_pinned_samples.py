@@ -12,7 +12,7 @@ from magicpoint.data.pinned_images import PINNED_DIGESTS, TEST, SampleDigest, re
 from magicpoint.data.samples import TrainingSample
 from magicpoint.data.settings import AugmentationSettings, ViewSettings
 from magicpoint.data.sources import RenderedSource
-from synthetic_shapes import PRIMITIVES, SHAPES_WITH_KEYPOINTS, ShapeSettings
+from synthetic_shapes import SHAPES_WITH_KEYPOINTS, STANDARD_SHAPES, ShapeSettings
 
 CPU = torch.device("cpu")
 FIRST_20 = {
@@ -54,7 +54,7 @@ def augmented():
     """Each shape twice, warped in half of the cases."""
     settings = AugmentationSettings(homographic_probability=0.5)
     source = RenderedSource(3, ShapeSettings(size_hw=(56, 64)))
-    batches = ImageBatches(source, settings, seed=3, batch_size=2 * len(PRIMITIVES))
+    batches = ImageBatches(source, settings, seed=3, batch_size=2 * len(STANDARD_SHAPES))
     return batches[0].to(CPU)
 
 
