@@ -168,3 +168,9 @@ def test_docstrings_have_one_markup():
     double = re.compile(r"(?<!`)``(?!`)|:(?:func|class|meth|mod):`")
     assert len(files) > 100
     assert [str(path) for path in files if double.search(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_the_links_of_a_page_outside_the_site_lead_somewhere(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []
