@@ -75,6 +75,7 @@ def measured_corners(scene: Scene):
     return np.array([meet[:2] / meet[2] for meet in meets])
 
 
+@pytest.mark.slow
 def test_the_corners_are_where_the_edges_meet():
     """As for the shapes: fits of the edges meet at the labels, to 0.05 px in the median, without bias."""
     cards = whole(white_cards(tilt=1.0, most_objects=1), 15)
@@ -84,6 +85,7 @@ def test_the_corners_are_where_the_edges_meet():
     assert np.abs(errors.mean(axis=(0, 1))).max() < 0.02
 
 
+@pytest.mark.slow
 def test_the_bright_area_is_that_of_the_quadrilateral_and_in_its_middle():
     for card in whole(white_cards(tilt=1.0, most_objects=1), 10):
         area = card.image.sum() / 255
@@ -96,6 +98,7 @@ def test_the_bright_area_is_that_of_the_quadrilateral_and_in_its_middle():
         assert card.visible[0] == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_first_corner_is_the_top_left_of_the_template():
     """A card that is white there alone: the brightest place is nearest to corner 0, and the order is clockwise."""
     template = np.zeros((64, 64), np.uint8)
@@ -110,6 +113,7 @@ def test_the_first_corner_is_the_top_left_of_the_template():
         assert turn > 0  # to the right, then down, as y points down
 
 
+@pytest.mark.slow
 def test_the_visible_share_counts_what_is_hidden_and_what_is_cut():
     stream = white_cards(seed=2)
     seen = [stream[index] for index in range(80)]
@@ -123,6 +127,7 @@ def test_the_visible_share_counts_what_is_hidden_and_what_is_cut():
     assert min(hidden) < 0.8
 
 
+@pytest.mark.slow
 def test_things_in_front_hide_templates():
     bare = SceneStream(
         [WHITE], [BLACK], 3, SceneSettings((120, 160), photometric=PLAIN, shorter_side=(20.0, 60.0), most_occluders=0)
