@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from magicpoint.data.photometric import PhotometricSettings, augment_photometric
-from synthetic_shapes import PRIMITIVES, ShapeSettings, render_sample
+from synthetic_shapes import PRIMITIVES, STANDARD_SHAPES, ShapeSettings, render_sample
 from synthetic_shapes.background import add_grain, draw_background
 from synthetic_shapes.canvas import Canvas
 from synthetic_shapes.sample import sample_generator
@@ -43,7 +43,7 @@ def microseconds(work: Callable[[int], object], count: int, repeats: int) -> flo
 
 def measure_rendering_stages(size_hw: tuple[int, int], count: int, repeats: int) -> dict[str, float]:
     """Microseconds per image of the stages of rendering, which are those of `render_shape`, one after the other."""
-    primitives, samples = list(PRIMITIVES.values()), range(count)
+    primitives, samples = [PRIMITIVES[name] for name in STANDARD_SHAPES], range(count)
     generators = [sample_generator(0, "benchmark", index) for index in samples]
     backgrounds = [draw_background(*size_hw, generator) for generator in generators]
     canvases = [Canvas(background) for background in backgrounds]
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stages = measure_rendering_stages(size_hw, count, repeats)
     changes = measure_changes(images, repeats)
     shapes = {}
-    for name in PRIMITIVES:
+    for name in STANDARD_SHAPES:
         one = ShapeSettings(size_hw=size_hw, shapes=(name,))
         shapes[name] = microseconds(lambda k, one=one: render_sample(0, k, one), max(1, count // 5), repeats)  # type: ignore[misc]
 

@@ -30,7 +30,7 @@ def apply(path, change):
     assert {line[0] for line in lines} <= {" ", "+", "-"}
     before, after = ("".join(f"{line[1:]}\n" for line in lines if line[0] in kinds) for kinds in (" -", " +"))
     text = path.read_text(encoding="utf-8")
-    assert text.count(before) == 1, f"{path} has not once:\n{before}"
+    assert text.count(before) == 1, f"docs/adding.md: bring this diff up to date, {path} has not once:\n{before}"
     path.write_text(text.replace(before, after), encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.grid import CELL_SIZE
-from ..core.machine import default_device, versions
+from ..core.machine import versions
 from ..core.types import Features
 from ..decoding.decode import decode
 from ..decoding.descriptors import sample_descriptors
@@ -23,7 +23,7 @@ from ..decoding.settings import DecodeSettings
 from ..io.images import Image, read_image, to_grey
 from ..model.network import PointNetwork
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
-from .backends import open_network
+from .backends import open_network, preferred_device
 from .settings import NetworkPrecision
 from .tiles import needs_tiles, run_in_tiles, sample_strips
 
@@ -51,7 +51,7 @@ class Extractor:
     Args:
         model: It is copied, and the copy never trained: what becomes of the original does not matter.
         settings: None stands for `DecodeSettings()`.
-        device: None takes CUDA where there is one, else the CPU.
+        device: None takes CUDA where there is one and the engine runs on it, else the CPU.
         weights: The name of the weights, for the record.
         backend: The engine that runs the network; see `backends.open_network` for this and what it refuses.
         precision: Number format of the network's layers. With auto, what is fastest decides, which may differ between
@@ -79,7 +79,7 @@ class Extractor:
         calibration: Iterable[Image] | None = None,
     ) -> None:
         self.settings = settings or DecodeSettings()
-        self.device = default_device() if device is None else torch.device(device)
+        self.device = preferred_device(backend, precision) if device is None else torch.device(device)
         self.model = copy.deepcopy(model).eval().to(self.device)
         self.weights = weights
         images = None if calibration is None else [as_input(_grey(image), CELL_SIZE) for image in calibration]

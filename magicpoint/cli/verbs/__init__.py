@@ -10,7 +10,19 @@ from typing import Protocol
 from jsonargparse import Namespace
 
 from ..parser import Parser
-from . import adapt, convert, evaluate, export, extract, finetune, generate, importing, match, track, train
+from . import (
+    adapt,
+    convert,
+    evaluate,
+    export,
+    extract,
+    finetune,
+    generate,
+    importing,
+    match,
+    track,
+    train,
+)
 
 
 class Verb(Protocol):

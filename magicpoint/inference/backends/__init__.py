@@ -36,7 +36,7 @@ def open_network(
     Args:
         model: A `PointNetwork`, or for torch in floating point any module that gives an `Output`. It stays as it is.
         device: Where the results shall be.
-        backend: torch; or onnxruntime, on the CPU and in float32.
+        backend: A name of `ENGINES`.
         precision: Number format of the layers. float32 gives the same keypoints on all machines but for rounding.
             auto takes bfloat16 where a short trial is faster with it; int8 is for the CPU, see `torch_int8`.
         calibration: For int8, see `torch_int8.QuantizedNetwork`.
@@ -57,6 +57,16 @@ def open_network(
     if engine.package is not None:
         require(*engine.package)
     return engine.open(model, device, precision, calibration)
+
+
+def preferred_device(backend: str, precision: NetworkPrecision) -> torch.device:
+    """CUDA where there is one and the engine runs there, else the first that the engine takes."""
+    import torch
+
+    from ...core.machine import default_device
+
+    engine, default = _choose(backend, precision), default_device()
+    return default if engine.devices is None or default.type in engine.devices else torch.device(engine.devices[0])
 
 
 def _choose(backend: str, precision: NetworkPrecision) -> Engine:

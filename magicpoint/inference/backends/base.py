@@ -26,7 +26,10 @@ class Maps(NamedTuple):
 
 
 class Network(Protocol):
-    """A network that is ready to run. An image gives the same bits whatever else was run before."""
+    """A network that is ready to run. An image gives the same bits whatever else was run before.
+
+    It can be pickled, so that an extractor can be sent to another process.
+    """
 
     settings: str
     """What its results depend on beside the weights, as JSON."""

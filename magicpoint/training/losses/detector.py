@@ -75,5 +75,9 @@ def _l2(logits: Tensor, target: Tensor) -> Tensor:
     return ((logits.softmax(1) - target) ** 2).sum(1)
 
 
-CELL_LOSSES = {"softmax_bce": _softmax_bce, "cross_entropy": _cross_entropy, "l2": _l2}
+CELL_LOSSES = {
+    "softmax_bce": _softmax_bce,
+    "cross_entropy": _cross_entropy,
+    "l2": _l2,
+}
 """What one cell costs, by the names of `DetectorLoss`; a loss is a function and a row."""

@@ -16,7 +16,7 @@ from magicpoint.decoding.decode import decode, logits_to_heatmap
 from magicpoint.decoding.descriptors import sample_descriptors
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference import backends
-from magicpoint.inference.backends import open_network, torch_int8
+from magicpoint.inference.backends import ENGINES, open_network, preferred_device, torch_int8
 from magicpoint.inference.backends.base import Engine, Maps
 from magicpoint.inference.backends.torch_int8 import QuantizedNetwork
 from magicpoint.inference.extractor import Extractor, as_input
@@ -259,7 +259,7 @@ def test_nothing_agrees_with_nothing():
 def test_another_process_can_be_given_an_extractor(network, images, engine):
     if engine == "onnxruntime":
         pytest.importorskip("onnxruntime")
-    options = {"backend": "onnxruntime"} if engine == "onnxruntime" else {"precision": engine}
+    options = {"backend" if engine in ENGINES else "precision": engine}
     random_state = torch.get_rng_state()
     extractor = Extractor(network, SETTINGS, "cpu", **options)
     sent = pickle.loads(pickle.dumps(extractor))
@@ -269,3 +269,11 @@ def test_another_process_can_be_given_an_extractor(network, images, engine):
     assert len(found) > 10
     for name in ("keypoints", "keypoint_scores", "descriptors"):
         assert torch.equal(getattr(found, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("default", ["cpu", "cuda"])
+def test_without_a_device_the_engine_says_which(monkeypatch, default):
+    monkeypatch.setattr(machine, "default_device", lambda: torch.device(default))
+    assert preferred_device("torch", "float32").type == default
+    assert preferred_device("torch", "int8").type == "cpu"
+    assert preferred_device("onnxruntime", "float32").type == "cpu"

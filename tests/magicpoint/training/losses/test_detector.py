@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from magicpoint.training.losses.detector import detector_loss
+from magicpoint.training.losses.detector import CELL_LOSSES, detector_loss
 
 
 def textbook(logits, target):
@@ -75,7 +75,7 @@ def test_cross_entropy_and_l2_on_paper():
     assert detector_loss(logits, target, kind="l2").item() == pytest.approx(64 / 65)
 
 
-@pytest.mark.parametrize("kind", ["softmax_bce", "cross_entropy", "l2"])
+@pytest.mark.parametrize("kind", CELL_LOSSES)
 def test_gradients(kind):
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(1, 65, 1, 2, dtype=torch.float64, generator=generator, requires_grad=True)
