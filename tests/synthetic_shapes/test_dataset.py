@@ -138,12 +138,15 @@ def test_other_folders_are_left_alone(tmp_path):
 
 
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from synthetic_shapes.dataset import DatasetSettings, generate_dataset
 from synthetic_shapes.sample import ShapeSettings
 
 if __name__ == "__main__":
+    # Whoever runs the tests in the background of a shell has the signal ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     settings = DatasetSettings(count=int(sys.argv[2]), shapes=ShapeSettings(size_hw=(48, 64)))
     try:
         generate_dataset(Path(sys.argv[1]), settings, workers=2, progress=False)
