@@ -33,6 +33,7 @@ WRONG = [
     (TrainSettings, "task", ("magicpoint", None, ModelSettings())),
     (JointSettings, "descriptor_loss", ("hinge",)),
     (JointSettings, "descriptor_weight", (0.0, math.nan, math.inf)),
+    (JointSettings, "descriptor_temperature", (0.0, -0.1, math.nan, math.inf)),
     (JointSettings, "descriptor_points", (1, 2.0)),
     (JointSettings, "certain_score", (-0.1, 1.1, math.nan)),
     (JointSettings, "shapes_share", (-0.1, 1.0, math.nan)),

@@ -78,6 +78,8 @@ class JointSettings:
     Args:
         descriptor_loss: The descriptor loss.
         descriptor_weight: Factor of the descriptor loss beside the detector loss.
+        descriptor_temperature: What dual_softmax divides the similarities by; the smaller, the more the most similar
+            negatives count.
         descriptor_points: Places of view 0 whose descriptors are compared, at most half of them keypoints (not
             dense_hinge).
         certain_score: Score from which a label counts fully. A weaker one counts by its share of it, so that the
@@ -88,6 +90,7 @@ class JointSettings:
 
     descriptor_loss: DescriptorLoss = "dual_softmax"
     descriptor_weight: float = 0.1
+    descriptor_temperature: float = 0.1
     descriptor_points: int = 256
     certain_score: float = 0.2
     shapes_share: float = 0.1
@@ -95,7 +98,7 @@ class JointSettings:
 
     def __post_init__(self) -> None:
         check_choice(self, "descriptor_loss", get_args(DescriptorLoss))
-        check_range(self, "(0, inf)", "descriptor_weight")
+        check_range(self, "(0, inf)", "descriptor_weight", "descriptor_temperature")
         check_whole(self, 2, "descriptor_points")
         check_range(self, "[0, 1]", "certain_score")
         check_range(self, "[0, 1)", "shapes_share")

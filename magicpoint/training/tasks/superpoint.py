@@ -101,4 +101,5 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
         height, width = batch.view0.image.shape[-2:]
         drawn = draw_points(batch.view0.keypoints, (height, width), settings.descriptor_points, generator)
         points0, points1 = zip(*find_correspondences(drawn, H_0to1, mask0, mask1), strict=True)
-        return PLACE_LOSSES[settings.descriptor_loss](descriptors0, descriptors1, points0, points1)
+        options = {"temperature": settings.descriptor_temperature} if settings.descriptor_loss == "dual_softmax" else {}
+        return PLACE_LOSSES[settings.descriptor_loss](descriptors0, descriptors1, points0, points1, **options)

@@ -122,6 +122,32 @@ def test_the_loss_is_detector_and_weighted_descriptor_loss(settings):
     assert -0.1 < found["negative_similarity"] < 0.5
 
 
+def test_the_temperature_divides_the_similarities(settings):
+    # Places in the middle of cells, each in one of its own: the similarities are 1 on the diagonal and 0 beside it.
+    centres = torch.tensor([[8.0 * column + 3.5, 8.0 * row + 3.5] for row in range(6) for column in range(8)])
+
+    def cost(temperature):
+        changed = dataclasses.replace(settings, descriptor_temperature=temperature)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tasks, "draw_points", lambda *_: [centres])
+            return losses(changed, still())["descriptor_loss"].item()
+
+    # Each of the 48 costs -log(e^(1 / t) / (e^(1 / t) + 47)) from both sides; float32 has steps of 1e-6 at 1 / 0.1.
+    for temperature in (0.1, 0.5, 2.0):
+        expected = 2 * math.log1p(47 * math.exp(-1 / temperature))
+        assert cost(temperature) == pytest.approx(expected, rel=1e-5, abs=2e-6)
+    assert settings.descriptor_temperature == 0.1
+
+
+def test_other_losses_have_no_temperature(settings):
+    for loss in ("sparse", "dense_hinge"):
+        found = [
+            losses(dataclasses.replace(settings, descriptor_loss=loss, descriptor_temperature=t), still())
+            for t in (0.1, 0.5)
+        ]
+        assert found[0]["descriptor_loss"] == found[1]["descriptor_loss"]
+
+
 def test_the_places_depend_on_seed_and_step_alone(settings):
     first = losses(settings, still(), step=3)["descriptor_loss"]
     assert first == losses(settings, still(), step=3)["descriptor_loss"]
