@@ -19,6 +19,7 @@ from ..core.going_on import check_goes_on
 from ..core.machine import versions
 from ..model.named import NamedNetwork
 from ..model.weights import BEST_WEIGHTS, save_weights
+from .averaging import AveragedNetwork
 from .log import RunLog
 from .settings import TrainSettings, flat_settings
 from .tasks.base import Task
@@ -71,16 +72,23 @@ class TrainingRun:
             network: NamedNetwork = task.build_network()
         self.settings, self.device, self.out, self.task = settings, device, out, task
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average: AveragedNetwork | None = None
         self.optimizer = AdamW(self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.step = 0
         self.best_score = -math.inf
         self.recent_losses: list[dict[str, float]] = []
         self.start_hash: str | None = None
 
+    @property
+    def result(self) -> NamedNetwork:
+        """What is validated and written: the average of the weights, or where none is taken the weights."""
+        return self.network if self.average is None else self.average.network
+
     def open(self, resume: bool) -> None:
         """Starts the folder, or goes on from what it holds."""
         self.out.mkdir(parents=True, exist_ok=True)
         state_file = self.out / STATE_FILE
+        state: dict[str, Any] | None = None
         if state_file.exists():
             if not resume:
                 raise FileExistsError(f"{self.out} holds a run already: resume it, or choose another folder")
@@ -97,11 +105,17 @@ class TrainingRun:
             self.optimizer.load_state_dict(state["optimizer"])
         elif self.settings.start is not None:
             self.start_hash = self.task.start(self.network, self.settings.start)
+        if self.settings.averaging > 0.0:
+            self.average = AveragedNetwork(self.network, self.settings.averaging)
+            if state is not None:
+                self.average.network.load_state_dict(state["average"])
         text = yaml.safe_dump(flat_settings(self.settings), sort_keys=False)
         write_atomically(self.out / SETTINGS_FILE, lambda temporary: temporary.write_text(text))
 
     def advance(self, losses: dict[str, float], log: RunLog) -> None:
         """Counts a step that was taken and writes its metrics when their turn has come."""
+        if self.average is not None:
+            self.average.update(self.network, self.step)
         self.step += 1
         self.recent_losses.append(losses)
         log.advance()
@@ -115,17 +129,17 @@ class TrainingRun:
 
     def validate(self, log: RunLog) -> None:
         """Measures the network and keeps its weights if it is the best so far."""
-        measures = self.task.measure(self.network, self.device)
+        measures = self.task.measure(self.result, self.device)
         log.validation(self.step, measures)
         self.task.check_measures(measures, self.step)
         score = self.task.score(measures)
         if score > self.best_score or not (self.out / BEST_WEIGHTS).exists():
             self.best_score = score
-            save_weights(self.out / BEST_WEIGHTS, self.network, self._provenance(measures))
+            save_weights(self.out / BEST_WEIGHTS, self.result, self._provenance(measures))
 
     def save(self) -> None:
         """Writes a checkpoint."""
-        save_weights(self.out / LAST_WEIGHTS, self.network, self._provenance({}))
+        save_weights(self.out / LAST_WEIGHTS, self.result, self._provenance({}))
         state = {
             "settings": json.dumps(flat_settings(self.settings)),
             "step": self.step,
@@ -135,6 +149,8 @@ class TrainingRun:
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        if self.average is not None:
+            state["average"] = self.average.network.state_dict()
         save_state(self.out / STATE_FILE, state)
 
     def _provenance(self, validation: dict[str, float]) -> dict[str, Any]:

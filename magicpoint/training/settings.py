@@ -30,6 +30,8 @@ class TrainSettings:
         warmup_steps: Steps in which the learning rate rises linearly to its highest value.
         decay_fraction: Share of the steps, at the end, in which it falls linearly to zero.
         gradient_clip: Largest norm of the gradient.
+        averaging: Share that each step leaves of a running average of the weights (exponential moving average). That
+            average is then validated and written as weights; 0 takes the weights themselves.
         precision: Number format of the network's layers; auto takes bfloat16 where it is measured to be faster.
         workers: Processes that prepare the data.
         log_every: Steps between two lines of metrics.jsonl.
@@ -48,6 +50,7 @@ class TrainSettings:
     warmup_steps: int = 300
     decay_fraction: float = 0.4
     gradient_clip: float = 1.0
+    averaging: float = 0.0
     precision: Precision = "auto"
     workers: int = 1
     log_every: int = 20
@@ -65,6 +68,7 @@ class TrainSettings:
         check_range(self, "[0, inf)", "weight_decay")
         check_range(self, "[0, 1]", "decay_fraction")
         check_range(self, "(0, inf]", "gradient_clip")
+        check_range(self, "[0, 1)", "averaging")
         check_choice(self, "precision", get_args(Precision))
 
 

@@ -23,6 +23,7 @@ WRONG = [
     (TrainSettings, "warmup_steps", (-1, 0.5)),
     (TrainSettings, "decay_fraction", (-0.1, 1.1, math.nan)),
     (TrainSettings, "gradient_clip", (0.0, -1.0, math.nan)),
+    (TrainSettings, "averaging", (-0.1, 1.0, math.nan)),
     (MagicPointSettings, "detector_loss", ("hinge", None)),
     (MagicPointSettings, "label_sigma", (-0.1, math.nan, math.inf)),
     (TrainSettings, "precision", ("float16", "int8", None)),

@@ -70,7 +70,9 @@ def test_a_run_leaves_weights_settings_and_metrics(tiny, tmp_path):
     assert "width: 0.125" in (tmp_path / "run" / "settings.yaml").read_text()
 
 
-def test_a_resumed_run_repeats_the_losses_bit_for_bit(tiny, tmp_path):
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_a_resumed_run_repeats_the_losses_bit_for_bit(tiny, tmp_path, averaging):
+    tiny = dataclasses.replace(tiny, averaging=averaging)
     train_model(tmp_path / "whole", tiny, progress=False)
     stopped = dataclasses.replace(tiny, checkpoint_every=5)
 
@@ -93,6 +95,33 @@ def test_a_resumed_run_repeats_the_losses_bit_for_bit(tiny, tmp_path):
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     whole, parts = (load_weights(tmp_path / name / "last.safetensors")[0].state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_the_average_is_what_is_written_and_what_is_trained_is_kept_beside_it(tiny, tmp_path):
+    for name, averaging in (("plain", 0.0), ("averaged", 0.9)):
+        train_model(tmp_path / name, dataclasses.replace(tiny, averaging=averaging), progress=False)
+    plain, averaged = (load_state(tmp_path / name / "last.state") for name in ("plain", "averaged"))
+    assert "average" not in plain
+    assert losses(tmp_path / "plain") == losses(tmp_path / "averaged")
+    assert all(torch.equal(plain["model"][name], averaged["model"][name]) for name in plain["model"])
+    for file in ("best.safetensors", "last.safetensors"):
+        written = load_weights(tmp_path / "averaged" / file)[0].state_dict()
+        assert all(torch.equal(written[name], averaged["average"][name]) for name in written)
+        assert any(not torch.equal(written[name], averaged["model"][name]) for name in written)
+
+
+def test_the_average_is_what_is_validated(tiny, tmp_path, monkeypatch):
+    measured = []
+
+    def measure(self, network, device):
+        measured.append({name: value.clone() for name, value in network.state_dict().items()})
+        return {"ap_clean": 0.5, "ap_noise": 0.5, "keypoints_per_image": 1.0}
+
+    monkeypatch.setattr(NoValidation, "measure", measure)
+    train_model(tmp_path, dataclasses.replace(tiny, averaging=0.9), progress=False)
+    average = load_state(tmp_path / "last.state")["average"]
+    assert len(measured) == 1
+    assert all(torch.equal(measured[0][name], average[name]) for name in average)
 
 
 SCRIPT = """

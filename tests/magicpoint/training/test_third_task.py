@@ -167,8 +167,10 @@ def test_the_loop_trains_it(tmp_path):
         load_weights(best)
 
 
-def test_it_is_resumed_bit_for_bit(tmp_path, monkeypatch):
-    train_model(tmp_path / "whole", SETTINGS, progress=False)
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_it_is_resumed_bit_for_bit(tmp_path, monkeypatch, averaging):
+    settings = dataclasses.replace(SETTINGS, averaging=averaging)
+    train_model(tmp_path / "whole", settings, progress=False)
 
     def fail_at_33(*arguments):
         if arguments[-1] == 33:
@@ -178,17 +180,17 @@ def test_it_is_resumed_bit_for_bit(tmp_path, monkeypatch):
     step = loop.train_step
     monkeypatch.setattr(loop, "train_step", fail_at_33)
     with pytest.raises(OSError, match="stopped"):
-        train_model(tmp_path / "parts", SETTINGS, progress=False)
+        train_model(tmp_path / "parts", settings, progress=False)
     monkeypatch.undo()
     assert load_state(tmp_path / "parts" / "last.state")["step"] == 20
-    train_model(tmp_path / "parts", SETTINGS, resume=True, progress=False)
+    train_model(tmp_path / "parts", settings, resume=True, progress=False)
     assert lines(tmp_path / "parts") == lines(tmp_path / "whole")
     hashes = {
         weights_hash(load_weights(tmp_path / run / "last.safetensors", CurveNetwork)[0].state_dict())
         for run in ("whole", "parts")
     }
     assert len(hashes) == 1
-    other = dataclasses.replace(SETTINGS, task=dataclasses.replace(SETTINGS.task, frequency=2.0))
+    other = dataclasses.replace(settings, task=dataclasses.replace(SETTINGS.task, frequency=2.0))
     with pytest.raises(ValueError, match=r"frequency 3\.0, now 2\.0"):
         train_model(tmp_path / "parts", other, resume=True, progress=False)
 
