@@ -36,6 +36,7 @@ WRONG = [
     (JointSettings, "descriptor_weight", (0.0, math.nan, math.inf)),
     (JointSettings, "descriptor_temperature", (0.0, -0.1, math.nan, math.inf)),
     (JointSettings, "descriptor_points", (1, 2.0)),
+    (JointSettings, "exactness_weight", (-0.1, math.nan, math.inf)),
     (JointSettings, "certain_score", (-0.1, 1.1, math.nan)),
     (JointSettings, "shapes_share", (-0.1, 1.0, math.nan)),
     (ViewSettings, "size_hw", ((60, 64), (0, 64), (64,), (64.0, 64.0))),

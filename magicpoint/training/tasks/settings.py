@@ -82,6 +82,8 @@ class JointSettings:
             negatives count.
         descriptor_points: Places of view 0 whose descriptors are compared, at most half of them keypoints (not
             dense_hinge).
+        exactness_weight: Factor of the loss on how far apart the two views place a keypoint, in pixels; 0 leaves
+            it out.
         certain_score: Score from which a label counts fully. A weaker one counts by its share of it, so that the
             detector learns which keypoints are better; 0 counts all fully.
         shapes_share: Share of the views that are made of rendered shapes, whose labels are exact, and not of images.
@@ -92,6 +94,7 @@ class JointSettings:
     descriptor_weight: float = 0.1
     descriptor_temperature: float = 0.1
     descriptor_points: int = 256
+    exactness_weight: float = 0.0
     certain_score: float = 0.2
     shapes_share: float = 0.1
     views: ViewSettings = field(default_factory=ViewSettings)
@@ -100,6 +103,7 @@ class JointSettings:
         check_choice(self, "descriptor_loss", get_args(DescriptorLoss))
         check_range(self, "(0, inf)", "descriptor_weight", "descriptor_temperature")
         check_whole(self, 2, "descriptor_points")
+        check_range(self, "[0, inf)", "exactness_weight")
         check_range(self, "[0, 1]", "certain_score")
         check_range(self, "[0, 1)", "shapes_share")
 

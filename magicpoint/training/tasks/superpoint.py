@@ -12,9 +12,11 @@ from synthetic_shapes.sample import sample_generator
 
 from ...data.batches import CollatedViews, ViewBatch, ViewBatches
 from ...data.labelled_images import LabelledImages, LabelledSource
+from ...decoding.decode import logits_to_heatmap
 from ...model.network import Output, PointNetwork
 from ..correspondences import draw_points, find_correspondences
 from ..losses.descriptors import LEAST_GAP, PLACE_LOSSES, Similarity, dense_hinge_loss
+from ..losses.exactness import exactness_loss
 from ..targets import mask_to_cells
 from ..validation.superpoint import ViewValidator
 from .base import RunSettings, TrainingError
@@ -47,6 +49,8 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
     def losses(self, network: PointNetwork, batch: ViewBatch, step: int) -> dict[str, Tensor]:
         """The detector's loss in both views, the descriptors' between them, and the mean cosines of the latter.
 
+        Where it has a weight, the loss on the exactness of keypoints comes last.
+
         `compared` is 1 where the views have a place in common, so that its mean is the share of such steps. Both
         cosines are 0 in the others: their means are those of the steps compared, times that share.
         """
@@ -61,13 +65,20 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
         seed = int(sample_generator(self._run.seed, "points", step).integers(2**62))
         description, similarity = self._descriptor_loss(output, batch, torch.Generator().manual_seed(seed))
         compared = (similarity.positives > 0).float()
+        total = detection + self._settings.descriptor_weight * description
+        further: dict[str, Tensor] = {}
+        if self._settings.exactness_weight > 0:
+            exactness = _exactness_loss(output, batch)
+            total = total + self._settings.exactness_weight * exactness
+            further["exactness_loss"] = exactness.detach()
         return {
-            "loss": detection + self._settings.descriptor_weight * description,
+            "loss": total,
             "detector_loss": detection.detach(),
             "descriptor_loss": description.detach(),
             "positive_similarity": similarity.positive * compared,
             "negative_similarity": similarity.negative * compared,
             "compared": compared,
+            **further,
         }
 
     def check(self, means: Mapping[str, float], step: int) -> None:
@@ -103,3 +114,12 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
         points0, points1 = zip(*find_correspondences(drawn, H_0to1, mask0, mask1), strict=True)
         options = {"temperature": settings.descriptor_temperature} if settings.descriptor_loss == "dual_softmax" else {}
         return PLACE_LOSSES[settings.descriptor_loss](descriptors0, descriptors1, points0, points1, **options)
+
+
+def _exactness_loss(output: Output, batch: ViewBatch) -> Tensor:
+    """At the keypoints of view 0 that both views show."""
+    heatmap0, heatmap1 = logits_to_heatmap(output.logits).chunk(2)
+    masks = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
+    H_0to1 = batch.H_0to1.float()
+    points0, points1 = zip(*find_correspondences(batch.view0.keypoints, H_0to1, *masks), strict=True)
+    return exactness_loss(heatmap0, heatmap1, points0, points1, H_0to1)
