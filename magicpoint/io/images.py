@@ -117,6 +117,8 @@ def read_image(path: AnyPath) -> NDArray[np.float32]:
             JPEG, which has no checksums, can pass unnoticed.
     """
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}")
     return decode_image(path.read_bytes(), path)
 
 

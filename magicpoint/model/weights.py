@@ -64,7 +64,9 @@ def load_weights(
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no weights file {path}")
+        last = path.with_name("last.safetensors")
+        begun = f"; the run has not been validated yet: take {last}, or go on with it" if last.is_file() else ""
+        raise FileNotFoundError(f"no weights file {path}{begun}")
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}

@@ -118,3 +118,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         write_atomically(tmp_path / "s", full_disk)
     assert load_state(tmp_path / "s") == {"step": 1}
     assert os.listdir(tmp_path) == ["s"]
+
+
+def test_a_run_without_a_validation_names_what_it_has(tmp_path):
+    save_weights(tmp_path / "last.safetensors", SuperPoint(0.125), {})
+    with pytest.raises(FileNotFoundError, match=r"not been validated yet: take .*last\.safetensors"):
+        load_weights(tmp_path / "best.safetensors")
