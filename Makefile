@@ -1,11 +1,11 @@
 # Two commands: `make demo` shows what the project does, `make test` runs its tests (`make quick` those that are over in
-# seconds). Each makes the environment first.
+# seconds, `make lowest` all with the oldest packages that are promised to do). Each makes the environment first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick lint types docs clean
+.PHONY: demo test quick lowest lint types docs clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,9 @@ test: $(VENV)/installed
 
 quick: $(VENV)/installed
 	$(BIN)/python -m pytest -m 'not slow'
+
+lowest: $(VENV)/installed
+	VENV=$(VENV) .ci/lowest
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -61,9 +61,9 @@ def programs(wheel, tmp_path_factory):
     python = Path(here["scripts"]) / Path(sys.executable).name
     options = ("--no-deps", "--no-index", "--disable-pip-version-check")
     run(sys.executable, "-m", "pip", "--python", python, "install", *options, wheel)
-    # Not as a folder of packages, whose own .pth files would be read, among them that of an editable install.
-    others = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-    (Path(here["purelib"]) / "others.pth").write_text("\n".join(sorted(others)) + "\n", encoding="utf-8")
+    # Not as folders of packages, whose own .pth files would be read, among them that of an editable install.
+    others = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (Path(here["purelib"]) / "others.pth").write_text("\n".join(others) + "\n", encoding="utf-8")
     return Path(here["scripts"])
 
 

@@ -77,8 +77,8 @@ def test_the_field_of_view_reaches_the_outer_edges():
 
 
 def test_a_ramp_is_rendered_as_it_is():
-    """At depth 1 a texel of 1 / 100 is a pixel: grey level 2 u at pixel u."""
-    ramp = np.tile(np.arange(0, 128, 2, np.uint8), (48, 1))
+    """At depth 1 a texel of 1 / 100 is a pixel: grey level 4 u at pixel u, and whole numbers a quarter of it beside."""
+    ramp = np.tile(np.arange(0, 256, 4, np.uint8), (48, 1))
     view = render([wall(1.0, 0.64, 0.48, ramp)], camera())
     np.testing.assert_array_equal(view.image[:, 1:-1], ramp[:, 1:-1])
     np.testing.assert_allclose(view.depth, 1.0)
