@@ -25,14 +25,18 @@ class Layout(Generic[Record]):
     Args:
         format: Name of the layout; a reader refuses any other.
         name: What such a file is called in messages.
-        write: Fills an empty group; it holds a dataset `keypoints`, as every group of a record does.
+        write: Fills an empty group.
         read: Reads a group onto the CPU.
+        dataset: Name of a dataset that every group of a record has; without it a group is none.
+        attribute: Name of an attribute, likewise.
     """
 
     format: str
     name: str
     write: Callable[[Any, Record], None]
     read: Callable[[Any], Record]
+    dataset: str = "keypoints"
+    attribute: str = "image_size"
 
 
 def check_key(key: str) -> str:
@@ -112,7 +116,7 @@ class RecordFile(Mapping[str, Record]):
                 attributes = {name: str(value) for name, value in file.attrs.items()}
                 if attributes.pop("format", None) != layout.format:
                     raise InputError(f"it is not of format {layout.format}")
-                self._digests = _read_digests(file)
+                self._digests = _read_digests(file, layout)
             self.skipped: dict[str, str] = json.loads(attributes.pop("skipped"))
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise InputError(f"{path} is damaged or no {layout.name}: {error}") from error
@@ -153,15 +157,16 @@ class RecordFile(Mapping[str, Record]):
             raise InputError(f"{self.path} is damaged: {error}") from error
 
 
-def _read_digests(file: Any) -> dict[str, str | None]:
+def _read_digests(file: Any, layout: Layout[Any]) -> dict[str, str | None]:
     """The keys of the images, each with the SHA-256 of its file where that was recorded."""
     # This visits only what the file holds itself: no links, which could lead to other files.
     names: list[str] = []
     file.visit(names.append)
     digests: dict[str, str | None] = {}
-    for key in (name.removesuffix("/keypoints") for name in names if name.endswith("/keypoints")):
+    end = f"/{layout.dataset}"
+    for key in (name.removesuffix(end) for name in names if name.endswith(end)):
         attributes = file[key].attrs
-        if "image_size" not in attributes:
+        if layout.attribute not in attributes:
             continue
         if check_key(key) != key:
             raise InputError(f"unsafe image key {key!r}")
