@@ -51,7 +51,7 @@ def _report(error: Exception) -> int:
     from synthetic_shapes import DatasetError  # only now: it takes time to import
 
     if isinstance(error, (MagicpointError, DatasetError, OSError)):
-        print(f"magicpoint: {_message(error)}", file=sys.stderr)
+        print(f"magicpoint: {error}", file=sys.stderr)
     elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has its own
         print(f"magicpoint: out of memory: {error}", file=sys.stderr)
     else:
@@ -62,14 +62,6 @@ def _report(error: Exception) -> int:
             file=sys.stderr,
         )
     return 1
-
-
-def _message(error: Exception) -> str:
-    """What an error says. Of one in a process that loads data torch sends the traceback, which ends with that."""
-    message = str(error)
-    if message.startswith("Caught ") and "Original Traceback" in message:
-        return message.rstrip().splitlines()[-1].partition(": ")[2]
-    return message
 
 
 def _read_verb(words: Sequence[str] | None) -> tuple[str, list[str]]:

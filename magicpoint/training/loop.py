@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from ..core.files import AnyPath
 from ..core.interrupts import stop_requests
 from ..core.machine import default_device, resolve_precision
-from ..data.loading import load_batches
+from ..data.loading import prepared_batches
 from ..model.weights import BEST_WEIGHTS
 from .distributed import rank_and_world_size
 from .log import RunLog
@@ -77,10 +77,10 @@ def train_model(
     run = TrainingRun(settings, device, out, task)
     run.open(resume)
     batches = task.batches(*rank_and_world_size())
-    loader = load_batches(batches, run.step, settings.steps, settings.workers, pin=device.type == "cuda")
     log = RunLog(out, run.step, settings.steps, settings.batch_size, progress, settings.tensorboard)
-    with log, stop_requests() as stop:
-        for item in loader:
+    prepared = prepared_batches(batches, run.step, settings.steps, settings.workers)
+    with log, stop_requests() as stop, prepared as items:
+        for item in items:
             losses = train_step(task, run.network.train(), run.optimizer, item, settings, run.step)
             if not all(math.isfinite(value) for value in losses.values()):
                 raise TrainingError(f"not a number at step {run.step} of {out}: {losses}; try a lower learning rate")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch._utils import ExceptionWrapper
 
 from magicpoint.cli import VERBS, main
 from magicpoint.core.errors import InputError, MachineError, MissingPackageError
@@ -29,18 +28,6 @@ def test_what_a_user_can_mend_is_one_line(monkeypatch, capsys, kind):
     assert main(EXPORT) == 1
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "magicpoint: f.png is damaged\n")
-
-
-def test_what_went_wrong_in_a_process_that_loads_data_is_one_line_too(monkeypatch, capsys):
-    try:
-        raise InputError("f.png: is damaged")
-    except InputError:
-        sent = ExceptionWrapper(where="in DataLoader worker process 0")
-    with pytest.raises(InputError, match="Original Traceback") as received:
-        sent.reraise()
-    raising(monkeypatch, received.value)
-    assert main(EXPORT) == 1
-    assert capsys.readouterr().err == "magicpoint: f.png: is damaged\n"
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch, capsys):

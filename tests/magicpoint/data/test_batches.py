@@ -6,7 +6,7 @@ import torch
 
 from magicpoint.data.augment import augment
 from magicpoint.data.batches import ImageBatches
-from magicpoint.data.loading import load_batches
+from magicpoint.data.loading import prepared_batches
 from magicpoint.data.photometric import PhotometricSettings
 from magicpoint.data.samples import certain_sample
 from magicpoint.data.settings import AugmentationSettings
@@ -37,8 +37,9 @@ def test_a_batch_depends_on_seed_and_step_alone():
 def test_workers_and_start_do_not_matter():
     expected = [batches()[step] for step in range(2, 5)]
     for workers in (0, 2):
-        for got, wanted in zip(load_batches(batches(), 2, 5, workers, pin=False), expected, strict=True):
-            assert_same(got, wanted)
+        with prepared_batches(batches(), 2, 5, workers) as items:
+            for got, wanted in zip(items, expected, strict=True):
+                assert_same(got, wanted)
 
 
 def test_processes_share_the_batch_of_one():
