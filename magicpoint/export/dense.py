@@ -61,14 +61,19 @@ def add_normalization(op: OpBuilder, vectors: ir.Value, axis: int) -> ir.Value:
 def _add_layers(op: OpBuilder, value: ir.Value, model: PointNetwork, part: str) -> ir.Value:
     from onnxscript import ir
 
+    def parameters(name: str, layer: torch.nn.Module, *which: str) -> list[ir.Value]:
+        tensors = ((each, getattr(layer, each).detach().numpy()) for each in which)
+        return [op.initializer(ir.tensor(values, name=f"{name}.{each}")) for each, values in tensors]
+
     for name, layer in model.get_submodule(part).named_modules(prefix=part):
         if isinstance(layer, torch.nn.Conv2d):
-            parameters = [
-                op.initializer(ir.tensor(parameter.detach().numpy(), name=f"{name}.{which}"))
-                for which, parameter in layer.named_parameters()
-            ]
             side = layer.kernel_size[0]
-            value = op.Conv(value, *parameters, kernel_shape=[side, side], pads=[side // 2] * 4)
+            value = op.Conv(
+                value, *parameters(name, layer, "weight", "bias"), kernel_shape=[side, side], pads=[side // 2] * 4
+            )
+        elif isinstance(layer, torch.nn.BatchNorm2d):
+            norm = parameters(name, layer, "weight", "bias", "running_mean", "running_var")
+            value = op.BatchNormalization(value, *norm, epsilon=layer.eps)
         elif isinstance(layer, torch.nn.ReLU):
             value = op.Relu(value)
         elif isinstance(layer, torch.nn.MaxPool2d):

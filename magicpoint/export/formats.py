@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 from ..decoding.settings import DecodeSettings
 from ..model.network import PointNetwork
-from . import onnx
+from . import foreign, onnx
+
+Write = Callable[[Path, PointNetwork, str, DecodeSettings, Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True)
@@ -18,18 +21,38 @@ class Format:
     """A format of files.
 
     Args:
-        suffix: What the name of a file ends in.
-        kinds: What a file can compute.
-        content: Makes the content of a file of a network, for one of the kinds and settings of the decoding.
+        suffix: What the name of a file ends in; nothing where the format is a folder.
+        kinds: What it can hold, the default first.
+        write: Writes a network to a path, as one of the kinds, with settings of the decoding and a provenance.
     """
 
     suffix: str
     kinds: tuple[str, ...]
-    content: Callable[[PointNetwork, str, DecodeSettings], bytes]
+    write: Write
+
+
+def as_file(content: Callable[[PointNetwork, str, DecodeSettings, Mapping[str, Any]], bytes]) -> Write:
+    """How a format is written whose content is made in memory."""
+
+    def write(
+        path: Path, model: PointNetwork, kind: str, settings: DecodeSettings, provenance: Mapping[str, Any]
+    ) -> None:
+        made = content(model, kind, settings, provenance)
+        write_atomically(path, lambda temporary: temporary.write_bytes(made))
+
+    return write
 
 
 FORMATS = {
-    "onnx": Format(".onnx", tuple(onnx.KINDS), onnx.onnx_model),
+    "onnx": Format(".onnx", tuple(onnx.KINDS), as_file(onnx.onnx_model)),
+    "transformers": Format(
+        "",
+        ("weights",),
+        lambda path, model, kind, settings, provenance: foreign.write_transformers(path, model, provenance, settings),
+    ),
+    "magicleap": Format(
+        ".pth", ("weights",), lambda path, model, kind, settings, provenance: foreign.write_magicleap(path, model)
+    ),
 }
 """By their names. A format is a file in this folder and a row here."""
 
@@ -38,12 +61,15 @@ def export_model(
     model: PointNetwork,
     out: AnyPath,
     format: str = "onnx",
-    kind: str = "dense",
+    kind: str | None = None,
     settings: DecodeSettings | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a network for another program.
 
-    All kinds take `image`, float32 (B, 1, H, W), grey in [0, 1], of any batch size, height and width.
+    The formats transformers (a folder) and magicleap (`.pth`) hold the weights under the names of those projects, see
+    `foreign.write_transformers` and `foreign.write_magicleap`. The format onnx has kinds, which all
+    take `image`, float32 (B, 1, H, W), grey in [0, 1], of any batch size, height and width:
 
     - dense: H and W are multiples of 8. Outputs `heatmap` (B, H, W) and, of a network with descriptors, `descriptors`
       (B, D, H / 8, W / 8) of length 1. ONNX Runtime and OpenCV from 4.9 on read it.
@@ -55,32 +81,37 @@ def export_model(
       `onnx.UNROLLED_ROUNDS` rounds. With the default settings photographs need up to 3; with a threshold near 0 or a
       radius above 8 more may be needed, and the last of a chain of peaks, each weaker than the one before, are missing.
 
-    The file's metadata say its kind, the hash of the weights, the version of this package and, as JSON, the settings of
-    the decoding.
+    The metadata of an ONNX file say its kind, the hash of the weights, the version of this package, the licence of the
+    weights where it is known, and, as JSON, the settings of the decoding.
 
     Args:
         model: It stays as it is; BatchNorm is folded.
-        out: The file to write; its name ends in the format's suffix.
+        out: The file to write, whose name ends in the format's suffix, or the folder.
         format: One of `FORMATS`.
-        kind: What the file computes.
+        kind: What the file computes; None takes the format's first, for onnx dense.
         settings: For keypoints; K is their `max_keypoints`, or 1024 if that is None.
+        provenance: Where the weights come from, as `model.weights.load_weights` gives it.
 
     Returns:
         `out`.
 
     Raises:
-        InputError: The format or kind is unknown, or the file has another suffix.
+        InputError: The format or kind is unknown, the file has another suffix, or the format cannot hold the network.
         MissingPackageError: A package is not installed; the message says how to get it.
         OSError: The file cannot be written.
     """
     if format not in FORMATS:
         raise InputError(f"format must be {' or '.join(FORMATS)}, got {format!r}")
     chosen = FORMATS[format]
+    kind = chosen.kinds[0] if kind is None else kind
     if kind not in chosen.kinds:
         raise InputError(f"kind of {format} must be {' or '.join(chosen.kinds)}, got {kind!r}")
     out = Path(out)
     if out.suffix.lower() != chosen.suffix:
-        raise InputError(f"the file's name must end in {chosen.suffix}, got {out}")
-    content = chosen.content(model, kind, settings or DecodeSettings())
-    write_atomically(out, lambda temporary: temporary.write_bytes(content))
+        raise InputError(
+            f"the name must end in {chosen.suffix}, got {out}"
+            if chosen.suffix
+            else f"{format} is a folder: its name has no suffix, got {out}"
+        )
+    chosen.write(out, model, kind, settings or DecodeSettings(), provenance or {})
     return out

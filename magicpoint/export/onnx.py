@@ -9,7 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..core.extras import require
@@ -40,9 +40,13 @@ KINDS: Mapping[str, Add] = {
 """What a graph can compute, see `export_model`, and what adds that to it."""
 
 
-def onnx_model(model: PointNetwork, kind: str, settings: DecodeSettings) -> bytes:
+def onnx_model(
+    model: PointNetwork, kind: str, settings: DecodeSettings, provenance: Mapping[str, Any] | None = None
+) -> bytes:
     """The content of an ONNX file, see `export_model`."""
     metadata = {"kind": kind, "weights_hash": weights_hash(model.state_dict()), "version": __version__}
+    if provenance and "licence" in provenance:
+        metadata["licence"] = str(provenance["licence"])
     if kind != "dense":
         settings = dataclasses.replace(settings, max_keypoints=capacity(settings))
         metadata["decode"] = json.dumps(dataclasses.asdict(settings))

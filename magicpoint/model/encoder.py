@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 128)
@@ -13,19 +15,27 @@ def scaled(channels: int, width: float) -> int:
     return max(8, 8 * round(channels * width / 8))
 
 
-def conv_block(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
-    """A 3x3 convolution that keeps the size, BatchNorm if wanted, ReLU."""
-    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=not batch_norm)]
-    if batch_norm:
+NormPlace = Literal["before_relu", "after_relu"]
+
+AFTER_RELU_EPSILON = 1e-3
+"""What rpautrat's SuperPoint in PyTorch, which has BatchNorm there, adds to the variance."""
+
+
+def conv_block(inputs: int, outputs: int, batch_norm: NormPlace | None) -> nn.Sequential:
+    """A 3x3 convolution that keeps the size, and ReLU; BatchNorm, where there is one, before or after that."""
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=batch_norm != "before_relu")]
+    if batch_norm == "before_relu":
         layers.append(nn.BatchNorm2d(outputs))
     layers.append(nn.ReLU(inplace=True))
+    if batch_norm == "after_relu":
+        layers.append(nn.BatchNorm2d(outputs, AFTER_RELU_EPSILON))
     return nn.Sequential(*layers)
 
 
 class Encoder(nn.Module):
     """Eight convolutions with a 2x2 max-pool after the second, fourth and sixth: (B, 1, H, W) to (B, C, H/8, W/8)."""
 
-    def __init__(self, width: float = 1.0, batch_norm: bool = True) -> None:
+    def __init__(self, width: float = 1.0, batch_norm: NormPlace | None = "before_relu") -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inputs = 1

@@ -22,10 +22,13 @@ def fold_batch_norm(model: PointNetwork, descriptors: bool = True) -> PointNetwo
         descriptors: Whether the copy gets the descriptor head, if the network has one.
 
     Returns:
-        A network in evaluation mode, on the device and in the dtype of the network, whose settings say that it has no
-        BatchNorm.
+        A network in evaluation mode, on the device and in the dtype of the network. Its settings say that it has no
+        BatchNorm, but for one that stands after the ReLU: that stays, since the next convolution pads its result with
+        zeros, which no weights of a convolution without it can do.
     """
     dim = model.settings.descriptor_dim if descriptors else 0
+    if not folds(model):
+        return _copied(model, dim)
     folded = PointNetwork.empty(dataclasses.replace(model.settings, batch_norm="none", descriptor_dim=dim))
     first = next(model.parameters())
     folded = folded.to(first.device, first.dtype)
@@ -37,6 +40,20 @@ def fold_batch_norm(model: PointNetwork, descriptors: bool = True) -> PointNetwo
                 fused = convolution if norm is None else fuse_conv_bn_eval(convolution, norm)
                 target.load_state_dict(fused.state_dict())
     return folded.eval()
+
+
+def folds(model: PointNetwork) -> bool:
+    """Whether `fold_batch_norm` leaves no BatchNorm."""
+    return model.settings.batch_norm != "after_relu"
+
+
+def _copied(model: PointNetwork, dim: int) -> PointNetwork:
+    copied = PointNetwork.empty(dataclasses.replace(model.settings, descriptor_dim=dim))
+    first = next(model.parameters())
+    copied = copied.to(first.device, first.dtype)
+    weights = model.state_dict()
+    copied.load_state_dict({name: weights[name] for name in copied.state_dict()})
+    return copied.eval()
 
 
 def convolutions(part: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.grid import DUSTBIN
-from .encoder import conv_block, scaled
+from .encoder import AFTER_RELU_EPSILON, NormPlace, conv_block, scaled
 
 HIDDEN_CHANNELS = 256
 
@@ -21,18 +21,19 @@ prior of the focal loss, arXiv 1708.02002, section 4.1).
 """
 
 
-def _head(inputs: int, outputs: int, width: float, hidden_norm: bool, output_norm: bool) -> nn.Sequential:
+def _head(inputs: int, outputs: int, width: float, hidden_norm: NormPlace | None, output_norm: bool) -> nn.Sequential:
     hidden = scaled(HIDDEN_CHANNELS, width)
     layers: list[nn.Module] = [conv_block(inputs, hidden, hidden_norm), nn.Conv2d(hidden, outputs, 1)]
     if output_norm:
-        layers.append(nn.BatchNorm2d(outputs))
+        epsilon = AFTER_RELU_EPSILON if hidden_norm == "after_relu" else 1e-5
+        layers.append(nn.BatchNorm2d(outputs, epsilon))
     return nn.Sequential(*layers)
 
 
 class DetectorHead(nn.Module):
     """Features (B, C, Hc, Wc) to logits (B, 65, Hc, Wc)."""
 
-    def __init__(self, inputs: int, width: float, hidden_norm: bool, output_norm: bool) -> None:
+    def __init__(self, inputs: int, width: float, hidden_norm: NormPlace | None, output_norm: bool) -> None:
         super().__init__()
         self.layers = _head(inputs, DUSTBIN + 1, width, hidden_norm, output_norm)
         bias = self.layers[-1].bias
@@ -49,7 +50,7 @@ class DetectorHead(nn.Module):
 class DescriptorHead(nn.Module):
     """Features (B, C, Hc, Wc) to descriptors (B, D, Hc, Wc) of length 1 along the channels."""
 
-    def __init__(self, inputs: int, dim: int, width: float, hidden_norm: bool, output_norm: bool) -> None:
+    def __init__(self, inputs: int, dim: int, width: float, hidden_norm: NormPlace | None, output_norm: bool) -> None:
         super().__init__()
         self.layers = _head(inputs, dim, width, hidden_norm, output_norm)
 

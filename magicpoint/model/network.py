@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._pytree import _register_namedtuple
 
 from ..core.grid import CELL_SIZE
-from .encoder import Encoder
+from .encoder import Encoder, NormPlace
 from .heads import DescriptorHead, DetectorHead
 from .named import NamedNetwork
 from .settings import DESCRIPTOR_DIM, BatchNormLayout, ModelSettings
@@ -28,6 +28,15 @@ class Output(NamedTuple):
 _register_namedtuple(Output, serialized_type_name=f"{Output.__module__}.{Output.__qualname__}")
 
 
+_NORMS: dict[BatchNormLayout, tuple[NormPlace | None, bool]] = {
+    "all": ("before_relu", True),
+    "hidden": ("before_relu", False),
+    "none": (None, False),
+    "after_relu": ("after_relu", True),
+}
+"""Where BatchNorm stands in the hidden layers, and whether the heads' outputs have one."""
+
+
 class PointNetwork(NamedNetwork):
     """Encoder and heads: image (B, 1, H, W) in [0, 1], H and W multiples of 8, to an `Output`."""
 
@@ -37,7 +46,7 @@ class PointNetwork(NamedNetwork):
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
-        hidden_norm, output_norm = settings.batch_norm != "none", settings.batch_norm == "all"
+        hidden_norm, output_norm = _NORMS[settings.batch_norm]
         self.encoder = Encoder(settings.width, hidden_norm)
         inputs = self.encoder.channels
         self.detector = DetectorHead(inputs, settings.width, hidden_norm, output_norm)

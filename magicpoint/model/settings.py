@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from ..core.settings import check_choice, check_range, check_whole
 
-BatchNormLayout = Literal["all", "hidden", "none"]
+BatchNormLayout = Literal["all", "hidden", "none", "after_relu"]
 
 
 DESCRIPTOR_DIM = 256
@@ -20,7 +20,8 @@ class ModelSettings:
 
     Args:
         width: Factor on the channels of every hidden layer; 1 is the paper's network.
-        batch_norm: BatchNorm after every convolution (all), after all but the heads' outputs (hidden), or nowhere.
+        batch_norm: BatchNorm after every convolution (all), after all but the heads' outputs (hidden), nowhere (none),
+            or after every ReLU and the heads' outputs, as in rpautrat's SuperPoint in PyTorch (after_relu).
         descriptor_dim: Length of the descriptors; 0 leaves the descriptor head out (MagicPoint).
     """
 

@@ -96,7 +96,7 @@ class QuadNetwork(nn.Module):
         self.settings = settings
         self.encoder = Encoder(settings.width)
         channels = self.encoder.channels
-        self.neck = nn.Sequential(*(_dilated(conv_block(channels, channels, True), d) for d in _DILATIONS))
+        self.neck = nn.Sequential(*(_dilated(conv_block(channels, channels, "before_relu"), d) for d in _DILATIONS))
         per_cell = len(settings.anchor_sides) * len(settings.anchor_aspects)
         self.objectness = nn.Conv2d(channels, per_cell, 1)
         self.codes = nn.Conv2d(channels, 10 * per_cell, 1)
@@ -105,7 +105,7 @@ class QuadNetwork(nn.Module):
         nn.init.constant_(self.objectness.bias, _logit(OBJECT_SHARE))
         hidden = 4 * channels
         self.look = nn.Sequential(
-            conv_block(channels, channels, True),
+            conv_block(channels, channels, "before_relu"),
             nn.Flatten(),
             nn.Linear(channels * settings.pooled_side**2, hidden),
             nn.ReLU(inplace=True),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_weights, build, open_extractor
+from ..options import add_weights, build
 from ..parser import Parser
 
-SUMMARY = "Write a network for another program (ONNX)."
+SUMMARY = "Write a network for another program (ONNX, transformers)."
 
 
 def add(parser: Parser) -> None:
@@ -17,15 +17,22 @@ def add(parser: Parser) -> None:
     from ...export.formats import FORMATS
 
     add_weights(parser, "superpoint")
-    parser.add_argument("--out", type=Path, required=True, help="File to write.")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="The file's format.")
+    parser.add_argument("--out", type=Path, required=True, help="File or folder to write.")
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="onnx",
+        help="onnx; transformers: a folder for SuperPointForKeypointDetection.from_pretrained; magicleap: a .pth file "
+        "under the names of the paper's own release, for networks of width 1.",
+    )
     parser.add_argument(
         "--kind",
         choices=list(dict.fromkeys(kind for format in FORMATS.values() for kind in format.kinds)),
-        default="dense",
-        help="dense: grey images (B, 1, H, W) in [0, 1], H and W multiples of 8, to heatmap and descriptor map; "
-        "keypoints: of any H and W, to keypoints, scores, descriptors and their count, as the decoding options say, at "
-        "most 1024 where max_keypoints is null; keypoints_unrolled: the same for runtimes that know no loops.",
+        default=None,
+        help="Of an ONNX file. dense, the default: grey images (B, 1, H, W) in [0, 1], H and W multiples of 8, to "
+        "heatmap and descriptor map; keypoints: of any H and W, to keypoints, scores, descriptors and their count, as "
+        "the decoding options say, at most 1024 where max_keypoints is null; keypoints_unrolled: the same for runtimes "
+        "that know no loops.",
     )
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
@@ -33,7 +40,8 @@ def add(parser: Parser) -> None:
 def run(arguments: Namespace) -> None:
     from ...decoding.settings import DecodeSettings
     from ...export.formats import export_model
+    from ...model.weights import load_weights, resolve
 
-    model = open_extractor(arguments).model
     settings = build(DecodeSettings, arguments)
-    print(export_model(model, arguments.out, arguments.format, arguments.kind, settings))
+    model, provenance = load_weights(resolve(arguments.weights).path)
+    print(export_model(model, arguments.out, arguments.format, arguments.kind, settings, provenance))

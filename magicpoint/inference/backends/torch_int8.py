@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from synthetic_shapes import render_sample
 
-from ...core.errors import MachineError
-from ...model.fold import fold_batch_norm
+from ...core.errors import InputError, MachineError
+from ...model.fold import fold_batch_norm, folds
 from ...model.network import Output, PointNetwork
 from .base import Engine, Maps, as_json, to_maps
 
@@ -59,10 +59,13 @@ class QuantizedNetwork:
             some.
 
     Raises:
+        InputError: The network has BatchNorm behind the ReLU.
         MachineError: torch has no exact integer convolutions on this processor (they need VNNI).
     """
 
     def __init__(self, model: PointNetwork, calibration: Sequence[Tensor] | None = None) -> None:
+        if not folds(model):
+            raise InputError("int8 needs BatchNorm before the ReLU, where it can be folded: take another precision")
         _check_processor()
         folded = fold_batch_norm(model).float().cpu()
         encoder, heads = _layers(folded)

@@ -5,7 +5,7 @@ import torch
 
 from magicpoint import Extractor
 from magicpoint.cli import main
-from magicpoint.interop.checkpoints import to_layout
+from magicpoint.export.foreign import to_layout
 from magicpoint.model.network import SuperPoint
 from magicpoint.model.weights import load_weights
 
@@ -24,6 +24,20 @@ def test_foreign_weights_become_a_file_of_our_own(tmp_path, capsys):
     with torch.no_grad():
         for found, expected in zip(Extractor.load(ours).model(image), model(image), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("format", "name", "file"), [("transformers", "out", "model.safetensors"), ("magicleap", "out.pth", "")]
+)
+def test_shipped_weights_leave_and_come_back(tmp_path, format, name, file):
+    weights = "superpoint" if format == "magicleap" else "superpoint-tiny"
+    assert main(["export", "--weights", weights, "--format", format, "--out", str(tmp_path / name)]) == 0
+    back = tmp_path / "back.safetensors"
+    assert main(["import", str(tmp_path / name / file), *ORIGIN, "--out", str(back)]) == 0
+    image = torch.rand(1, 1, 48, 64, generator=torch.Generator().manual_seed(0))
+    ours, again = Extractor.load(weights, device="cpu"), Extractor.load(back, device="cpu")
+    for found, expected in zip(again.network(image), ours.network(image), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_source_and_the_licence_must_be_said(tmp_path, capsys):

@@ -15,6 +15,7 @@ from magicpoint.export.formats import export_model
 from magicpoint.export.keypoints import add_decoding
 from magicpoint.export.onnx import build, onnx_model
 from magicpoint.inference.extractor import Extractor
+from magicpoint.model.network import SuperPoint
 from magicpoint.model.weights import weights_hash
 
 onnx = pytest.importorskip("onnx")
@@ -199,6 +200,25 @@ def test_the_file_says_what_it_is(dense_file, keypoint_file, random_network):
     assert any('"max_keypoints": 1024' in entry.value for entry in without_limit.metadata_props)
 
 
+def test_the_licence_of_the_weights_stays_with_the_file(random_network):
+    model = onnx.load_from_string(onnx_model(random_network(), "dense", SETTINGS, {"licence": "MIT", "source": "x"}))
+    assert {entry.key: entry.value for entry in model.metadata_props}["licence"] == "MIT"
+
+
+def test_batch_norm_behind_the_relu_is_exported():
+    torch.manual_seed(0)
+    network = SuperPoint(0.125, "after_relu")
+    network.train()(torch.rand(4, 1, 32, 32))  # statistics that are not those of the start
+    network.eval()
+    image = as_batch(picture(40, 48))
+    result = run(onnx_model(network, "dense", SETTINGS), image=image)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image))
+    shares = torch.pixel_shuffle(expected.logits.softmax(1)[:, :64], 8)[:, 0]
+    np.testing.assert_allclose(result["heatmap"], shares, atol=1e-5)
+    np.testing.assert_allclose(result["descriptors"], expected.descriptors, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_the_file_is_the_same_bytes_in_every_process():
     code = (
@@ -228,6 +248,10 @@ def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch, random_network):
         export_model(random_network(), tmp_path / "a", kind="sparse")
     with pytest.raises(ValueError, match=r"must end in \.onnx, got .*a\.jpg"):
         export_model(random_network(), tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match="is a folder: its name has no suffix"):
+        export_model(random_network(), tmp_path / "a.onnx", format="transformers")
+    with pytest.raises(ValueError, match="kind of magicleap must be weights, got 'dense'"):
+        export_model(random_network(), tmp_path / "a.pth", format="magicleap", kind="dense")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ImportError, match=r"magicpoint\[onnx\]"):
         export_model(random_network(), tmp_path / "a.onnx")

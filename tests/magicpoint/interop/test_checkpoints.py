@@ -10,14 +10,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
+from magicpoint import Extractor
 from magicpoint.decoding.settings import DecodeSettings
-from magicpoint.interop.checkpoints import (
-    load_checkpoint,
-    recognise_layout,
-    to_layout,
-    write_magicleap,
-    write_transformers,
-)
+from magicpoint.export.foreign import to_layout, write_magicleap, write_transformers
+from magicpoint.interop.checkpoints import load_checkpoint
 from magicpoint.model.network import MagicPoint, SuperPoint
 from magicpoint.model.weights import load_weights, pretrained_names, save_weights, shipped_weights
 
@@ -84,24 +80,27 @@ def eric_weights():
     return random_weights([name for name, _ in ERIC], [norm for _, norm in ERIC])
 
 
-def plain(tensors, names, image, norms=None):
+def plain(tensors, names, image, norms=None, after_relu=False):
     """The paper's network written out: logits and descriptors of an image, in double precision."""
     values = {name: tensor.double() for name, tensor in tensors.items()}
 
     def layer(number, x):
         weight = values[f"{names[number]}.weight"]
         x = F.conv2d(x, weight, values[f"{names[number]}.bias"], padding=weight.shape[2] // 2)
+        hidden = number not in (9, 11)
+        if after_relu and hidden:
+            x = x.relu()
         if norms:
             parts = [values[f"{norms[number]}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
-            x = F.batch_norm(x, *parts, eps=1e-5)
-        return x
+            x = F.batch_norm(x, *parts, eps=1e-3 if after_relu else 1e-5)
+        return x.relu() if hidden and not after_relu else x
 
     x = image.double()
     for number in range(8):
-        x = layer(number, x).relu()
+        x = layer(number, x)
         if number in (1, 3, 5):
             x = F.max_pool2d(x, 2)
-    return layer(9, layer(8, x).relu()), F.normalize(layer(11, layer(10, x).relu()), dim=1)
+    return layer(9, layer(8, x)), F.normalize(layer(11, layer(10, x)), dim=1)
 
 
 def assert_computes(model, expected, image):
@@ -148,12 +147,24 @@ def test_biases_before_batch_norm_go_into_its_mean(tmp_path, image, prefix):
     assert_computes(model, plain(tensors, names, image, norms), image)
 
 
-def test_batch_norm_behind_the_relu_is_refused_with_the_reason(tmp_path):
-    tensors = random_weights([name for name, _ in RPAUTRAT], [norm for _, norm in RPAUTRAT])
-    assert recognise_layout(tensors) == "rpautrat"
+def test_batch_norm_behind_the_relu_stays_there(tmp_path, image):
+    names, norms = zip(*RPAUTRAT, strict=True)
+    tensors = random_weights(names, norms)
     torch.save(tensors, tmp_path / "theirs.pth")
-    with pytest.raises(ValueError, match=r"theirs\.pth: in rpautrat's layout BatchNorm stands behind the ReLU"):
-        load_checkpoint(tmp_path / "theirs.pth", **ORIGIN)
+    model, provenance = load_checkpoint(tmp_path / "theirs.pth", **ORIGIN)
+    assert provenance["layout"] == "rpautrat"
+    expected = plain(tensors, names, image, norms, after_relu=True)
+    assert_computes(model, expected, image)
+    path = save_weights(tmp_path / "ours.safetensors", model, provenance)
+    extractor = Extractor.load(path, device="cpu")
+    heatmap, dense = extractor.network(image)
+    shares = torch.pixel_shuffle(expected[0].softmax(1)[:, :64], 8)[:, 0]
+    torch.testing.assert_close(heatmap.double(), shares, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(dense.double(), expected[1], rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="int8 needs BatchNorm before the ReLU"):
+        Extractor.load(path, device="cpu", precision="int8")
+    with pytest.raises(ValueError, match="behind the ReLU, stays"):
+        to_layout(model, "transformers")
 
 
 def test_the_source_and_the_licence_stay_with_the_weights(tmp_path):

@@ -58,3 +58,17 @@ def test_the_descriptor_head_can_be_left_out():
 def test_the_dtype_stays():
     folded = fold_batch_norm(network("hidden", 0).double())
     assert {tensor.dtype for tensor in folded.parameters()} == {torch.float64}
+
+
+@pytest.mark.parametrize("descriptor_dim", [0, 16])
+def test_batch_norm_behind_the_relu_stays(descriptor_dim):
+    model = network("after_relu", 16).train()
+    kept = fold_batch_norm(model, descriptors=descriptor_dim > 0)
+    assert model.training
+    assert not kept.training
+    assert kept.settings == ModelSettings(0.125, "after_relu", descriptor_dim)
+    image = torch.rand(2, 1, 24, 32)
+    with torch.no_grad():
+        expected, result = model.eval()(image), kept(image)
+    assert torch.equal(result.logits, expected.logits)
+    assert (kept.descriptor is None) == (descriptor_dim == 0)
