@@ -34,10 +34,12 @@ def add(parser: Parser) -> None:
 
 
 def run(arguments: Namespace) -> None:
+    from ...core.settings import check_range
     from ...decoding.settings import DecodeSettings
     from ...jobs.match import format_matching, match_images
     from ...matching.settings import MatchSettings
 
+    check_range(arguments, "(0, inf)", "homography_threshold")
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     settings = build(MatchSettings, arguments)
     result = match_images(

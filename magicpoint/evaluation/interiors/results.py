@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...core.settings import LARGEST_SEED, check_range, check_whole
 from ...data.scenes3d.interior import InteriorSettings
 from ..methods.base import MethodSettings
 
@@ -34,6 +35,12 @@ class InteriorsProtocol:
     inlier_threshold: float = 1.0
     pose_thresholds: tuple[int, ...] = (5, 10, 20)
     interior: InteriorSettings = field(default_factory=lambda: InteriorSettings(least_overlap=0.4))
+
+    def __post_init__(self) -> None:
+        check_whole(self, 1, "rooms", "max_keypoints")
+        check_whole(self, 0, "seed", most=LARGEST_SEED)
+        check_whole(self, 0, "nms_radius", "border")
+        check_range(self, "(0, inf)", "tolerance", "inlier_threshold")
 
 
 @dataclass(frozen=True)
