@@ -6,6 +6,7 @@ None has the name of a module: importing that would put the module in its place.
 from .adaptation.settings import AdaptationSettings as AdaptationSettings
 from .adaptation.summary import LabelReport as LabelReport
 from .adaptation.summary import format_labels as format_labels
+from .core.geometry import TwoViewGeometry as TwoViewGeometry
 from .core.types import Features as Features
 from .core.types import Labels as Labels
 from .core.types import Matches as Matches
@@ -37,8 +38,10 @@ from .jobs.track import TrackResult as TrackResult
 from .jobs.track import track_video as track_video
 from .jobs.train import TrainResult as TrainResult
 from .jobs.train import read_training as read_training
+from .matching.geometry import estimate_geometry as estimate_geometry
 from .matching.homography import estimate_homography as estimate_homography
 from .matching.nearest import match_features as match_features
+from .matching.settings import GeometrySettings as GeometrySettings
 from .matching.settings import MatchSettings as MatchSettings
 from .matching.settings import TrackSettings as TrackSettings
 from .matching.tracks import Tracker as Tracker

@@ -10,15 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 from torch import Tensor
 
-from ..core.errors import InputError
+from .points import SPREAD, as_matched
 
 LEAST_MATCHES = 4
 """A homography has eight unknowns, a match gives two equations."""
 
 _ITERATIONS, _CONFIDENCE = 10_000, 0.9999
-
-_SPREAD = 1 / 3
-"""Of the matches around their true places, as a share of the threshold: this lies at three standard deviations."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,11 +62,7 @@ def estimate_homography(
         >>> (estimate.H_0to1 @ np.array([10.0, 10.0, 1.0])).round(6).tolist()
         [15.0, 7.0, 1.0]
     """
-    points0, points1 = (_as_points(points) for points in (keypoints0, keypoints1))
-    if points0.shape != points1.shape:
-        raise InputError(f"{len(points0)} and {len(points1)} keypoints are no matches")
-    if not 0 < threshold < float("inf"):
-        raise InputError(f"threshold must be positive and finite, got {threshold}")
+    points0, points1 = as_matched(keypoints0, keypoints1, threshold)
     if len(points0) < LEAST_MATCHES:
         return None
     found, mask = cv2.findHomography(
@@ -81,8 +74,8 @@ def estimate_homography(
     if inliers.sum() < LEAST_MATCHES:
         return None
     H = H if np.median(points0[inliers] @ H[2, :2] + H[2, 2]) > 0 else -H
-    H = _fit(H, points0[inliers], points1[inliers], threshold * _SPREAD)
-    inliers = _agreeing(H, points0, points1, threshold)
+    H = _fit(H, points0[inliers], points1[inliers], threshold * SPREAD)
+    inliers = agreeing(H, points0, points1, threshold)
     return HomographyEstimate(H, inliers) if inliers.sum() >= LEAST_MATCHES else None
 
 
@@ -113,9 +106,10 @@ def _fit(
     return fitted / (abs(fitted[2, 2]) or 1.0)  # the last entry is 1 or -1, as OpenCV gives it
 
 
-def _agreeing(
+def agreeing(
     H: NDArray[np.float64], points0: NDArray[np.float64], points1: NDArray[np.float64], threshold: float
 ) -> NDArray[np.bool_]:
+    """bool (K,): which matches H, positive where it is seen, takes to at most so many pixels from their place."""
     moved = _homogeneous(points0) @ H.T
     # Without a division, since a point may lie on the horizon; nothing behind it is seen.
     distances = np.linalg.norm(moved[:, :2] - moved[:, 2:] * points1, axis=1)
@@ -125,12 +119,3 @@ def _agreeing(
 
 def _homogeneous(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack((points, np.ones(len(points))))
-
-
-def _as_points(points: ArrayLike | Tensor) -> NDArray[np.float64]:
-    array = np.asarray(points.detach().cpu() if isinstance(points, Tensor) else points, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(f"keypoints must have shape (K, 2), got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"keypoints must be finite, got {array[~np.isfinite(array).all(axis=1)][0]}")
-    return array

@@ -8,6 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.errors import InputError
+from ..core.geometry import TwoViewGeometry
+from .points import as_matched
+
 LEAST_MATCHES = 5
 """An essential matrix has five unknowns, a match gives one equation."""
 
@@ -48,22 +52,18 @@ def estimate_pose(
     Raises:
         ValueError: The shapes do not fit, a value is not finite, or the threshold is not positive.
     """
+    points = as_matched(keypoints0, keypoints1, threshold)
     intrinsics = [np.asarray(K, np.float64) for K in (K0, K1)]
-    rays = [_normalised(points, K) for points, K in zip((keypoints0, keypoints1), intrinsics, strict=True)]
-    if rays[0].shape != rays[1].shape:
-        raise ValueError(f"{len(rays[0])} and {len(rays[1])} keypoints are no matches")
-    if not 0 < threshold < float("inf"):
-        raise ValueError(f"threshold must be positive and finite, got {threshold}")
-    if len(rays[0]) < LEAST_MATCHES:
+    rays0, rays1 = (rays(*values) for values in zip(points, intrinsics, strict=True))
+    if len(rays0) < LEAST_MATCHES:
         return None
-    focal = float(np.mean([K[axis, axis] for K in intrinsics for axis in (0, 1)]))
     found, mask = cv2.findEssentialMat(
-        rays[0],
-        rays[1],
+        rays0,
+        rays1,
         np.eye(3),
         method=cv2.USAC_MAGSAC,
         prob=_CONFIDENCE,
-        threshold=threshold / focal,
+        threshold=threshold / mean_focal_length(*intrinsics),
         maxIters=_ITERATIONS,
     )
     if found is None or found.shape != (3, 3) or not np.isfinite(found).all():
@@ -71,16 +71,24 @@ def estimate_pose(
     inliers = np.asarray(mask).ravel().astype(np.bool_)
     if inliers.sum() < LEAST_MATCHES:
         return None
-    _, R, t, _ = cv2.recoverPose(found, rays[0][inliers], rays[1][inliers], np.eye(3))
+    _, R, t, _ = cv2.recoverPose(found, rays0[inliers], rays1[inliers], np.eye(3))
     return PoseEstimate(np.asarray(R, np.float64), np.asarray(t, np.float64).ravel(), inliers)
 
 
-def _normalised(points: ArrayLike, K: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_focal_length(*intrinsics: NDArray[np.float64]) -> float:
+    """Of cameras, in x and in y, in pixels."""
+    return float(np.mean([K[axis, axis] for K in intrinsics for axis in (0, 1)]))
+
+
+def essential_of(R: NDArray[np.float64], t: NDArray[np.float64], inliers: NDArray[np.bool_]) -> TwoViewGeometry:
+    """The essential matrix [t]x R of a pose."""
+    across = np.array([[0.0, -t[2], t[1]], [t[2], 0.0, -t[0]], [-t[1], t[0], 0.0]])
+    return TwoViewGeometry("essential", across @ R, inliers, R, t)
+
+
+def rays(points: NDArray[np.float64], K: NDArray[np.float64]) -> NDArray[np.float64]:
     """Places (K, 2) on the plane at depth 1."""
-    array = np.asarray(points, np.float64)
-    if array.ndim != 2 or array.shape[1] != 2 or K.shape != (3, 3):
-        raise ValueError(f"keypoints must have shape (K, 2) and intrinsics (3, 3), got {array.shape} and {K.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"keypoints must be finite, got {array[~np.isfinite(array).all(axis=1)][0]}")
-    rays: NDArray[np.float64] = (np.column_stack((array, np.ones(len(array)))) @ np.linalg.inv(K).T)[:, :2]
-    return np.ascontiguousarray(rays)
+    if K.shape != (3, 3) or not np.isfinite(K).all() or np.linalg.matrix_rank(K) < 3:
+        raise InputError(f"intrinsics must be an invertible matrix (3, 3), got {K.tolist()}")
+    places = np.column_stack((points, np.ones(len(points)))) @ np.linalg.inv(K).T
+    return np.ascontiguousarray(places[:, :2] / places[:, 2:])

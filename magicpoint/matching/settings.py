@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal, get_args
 
-from ..core.settings import check_range, check_whole
+from ..core.geometry import GeometryModel
+from ..core.settings import check_choice, check_range, check_whole
+
+Solver = Literal["opencv", "poselib"]
+
+PIXELS: dict[str, float] = {"homography": 3.0, "fundamental": 1.0, "essential": 1.0}
+"""How far a match may be off, unless it is said: from its place, or from its line, which is nearer by chance."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +34,34 @@ class MatchSettings:
         if self.ratio is not None:
             check_range(self, "(0, 1]", "ratio")
         check_range(self, "[-1, 1]", "min_similarity")
+
+
+@dataclasses.dataclass(frozen=True)
+class GeometrySettings:
+    """What matches have to agree on.
+
+    Args:
+        model: A homography (a flat scene, or a camera that only turns), a fundamental matrix (any scene that stands
+            still), or an essential one (likewise, with cameras whose intrinsics are known).
+        model_threshold: Pixels in image 1 that a match is off at most, from its place under a homography, else from its
+            epipolar line; null: 3 with a homography, else 1.
+        solver: OpenCV's MAGSAC++, or PoseLib's LO-RANSAC, which is the extra `pose`.
+    """
+
+    model: GeometryModel = "homography"
+    model_threshold: float | None = None
+    solver: Solver = "opencv"
+
+    def __post_init__(self) -> None:
+        check_choice(self, "model", get_args(GeometryModel))
+        check_choice(self, "solver", get_args(Solver))
+        if self.model_threshold is not None:
+            check_range(self, "(0, inf)", "model_threshold")
+
+    @property
+    def pixels(self) -> float:
+        """The threshold that holds."""
+        return PIXELS[self.model] if self.model_threshold is None else self.model_threshold
 
 
 @dataclasses.dataclass(frozen=True)
