@@ -136,6 +136,8 @@ def _shape_folders(folder: Path) -> dict[str, Path]:
 
 def _unpack(archive: Path, folder: Path) -> None:
     """Unpacks an archive from anywhere: no member may be a device, or leave the folder by its path or a link."""
+    if not hasattr(tarfile, "data_filter"):
+        raise DatasetError(f"{archive} needs Python 3.11.4 or later, which unpacks safely: unpack it yourself before")
     try:
         with tarfile.open(archive) as members:
             members.extractall(folder, filter="data")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..core.errors import MagicpointError
-from .log import log_to_stderr
+from .log import log_to_stderr, warn_of_two_flavours
 from .options import UnusableArgument
 from .parser import Parser
 from .verbs import VERBS
@@ -35,6 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     try:
         with log_to_stderr():
+            warn_of_two_flavours()
             verb.run(arguments)
     except UnusableArgument as error:
         parser.error(str(error))

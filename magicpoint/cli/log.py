@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import metadata
 
 from tqdm import tqdm
+
+_LOG = logging.getLogger(__name__)
 
 
 class _AboveBars(logging.Handler):
@@ -18,6 +21,19 @@ class _AboveBars(logging.Handler):
             tqdm.write(self.format(record), file=sys.stderr)
         except Exception:
             self.handleError(record)
+
+
+_FLAVOURS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+
+
+def warn_of_two_flavours() -> None:
+    """Says where several packages are installed that all are `cv2`, each with its files over the others'."""
+    found = []
+    for name in _FLAVOURS:
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    if len(found) > 1:
+        _LOG.warning("several flavours of OpenCV are installed (%s): keep one, see Getting started", ", ".join(found))
 
 
 @contextmanager

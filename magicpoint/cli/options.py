@@ -22,7 +22,12 @@ class UnusableArgument(Exception):
 
 def add_weights(parser: Parser, default: str) -> None:
     """The option that `open_extractor` reads."""
-    parser.add_argument("--weights", type=str, default=default, help="Weights file, run folder, or shipped name.")
+    parser.add_argument(
+        "--weights",
+        type=str,
+        default=default,
+        help="Shipped name, weights file, run folder, or hf:USER/REPOSITORY[@REVISION].",
+    )
 
 
 def add_engine(parser: Parser) -> None:

@@ -95,10 +95,11 @@ class Extractor:
         precision: NetworkPrecision = "float32",
         calibration: Iterable[Image] | None = None,
     ) -> Self:
-        """Take weights by the name under which they ship, else by their path; nothing is downloaded.
+        """Take weights by the name under which they ship, else by their path; nothing is downloaded unless asked for.
 
         Args:
-            weights: A shipped name, a weights file, or a training run's folder, of which the best weights are taken.
+            weights: A shipped name, a weights file, a training run's folder, of which the best weights are taken, or
+                `hf:USER/REPOSITORY[@REVISION]` for the Hugging Face hub (see `model.hub.hub_weights`).
             settings: As for the class; so are all others.
 
         Raises:

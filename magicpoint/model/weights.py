@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
+from .hub import HUB_WEIGHTS, hub_weights, is_hub_name
 from .named import NamedNetwork
 from .network import PointNetwork
 
@@ -125,18 +126,25 @@ def shipped_weights(name: str) -> WeightsFile:
 
 
 def weights_at(path: str | os.PathLike[str]) -> WeightsFile:
-    """A weights file itself, or the best weights in the folder of a run."""
+    """A weights file itself, the best weights in the folder of a run, or those in a copy of a repository of the hub."""
     file = Path(path)
-    file = file / BEST_WEIGHTS if file.is_dir() else file
+    if file.is_dir():
+        is_repository = (file / HUB_WEIGHTS).is_file() and not (file / BEST_WEIGHTS).exists()
+        file = file / (HUB_WEIGHTS if is_repository else BEST_WEIGHTS)
     return WeightsFile(file, file.name)
 
 
 def resolve(weights: str | os.PathLike[str]) -> WeightsFile:
     """The weights that ship under this name, else those at this path, as `weights_at` finds them.
 
+    A name that begins with `hf:` is that of a repository of the Hugging Face hub, see `hub.hub_weights`.
+
     Raises:
+        MissingPackageError: A repository is asked for, and huggingface_hub is not installed.
         InputError: There are none.
     """
+    if is_hub_name(os.fspath(weights)):
+        return WeightsFile(hub_weights(os.fspath(weights)), os.fspath(weights))
     if (name := os.fspath(weights)) in pretrained_names():
         return shipped_weights(name)
     if not Path(weights).exists():

@@ -1,5 +1,7 @@
 """What the command line says when something goes wrong: one line of what a user can mend, everything of a bug."""
 
+from importlib import metadata
+
 import numpy as np
 import pytest
 import torch
@@ -98,3 +100,22 @@ def test_mistakes_are_no_bugs(tmp_path, monkeypatch, capsys, words, said):
     err = capsys.readouterr().err
     assert said in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("second", ["opencv-python", "opencv-contrib-python-headless", None])
+def test_two_flavours_of_opencv_are_warned_of(monkeypatch, capsys, second):
+    def version(name):
+        if name in ("opencv-python-headless", second):
+            return "4.12"
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(VERBS["export"], "run", lambda arguments: None)
+    assert main(EXPORT) == 0
+    printed = capsys.readouterr().err
+    if second is None:
+        assert not printed
+    else:
+        assert printed.startswith("several flavours of OpenCV are installed (")
+        assert f"{second} 4.12" in printed
+        assert printed.count("\n") == 1
