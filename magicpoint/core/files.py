@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .errors import InputError
@@ -50,6 +50,20 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
 def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:
     """A name in the same folder for what will be `path`; as it begins with a dot, nothing takes it for a result."""
     return path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+
+
+def is_leftover(path: Path, names: Iterable[str], suffix: str = ".tmp") -> bool:
+    """Whether a file is what `temporary_beside` calls the beginning of one of these, which a killed process left."""
+    own, number = path.name[1:].removesuffix(suffix).rpartition(".")[::2]
+    leftover = path.name == f".{own}.{number}{suffix}" and own in names and number.isdecimal()
+    return leftover and path.is_file() and not path.is_symlink()
+
+
+def remove_leftovers(folder: Path, names: Iterable[str], suffix: str = ".tmp") -> None:
+    """Removes what killed processes left of these files; only for a folder that nobody else writes (`core.locks`)."""
+    for path in [*folder.glob(f".*{suffix}")]:
+        if is_leftover(path, names, suffix):
+            path.unlink(missing_ok=True)
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

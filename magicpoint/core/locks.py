@@ -15,6 +15,9 @@ from filelock import FileLock, Timeout
 from .errors import InputError
 from .files import AnyPath
 
+LOCK_FILE = ".lock"
+"""What lies in a folder while a process writes it."""
+
 
 @contextlib.contextmanager
 def locked(path: AnyPath) -> Iterator[None]:
@@ -33,7 +36,7 @@ def locked(path: AnyPath) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_folder(folder: AnyPath) -> Iterator[None]:
-    """Keeps a folder, which is made, for this block; the lock lies in it as `.lock` and goes at the end.
+    """Keeps a folder, which is made, for this block; the lock lies in it as `LOCK_FILE` and goes at the end.
 
     A folder that was made for this and is still empty goes, too.
 
@@ -44,7 +47,7 @@ def locked_folder(folder: AnyPath) -> Iterator[None]:
     target = Path(os.path.realpath(folder))
     made = not target.exists()
     try:
-        with _held(target / ".lock", folder):
+        with _held(target / LOCK_FILE, folder):
             yield
     finally:
         if made:

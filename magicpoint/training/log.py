@@ -13,7 +13,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from ..core.extras import require
-from ..core.files import write_atomically
+from ..core.files import write_text
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -31,9 +31,9 @@ class RunLog:
     ) -> None:
         path = out / METRICS_FILE
         if path.exists():
-            kept = [line for line in path.read_text().splitlines(keepends=True) if _is_kept(line, start_step)]
-            write_atomically(path, lambda temporary: temporary.write_text("".join(kept)))
-        self._file = path.open("a", buffering=1)
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            write_text(path, "".join(line for line in lines if _is_kept(line, start_step)))
+        self._file = path.open("a", buffering=1, encoding="utf-8")
         self._bar = tqdm(
             total=steps * batch_size,
             initial=start_step * batch_size,
@@ -92,5 +92,5 @@ def _is_kept(line: str, start_step: int) -> bool:
     """Whether a line is whole and of a step that is not repeated."""
     try:
         return bool(json.loads(line)["step"] <= start_step)
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from ..core.files import AnyPath
 from ..core.interrupts import stop_requests
+from ..core.locks import locked_folder
 from ..core.machine import default_device, resolve_precision
 from ..data.loading import prepared_batches
 from ..model.weights import BEST_WEIGHTS
@@ -66,7 +67,8 @@ def train_model(
 
     Raises:
         FileExistsError: `out` holds a run already and `resume` is False.
-        InputError: the run that is resumed had other settings, or the labels or the weights to start from are unusable.
+        InputError: `out` holds something else than a run, or another process trains in it; the run that is resumed is
+            damaged or had other settings or data; or the labels or the weights to start from are unusable.
         TrainingError: the loss is not a number, the detector is dead, or the descriptors have collapsed.
         KeyboardInterrupt: after Ctrl-C; a checkpoint is written first.
     """
@@ -75,21 +77,30 @@ def train_model(
     settings = dataclasses.replace(settings, precision=resolve_precision(settings.precision, device))
     task = open_task(settings.task, settings)
     run = TrainingRun(settings, device, out, task)
-    run.open(resume)
+    with locked_folder(out):
+        run.open(resume)
+        _train(run, progress)
+    return out / BEST_WEIGHTS
+
+
+def _train(run: TrainingRun, progress: bool) -> None:
+    """The steps that are left."""
+    settings, task, out = run.settings, run.task, run.out
     batches = task.batches(*rank_and_world_size())
     log = RunLog(out, run.step, settings.steps, settings.batch_size, progress, settings.tensorboard)
     prepared = prepared_batches(batches, run.step, settings.steps, settings.workers)
     with log, stop_requests() as stop, prepared as items:
+        if run.finished and not (out / BEST_WEIGHTS).exists():
+            run.validate(log)
         for item in items:
             losses = train_step(task, run.network.train(), run.optimizer, item, settings, run.step)
             if not all(math.isfinite(value) for value in losses.values()):
                 raise TrainingError(f"not a number at step {run.step} of {out}: {losses}; try a lower learning rate")
             run.advance(losses, log)
-            done = run.step == settings.steps
+            done = run.finished
             if run.step % settings.validate_every == 0 or done:
                 run.validate(log)
             if run.step % settings.checkpoint_every == 0 or done or stop.requested:
                 run.save()
             if stop.requested and not done:
                 raise KeyboardInterrupt(f"stopped after step {run.step}; --resume goes on from there")
-    return out / BEST_WEIGHTS

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Mapping
+import os
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -14,45 +14,30 @@ import yaml
 from torch.optim import AdamW
 
 from ..core.errors import InputError
-from ..core.files import write_atomically
+from ..core.files import is_leftover, remove_leftovers, write_text
 from ..core.going_on import check_goes_on
+from ..core.locks import LOCK_FILE
 from ..core.machine import versions
 from ..model.named import NamedNetwork
 from ..model.weights import BEST_WEIGHTS, save_weights
 from .averaging import AveragedNetwork
-from .log import RunLog
+from .log import METRICS_FILE, RunLog
 from .settings import TrainSettings, flat_settings
+from .state import STATE_FILE, load_state, read_settings, save_state, take_moments, take_weights
 from .tasks.base import Task
 
-
-def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes the state of a run: tensors, numbers, strings, and lists and dicts of them."""
-    write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """Reads a file of `save_state`.
-
-    Raises:
-        InputError: the file is damaged; it is named.
-    """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, UnpicklingError) as error:
-        first_line = str(error).split("\n")[0]
-        raise InputError(f"{path} is damaged or no training state: {first_line}") from error
-    return state
-
-
-STATE_FILE = "last.state"
 LAST_WEIGHTS = "last.safetensors"
 SETTINGS_FILE = "settings.yaml"
+RUN_FILES = (BEST_WEIGHTS, LAST_WEIGHTS, STATE_FILE, SETTINGS_FILE, METRICS_FILE)
+"""What a run writes, beside TensorBoard's files."""
 
 CHANGEABLE = frozenset({"steps", "workers", "log_every", "validate_every", "checkpoint_every", "tensorboard"})
 """Settings that a resumed run may change: they leave the samples and the arithmetic of a step as they were.
 
 Other `steps` move the fall of the learning rate, so a run on its plateau can be ended early or prolonged.
 """
+
+_LOG = logging.getLogger(__name__)
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -84,39 +69,70 @@ class TrainingRun:
         """What is validated and written: the average of the weights, or where none is taken the weights."""
         return self.network if self.average is None else self.average.network
 
+    @property
+    def finished(self) -> bool:
+        """Whether all steps were taken."""
+        return self.step >= self.settings.steps
+
     def open(self, resume: bool) -> None:
-        """Starts the folder, or goes on from what it holds."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        state_file = self.out / STATE_FILE
-        state: dict[str, Any] | None = None
-        if state_file.exists():
-            if not resume:
+        """Starts the folder, or goes on from what it holds.
+
+        A folder with a run has a state from its beginning on, so that one without a state is somebody else's.
+        """
+        file = self.out / STATE_FILE
+        state = load_state(file) if os.path.lexists(file) else None
+        if state is None:
+            self._check_empty()
+        elif not resume:
+            if state["step"] or (self.out / BEST_WEIGHTS).exists():
                 raise FileExistsError(f"{self.out} holds a run already: resume it, or choose another folder")
-            state = load_state(state_file)
-            old, new = json.loads(state["settings"]), flat_settings(self.settings)
-            advice = "go on with those, or choose another folder"
-            # A setting that there is no longer, in a state of an earlier version, decides nothing.
-            same = {name: value for name, value in old.items() if name in new}
-            check_goes_on(f"{state_file} was made", same, new, advice, changeable=CHANGEABLE)
-            self.step, self.best_score = state["step"], state["best_score"]
-            self.recent_losses = list(state["recent_losses"])
-            self.start_hash = state["start_hash"]
-            self.network.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        elif self.settings.start is not None:
+            state = None  # of a run that came to nothing
+        if state is None and self.settings.start is not None:
             self.start_hash = self.task.start(self.network, self.settings.start)
         if self.settings.averaging > 0.0:
             self.average = AveragedNetwork(self.network, self.settings.averaging)
-            if state is not None:
-                self.average.network.load_state_dict(state["average"])
-        text = yaml.safe_dump(flat_settings(self.settings), sort_keys=False)
-        write_atomically(self.out / SETTINGS_FILE, lambda temporary: temporary.write_text(text))
+        if state is not None:
+            self._go_on(file, state)
+        remove_leftovers(self.out, RUN_FILES)
+        if state is None:
+            self._save_state()
+        write_text(self.out / SETTINGS_FILE, yaml.safe_dump(flat_settings(self.settings), sort_keys=False))
+
+    def _check_empty(self) -> None:
+        for path in sorted(self.out.iterdir()) if self.out.exists() else ():
+            if not is_leftover(path, RUN_FILES) and path.name != LOCK_FILE:
+                raise InputError(
+                    f"{self.out} holds {path.name}, but no {STATE_FILE} from which a run could go on: choose another "
+                    "folder, or, to begin from its weights, give them as start"
+                )
+
+    def _go_on(self, file: Path, state: dict[str, Any]) -> None:
+        old, new = read_settings(state), flat_settings(self.settings)
+        advice = "go on with those, or choose another folder"
+        # A setting that there is no longer, in a state of an earlier version, decides nothing.
+        same = {name: value for name, value in old.items() if name in new}
+        check_goes_on(f"{file} was made", same, new, advice, changeable=CHANGEABLE)
+        if state.get("data_digest") not in (None, self.task.digest):
+            raise InputError(f"{file} was made with other images, labels or shapes than those of now: {advice}")
+        try:
+            take_weights(self.network, state["model"], "model")
+            take_moments(self.optimizer, state["optimizer"], state.get("trained"), state["step"])
+            if self.average is not None:
+                take_weights(self.average.network, state.get("average"), "average")
+        except InputError as error:
+            raise InputError(f"{file} is damaged: {error}") from error
+        self.step, self.best_score = state["step"], state["best_score"]
+        self.recent_losses, self.start_hash = list(state["recent_losses"]), state["start_hash"]
+        if self.finished:
+            _LOG.info("%s: finished already, after %d steps; more steps prolong it", self.out, self.step)
 
     def advance(self, losses: dict[str, float], log: RunLog) -> None:
         """Counts a step that was taken and writes its metrics when their turn has come."""
         if self.average is not None:
             self.average.update(self.network, self.step)
         self.step += 1
+        if self.recent_losses and self.recent_losses[-1].keys() != losses.keys():
+            raise InputError(f"{self.out / STATE_FILE} is damaged: recent_losses are not {', '.join(losses)}")
         self.recent_losses.append(losses)
         log.advance()
         if self.step % self.settings.log_every == 0 or self.step == self.settings.steps:
@@ -140,14 +156,20 @@ class TrainingRun:
     def save(self) -> None:
         """Writes a checkpoint."""
         save_weights(self.out / LAST_WEIGHTS, self.result, self._provenance({}))
+        self._save_state()
+
+    def _save_state(self) -> None:
+        optimizer = self.optimizer.state_dict()
         state = {
             "settings": json.dumps(flat_settings(self.settings)),
             "step": self.step,
             "best_score": self.best_score,
             "recent_losses": self.recent_losses,
             "start_hash": self.start_hash,
+            "data_digest": self.task.digest,
             "model": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
+            "trained": list(optimizer["state"]),
         }
         if self.average is not None:
             state["average"] = self.average.network.state_dict()

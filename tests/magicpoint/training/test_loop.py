@@ -17,8 +17,9 @@ from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module
 from magicpoint.training.loop import train_model
-from magicpoint.training.run import learning_rate, load_state
+from magicpoint.training.run import learning_rate
 from magicpoint.training.settings import TrainSettings, flat_settings
+from magicpoint.training.state import load_state
 from magicpoint.training.tasks import magicpoint as tasks_module
 from magicpoint.training.tasks import points as points_module
 from magicpoint.training.tasks.base import TrainingError
@@ -147,7 +148,9 @@ def test_a_killed_run_can_be_resumed(tmp_path, number):
     script = SCRIPT.format(folder=os.path.dirname(__file__))
     process = subprocess.Popen([sys.executable, "-c", script, str(out)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not (out / "last.state").exists() and time.monotonic() < deadline:
+    # There is a state of step 0 from the beginning on.
+    while not (out / "last.safetensors").exists() or load_state(out / "last.state")["step"] == 0:
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)

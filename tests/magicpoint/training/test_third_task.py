@@ -19,8 +19,8 @@ from magicpoint.model.named import NamedNetwork
 from magicpoint.model.weights import load_weights, weights_hash
 from magicpoint.training import loop
 from magicpoint.training.loop import train_model
-from magicpoint.training.run import load_state
 from magicpoint.training.settings import TrainSettings
+from magicpoint.training.state import load_state
 from magicpoint.training.tasks.base import Task, TrainingError
 from magicpoint.training.tasks.settings import TaskSettings
 from synthetic_shapes.sample import sample_generator
