@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 from ..core.types import Features, Matches
+from ..io.features import features_to_arrays
 from ..io.records import Layout, RecordFile, check_key, write_records
 from .pairs import check_pairs
 
@@ -27,27 +28,32 @@ UNCERTAINTY = 1.0
 """How many pixels a keypoint may be off: hloc multiplies its thresholds in pixels with it, and 1 leaves them."""
 
 
-def _write_group(group: Any, features: Features) -> None:
+def _to_arrays(features: Features) -> dict[str, NDArray[Any]]:
     # hloc's own keypoints are float16, which beyond x = 1024 knows whole pixels alone; it reads float32 as well.
-    group["keypoints"] = features.keypoints.detach().cpu().numpy()
-    group["keypoints"].attrs["uncertainty"] = UNCERTAINTY
-    group["scores"] = features.keypoint_scores.detach().cpu().numpy()
-    if features.descriptors is not None:
-        group["descriptors"] = features.descriptors.detach().cpu().numpy().T.astype(np.float16)
-    group["image_size"] = np.array(features.image_size, np.int64)
-    group.attrs["image_size"] = group["image_size"][()]  # what this project's own reader tells an image by
+    arrays = features_to_arrays(features)
+    arrays["scores"] = arrays.pop("keypoint_scores")
+    if "descriptors" in arrays:
+        arrays["descriptors"] = arrays["descriptors"].T.astype(np.float16)
+    return arrays | {"image_size": np.array(features.image_size, np.int64)}
 
 
-def _read_group(group: Any) -> Features:
-    width, height = group["image_size"][()].tolist()
-    keypoints, scores = (torch.from_numpy(group[name][()]) for name in ("keypoints", "scores"))
+def _of_arrays(arrays: Mapping[str, NDArray[Any]], image_size: tuple[int, int]) -> Features:
+    keypoints, scores = (torch.from_numpy(arrays[name]) for name in ("keypoints", "scores"))
     descriptors = None
-    if "descriptors" in group:
-        descriptors = torch.from_numpy(np.ascontiguousarray(group["descriptors"][()].T)).float()
-    return Features(keypoints, scores, descriptors, (width, height))
+    if "descriptors" in arrays:
+        descriptors = torch.from_numpy(np.ascontiguousarray(arrays["descriptors"].T)).float()
+    return Features(keypoints, scores, descriptors, image_size)
 
 
-HLOC_FEATURES = Layout("hloc-features-1", "hloc feature file", _write_group, _read_group)
+HLOC_FEATURES = Layout(
+    "hloc-features-2",
+    ("hloc-features-1",),
+    "hloc feature file",
+    ("keypoints", "scores", "descriptors", "image_size"),
+    _to_arrays,
+    _of_arrays,
+    attributes={"keypoints": {"uncertainty": UNCERTAINTY}},
+)
 """hloc's layout of features, written and read as `io.features.FEATURES` is; descriptors are rounded to float16."""
 
 

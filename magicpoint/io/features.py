@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..core.files import AnyPath
 from ..core.types import Features
 from .records import Layout, RecordFile, write_records
 
-FORMAT = "magicpoint-features-1"
-"""The layout that this module writes; a reader refuses any other.
+FORMAT = "magicpoint-features-2"
+"""The layout that this module writes. It reads magicpoint-features-1, too, which has no checksums, and no other.
 
 The key of an image is the path of its group, so that a slash in it makes nested groups. A group holds the datasets
 keypoints, keypoint_scores and, if there are any, descriptors, as in `Features`, and the attributes image_size (W, H)
 and, where it is known, image_sha256, of the image file or, for a frame of a video, of its grey values. Attributes of
 the file are format, skipped (JSON: key and reason of each image that could not be read) and whatever says where the
-features come from.
+features come from. Behind the end of the HDF5 file lies the index of `io.record_index`, by which this project reads it.
 """
 
 
@@ -34,24 +34,27 @@ def write_features(
     return write_records(path, FEATURES, features, provenance, digests)
 
 
-def write_group(group: Any, features: Features) -> None:
-    """Fill the group of an image, see `FORMAT`."""
-    group.attrs["image_size"] = np.array(features.image_size, np.int64)
-    group["keypoints"] = features.keypoints.detach().cpu().numpy()
-    group["keypoint_scores"] = features.keypoint_scores.detach().cpu().numpy()
-    if features.descriptors is not None:
-        group["descriptors"] = features.descriptors.detach().cpu().numpy()
+def features_to_arrays(features: Features) -> dict[str, NDArray[Any]]:
+    """The arrays of `FORMAT`."""
+    tensors = {name: getattr(features, name) for name in ("keypoints", "keypoint_scores", "descriptors")}
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if tensor is not None}
 
 
-def read_group(group: Any) -> Features:
-    """Read the group of an image; damage raises one of the errors of h5py, a `TypeError` or a `ValueError`."""
-    width, height = group.attrs["image_size"].tolist()
-    keypoints, scores = (torch.from_numpy(group[name][()]) for name in ("keypoints", "keypoint_scores"))
-    descriptors = torch.from_numpy(group["descriptors"][()]) if "descriptors" in group else None
-    return Features(keypoints, scores, descriptors, (width, height))
+def features_of_arrays(arrays: Mapping[str, NDArray[Any]], image_size: tuple[int, int]) -> Features:
+    """Their reverse; what does not fit raises a `KeyError`, a `TypeError` or a `ValueError`."""
+    keypoints, scores = (torch.from_numpy(arrays[name]) for name in ("keypoints", "keypoint_scores"))
+    descriptors = torch.from_numpy(arrays["descriptors"]) if "descriptors" in arrays else None
+    return Features(keypoints, scores, descriptors, image_size)
 
 
-FEATURES = Layout(FORMAT, "feature file", write_group, read_group)
+FEATURES = Layout(
+    FORMAT,
+    ("magicpoint-features-1",),
+    "feature file",
+    ("keypoints", "keypoint_scores", "descriptors"),
+    features_to_arrays,
+    features_of_arrays,
+)
 
 
 def read_features(path: AnyPath) -> RecordFile[Features]:
@@ -59,7 +62,8 @@ def read_features(path: AnyPath) -> RecordFile[Features]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        InputError: It is damaged, of another layout, or holds an unsafe key; the message names it.
+        InputError: It is damaged, was changed by another program, is of another layout, or holds an unsafe key; the
+            message names it.
 
     Examples:
         >>> import tempfile

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..core.files import AnyPath
 from ..core.types import Labels
-from .features import read_group, write_group
+from .features import FEATURES, features_of_arrays, features_to_arrays
 from .records import Layout, RecordFile
 
-FORMAT = "magicpoint-labels-1"
-"""The layout that this module writes; a reader refuses any other.
+FORMAT = "magicpoint-labels-2"
+"""The layout that this module writes. It reads magicpoint-labels-1, too, which has no checksums, and no other.
 
 It is that of `io.features.FORMAT`, without descriptors, and each group has a dataset more: valid_mask, uint8, the
 mask's rows one after the other, eight pixels in a byte (`numpy.packbits`, the first pixel in the highest bit).
@@ -25,22 +27,21 @@ def read_labels(path: AnyPath) -> RecordFile[Labels]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        InputError: It is damaged, of another layout, or holds an unsafe key; the message names it.
+        InputError: It is damaged, was changed by another program, is of another layout, or holds an unsafe key; the
+            message names it.
     """
     return RecordFile(path, LABELS)
 
 
-def _write_group(group: Any, labels: Labels) -> None:
-    write_group(group, labels)
-    packed = np.packbits(labels.valid_mask.cpu().numpy())
-    group.create_dataset("valid_mask", data=packed, compression="gzip", shuffle=False)
+def _to_arrays(labels: Labels) -> dict[str, NDArray[Any]]:
+    return features_to_arrays(labels) | {"valid_mask": np.packbits(labels.valid_mask.cpu().numpy())}
 
 
-def _read_group(group: Any) -> Labels:
-    features = read_group(group)
-    width, height = features.image_size
-    packed = group["valid_mask"][()]
-    if packed.shape != (-(-width * height // 8),):
+def _of_arrays(arrays: Mapping[str, NDArray[Any]], image_size: tuple[int, int]) -> Labels:
+    features = features_of_arrays(arrays, image_size)
+    width, height = image_size
+    packed = arrays["valid_mask"]
+    if packed.dtype != np.uint8 or packed.shape != (-(-width * height // 8),):
         raise ValueError(f"a valid_mask of {packed.shape} bytes does not fit an image of {width}x{height}")
     bits = np.unpackbits(packed, count=width * height).astype(bool)
     return Labels(
@@ -52,4 +53,12 @@ def _read_group(group: Any) -> Labels:
     )
 
 
-LABELS = Layout(FORMAT, "label file", _write_group, _read_group)
+LABELS = Layout(
+    FORMAT,
+    ("magicpoint-labels-1",),
+    "label file",
+    (*FEATURES.fields, "valid_mask"),
+    _to_arrays,
+    _of_arrays,
+    frozenset({"valid_mask"}),
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +10,21 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import h5py
+from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
+from .record_index import Entry, Index, read_entry, read_index
+from .record_plain import (
+    READ_ERRORS,
+    count_keypoints,
+    read_arrays,
+    read_attributes,
+    read_digests,
+    read_image_size,
+    read_skipped,
+)
+from .record_writer import RecordWriter
 
 Record = TypeVar("Record")
 
@@ -23,20 +34,29 @@ class Layout(Generic[Record]):
     """How the record of an image is a group of a file.
 
     Args:
-        format: Name of the layout; a reader refuses any other.
+        format: Name of the layout; it ends in the number of its version.
+        earlier: Names of versions that are read, too. They have no checksums.
         name: What such a file is called in messages.
-        write: Fills an empty group.
-        read: Reads a group onto the CPU.
-        dataset: Name of a dataset that every group of a record has; without it a group is none.
-        attribute: Name of an attribute, likewise.
+        fields: Names of all arrays that a record may have; those of version 1 have `keypoints`, (N, 2).
+        to_arrays: Gives those of a record.
+        of_arrays: Makes a record, on the CPU, of its arrays and the (W, H) of its image; what it raises where they do
+            not fit is a `KeyError`, a `TypeError` or a `ValueError`.
+        compressed: Names of fields that are stored by zlib, as HDF5's filter gzip has it.
+        attributes: Numbers beside fields, by the field's name, for other programs.
     """
 
     format: str
+    earlier: tuple[str, ...]
     name: str
-    write: Callable[[Any, Record], None]
-    read: Callable[[Any], Record]
-    dataset: str = "keypoints"
-    attribute: str = "image_size"
+    fields: tuple[str, ...]
+    to_arrays: Callable[[Record], dict[str, NDArray[Any]]]
+    of_arrays: Callable[[Mapping[str, NDArray[Any]], tuple[int, int]], Record]
+    compressed: frozenset[str] = frozenset()
+    attributes: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+
+    def open(self, path: Path, provenance: Mapping[str, str], skipped: Mapping[str, str]) -> RecordWriter:
+        """A writer of such a file."""
+        return RecordWriter(path, self.format, provenance, skipped, self.compressed, self.attributes)
 
 
 def check_key(key: str) -> str:
@@ -65,7 +85,7 @@ def write_records(
     Args:
         path: The file; one that is there is replaced when the new one is complete.
         layout: How a record is written.
-        records: By key.
+        records: By key; each has an `image_size`.
         provenance: Where they come from; attributes of the file.
         digests: SHA-256 of the image files, by key.
 
@@ -82,12 +102,9 @@ def write_records(
     known = {check_key(key): digest for key, digest in (digests or {}).items()}
 
     def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update({"format": layout.format, "skipped": "{}", **(provenance or {})})
+        with layout.open(temporary, provenance or {}, {}) as writer:
             for key, record in zip(keys, records.values(), strict=True):
-                layout.write(file.create_group(key), record)
-                if key in known:
-                    file[key].attrs["image_sha256"] = known[key]
+                writer.add(key, layout.to_arrays(record), record.image_size, known.get(key))  # type: ignore[attr-defined]
 
     write_atomically(path, write)
     return Path(path)
@@ -104,6 +121,9 @@ class RecordFile(Mapping[str, Record]):
 
     The file is open only while it is read, so that processes can share this and nothing has to be closed. `provenance`
     says where the records come from, `skipped` why which images have none.
+
+    A record of a file of this version comes back as it was written or not at all, see `io.record_index`. Earlier
+    versions have no checksums.
     """
 
     def __init__(self, path: str | os.PathLike[str], layout: Layout[Record]) -> None:
@@ -111,15 +131,33 @@ class RecordFile(Mapping[str, Record]):
         if not path.is_file():
             raise FileNotFoundError(f"no {layout.name} {path}")
         self.path, self._layout = path, layout
+        self._state = _state(path)
+        self._digests: dict[str, str | None] = {}
         try:
-            with h5py.File(path, "r") as file:
-                attributes = {name: str(value) for name, value in file.attrs.items()}
-                if attributes.pop("format", None) != layout.format:
-                    raise InputError(f"it is not of format {layout.format}")
-                self._digests = _read_digests(file, layout)
-            self.skipped: dict[str, str] = json.loads(attributes.pop("skipped"))
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            self._index = read_index(path)
+            if self._index is None:
+                self._open_plain()
+            else:
+                self._open_indexed(self._index)
+        except (*READ_ERRORS, RecursionError) as error:
             raise InputError(f"{path} is damaged or no {layout.name}: {error}") from error
+
+    def _open_indexed(self, index: Index) -> None:
+        if index.format != self._layout.format:
+            raise InputError(f"it is of format {index.format}, not {self._layout.format}")
+        self.provenance, self.skipped = dict(index.provenance), dict(index.skipped)
+        self._digests = {_checked_key(key): values[2] for key, values in index.records.items()}
+
+    def _open_plain(self) -> None:
+        with h5py.File(self.path, "r") as file:
+            attributes = read_attributes(file)
+            format = attributes.pop("format", None)
+            if format == self._layout.format:
+                raise InputError("its end is missing, or it was changed by another program")
+            if format not in self._layout.earlier:
+                raise InputError(f"it is not of format {self._layout.format}")
+            self._digests = {_checked_key(key): digest for key, digest in read_digests(file).items()}
+        self.skipped = read_skipped(attributes.pop("skipped"))
         self.provenance = attributes
 
     def __len__(self) -> int:
@@ -132,12 +170,51 @@ class RecordFile(Mapping[str, Record]):
         return key in self._digests
 
     def __getitem__(self, key: str) -> Record:
+        try:
+            return self._layout.of_arrays(self.arrays(key), self.image_size(key))
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            if key not in self._digests:
+                raise KeyError(key) from error
+            raise InputError(f"{self.path}: {key} is damaged: {error}") from error
+
+    def arrays(self, key: str) -> dict[str, NDArray[Any]]:
+        """The arrays of a record as they are stored.
+
+        Raises:
+            KeyError: There is no such record.
+            InputError: It is damaged; the message names file and key.
+        """
         if key not in self._digests:
             raise KeyError(key)
         try:
+            if self._index is not None:
+                with open(self.path, "rb") as file:
+                    return read_entry(file, Entry.of_plain(self._index.records[key]))
             with h5py.File(self.path, "r") as file:
-                return self._layout.read(file[key])
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+                return read_arrays(file[key], self._layout.fields)
+        except READ_ERRORS as error:
+            if _state(self.path) != self._state:
+                raise InputError(f"{self.path} was replaced while it was read: read it again") from error
+            raise InputError(f"{self.path}: {key} is damaged: {error}") from error
+
+    def image_size(self, key: str) -> tuple[int, int]:
+        """(W, H) of the image in pixels.
+
+        Raises:
+            KeyError: There is no such record.
+            InputError: The file is damaged; it is named.
+        """
+        if key not in self._digests:
+            raise KeyError(key)
+        if self._index is not None:
+            width, height = self._index.records[key][:2]
+            return width, height
+        try:
+            with h5py.File(self.path, "r") as file:
+                return read_image_size(file[key])
+        except READ_ERRORS as error:
             raise InputError(f"{self.path}: {key} is damaged: {error}") from error
 
     def digest(self, key: str) -> str | None:
@@ -145,30 +222,30 @@ class RecordFile(Mapping[str, Record]):
         return self._digests[key]
 
     def keypoint_counts(self) -> dict[str, int]:
-        """How many keypoints each image has: read from the sizes of the datasets, not from what they hold.
+        """How many keypoints each image has: read from the sizes of the arrays, not from what they hold.
 
         Raises:
             InputError: The file is damaged; it is named.
         """
+        if self._index is not None:
+            return {key: values[4]["keypoints"][1][0] for key, values in self._index.records.items()}
         try:
             with h5py.File(self.path, "r") as file:
-                return {key: file[key]["keypoints"].shape[0] for key in self}
-        except (OSError, RuntimeError, KeyError, TypeError, IndexError) as error:
+                return {key: count_keypoints(file[key]) for key in self}
+        except READ_ERRORS as error:
             raise InputError(f"{self.path} is damaged: {error}") from error
 
 
-def _read_digests(file: Any, layout: Layout[Any]) -> dict[str, str | None]:
-    """The keys of the images, each with the SHA-256 of its file where that was recorded."""
-    # This visits only what the file holds itself: no links, which could lead to other files.
-    names: list[str] = []
-    file.visit(names.append)
-    digests: dict[str, str | None] = {}
-    end = f"/{layout.dataset}"
-    for key in (name.removesuffix(end) for name in names if name.endswith(end)):
-        attributes = file[key].attrs
-        if layout.attribute not in attributes:
-            continue
-        if check_key(key) != key:
-            raise InputError(f"unsafe image key {key!r}")
-        digests[key] = attributes.get("image_sha256")
-    return digests
+def _checked_key(key: str) -> str:
+    if check_key(key) != key:
+        raise InputError(f"unsafe image key {key!r}")
+    return key
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What differs between two versions of a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import shutil
 import tempfile
@@ -11,8 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic
-
-import h5py
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
@@ -124,12 +121,10 @@ class UnfinishedRecords(Generic[Record]):
         self.save()
 
         def join(temporary: Path) -> None:
-            with h5py.File(temporary, "w") as file:
-                file.attrs.update({"format": self._layout.format, "skipped": json.dumps(skipped), **self._provenance})
-                for path, group in itertools.groupby(keys, lambda key: self._parts[key].path):
-                    with h5py.File(path, "r") as part:
-                        for key in group:
-                            part.copy(key, file, name=key)
+            with self._layout.open(temporary, self._provenance, skipped) as writer:
+                for key in keys:
+                    part = self._parts[key]
+                    writer.add(key, part.arrays(key), part.image_size(key), part.digest(key))
 
         if not self._is_earlier(keys, skipped):
             write_atomically(self._path, join)

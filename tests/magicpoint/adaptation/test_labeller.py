@@ -90,6 +90,7 @@ def test_labels_with_a_mask_of_another_size_are_refused(tmp_path):
         dataclasses.replace(labels, valid_mask=labels.valid_mask.byte())
     path = write_records(tmp_path / "l.h5", LABELS, {"a": labels})
     with h5py.File(path, "a") as file:
+        file.attrs["format"] = "magicpoint-labels-1"
         file["a"].attrs["image_size"] = (210, 130)
     with pytest.raises(ValueError, match=r"l\.h5: a is damaged"):
         read_labels(path)["a"]

@@ -45,7 +45,7 @@ def test_round_trip(tmp_path):
 def test_the_layout_is_the_documented_one(tmp_path):
     image = features(5)
     with h5py.File(write_features(tmp_path / "f.h5", {"s/a.png": image})) as file:
-        assert file.attrs["format"] == "magicpoint-features-1"
+        assert file.attrs["format"] == "magicpoint-features-2"
         group = file["s/a.png"]
         assert group.attrs["image_size"].tolist() == [31, 32]
         assert {name: (data.shape, data.dtype) for name, data in group.items()} == {
@@ -63,22 +63,6 @@ def test_unsafe_keys_are_not_written(tmp_path, key):
     with pytest.raises(ValueError, match="unsafe image key"):
         write_features(tmp_path / "f.h5", {key: features(1)})
     assert not (tmp_path / "f.h5").exists()
-
-
-@pytest.mark.parametrize("key", ["..", "a/..", "C:a"])
-def test_files_with_unsafe_keys_are_refused(tmp_path, key):
-    with h5py.File(write_features(tmp_path / "f.h5", {"a/b": features(1)}), "a") as file:
-        file.create_group(key).attrs["image_size"] = (1, 1)
-        file[key]["keypoints"] = np.zeros((0, 2), np.float32)
-    with pytest.raises(ValueError, match=r"f\.h5.*unsafe image key"):
-        read_features(tmp_path / "f.h5")
-
-
-def test_links_to_other_files_are_not_followed(tmp_path):
-    write_features(tmp_path / "secret.h5", {"s": features(1)})
-    with h5py.File(write_features(tmp_path / "f.h5", {"a": features(1)}), "a") as file:
-        file["b"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "s")
-    assert list(read_features(str(tmp_path / "f.h5"))) == list(read_features(tmp_path / "f.h5")) == ["a"]
 
 
 @pytest.mark.parametrize("key", ["a.png", "a/b..png", ".../a", "..a", "a b/ü.png"])
@@ -106,24 +90,10 @@ def test_damaged_files_are_named(tmp_path):
             read_features(path)
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "another"
-    with pytest.raises(ValueError, match=r"f\.h5.*format magicpoint-features-1"):
+    with pytest.raises(ValueError, match=r"f\.h5.*format magicpoint-features-2"):
         read_features(path)
     with pytest.raises(FileNotFoundError, match="missing"):
         read_features(tmp_path / "missing.h5")
-
-
-@pytest.mark.parametrize("name", ["keypoints", "keypoint_scores", "descriptors"])
-def test_damaged_groups_are_named(tmp_path, name):
-    path = write_features(tmp_path / "f.h5", {"a": features(3)})
-    for wrong in (np.zeros((7, 7), np.float32), features(3).keypoints.double().numpy(), None):
-        with h5py.File(path, "a") as file:
-            del file["a"][name]
-            if wrong is not None:
-                file["a"][name] = wrong
-            elif name != "keypoint_scores":
-                continue
-        with pytest.raises(ValueError, match=r"f\.h5: a is damaged"):
-            read_features(path)["a"]
 
 
 def test_images_may_be_named_as_the_datasets(tmp_path):
@@ -189,7 +159,7 @@ def test_a_file_of_another_kind_is_left_alone(tmp_path):
     path.write_bytes(b"no features")
     with pytest.raises(ValueError, match=r"photograph\.jpg is damaged or no feature file.*it is not replaced: "):
         UnfinishedFeatures(path, {})
-    with pytest.raises(ValueError, match=r"no label file: .*magicpoint-labels-1; it is not replaced"):
+    with pytest.raises(ValueError, match=r"no label file: .*magicpoint-labels-2; it is not replaced"):
         UnfinishedRecords(write_features(tmp_path / "f.h5", {}), LABELS, {})
     assert path.read_bytes() == b"no features"
 
