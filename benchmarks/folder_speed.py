@@ -21,7 +21,8 @@ from magicpoint.core.machine import keep_freed_memory
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io.finding import find_images
 from magicpoint.io.images import read_image
-from magicpoint.io.per_image import LOADERS, process_images
+from magicpoint.io.per_image import process_images
+from magicpoint.io.stream import LOADERS
 from magicpoint.io.unfinished import UnfinishedFeatures
 
 
@@ -42,7 +43,7 @@ def run_whole(extractor: Extractor, images: dict[str, Path]) -> tuple[float, flo
     with tempfile.TemporaryDirectory() as folder:
         start = now()
         unfinished = UnfinishedFeatures(Path(folder) / "features.h5", extractor.provenance)
-        process_images(images, unfinished, lambda key, grey: extractor.extract(grey), progress=False)
+        process_images(images, unfinished, lambda key, image: extractor.extract(image.grey), progress=False)
         return start
 
 

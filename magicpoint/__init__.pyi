@@ -23,6 +23,7 @@ from .inference.extractor import Extractor as Extractor
 from .io.features import read_features as read_features
 from .io.images import read_image as read_image
 from .io.labels import read_labels as read_labels
+from .io.reading import ImageReading as ImageReading
 from .jobs.adapt import adapt_images as adapt_images
 from .jobs.evaluate import evaluate_interiors as evaluate_interiors
 from .jobs.evaluate import evaluate_pairs as evaluate_pairs

@@ -45,6 +45,21 @@ def add_engine(parser: Parser) -> None:
     )
 
 
+def add_network(parser: Parser, weights: str) -> None:
+    """The options of a verb that runs a network on images, which `open_extractor` reads."""
+    from ..io.reading import ImageReading
+
+    add_weights(parser, weights)
+    parser.add_argument(
+        "--device",
+        type=str,
+        default="auto",
+        help="Where the network runs: cpu, cuda, cuda:1 or mps; auto takes CUDA where there is one and the engine runs "
+        "there, else the CPU.",
+    )
+    parser.add_class_arguments(ImageReading, as_group=False)
+
+
 def add_settings_file(parser: Parser) -> None:
     """The options that read settings from a file and show what they are in the end."""
     parser.add_argument("--config", action=SettingsFile, help=f"YAML file, or one of: {', '.join(presets())}.")
@@ -56,8 +71,12 @@ def add_settings_file(parser: Parser) -> None:
 def open_extractor(arguments: Namespace, settings: DecodeSettings | None = None) -> Extractor:
     """The weights that ship under the name, else those of the file or the run's folder at the path, on the engine."""
     from ..inference.extractor import Extractor
+    from ..io.reading import ImageReading
 
-    engine = {name: arguments[name] for name in ("backend", "precision") if name in arguments}
+    engine: dict[str, Any] = {name: arguments[name] for name in ("backend", "precision") if name in arguments}
+    if "device" in arguments:
+        engine["device"] = arguments.device
+        engine["reading"] = build(ImageReading, arguments)
     return Extractor.load(arguments.weights, settings, **engine)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,31 @@ from .errors import InputError
 
 AnyPath = str | os.PathLike[str]
 """What public functions take for a path."""
+
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISDIR, "a folder"),
+)
+
+
+def check_regular(path: AnyPath) -> int:
+    """The size in bytes of what is a file, or a link to one, found out without opening it.
+
+    To open a pipe waits for ever, to read a device may give bytes without end.
+
+    Raises:
+        OSError: There is nothing.
+        InputError: It is something else; the message says what.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((name for is_kind, name in _SPECIAL if is_kind(found.st_mode)), "something else")
+        raise InputError(f"{os.fspath(path)} is no file but {kind}")
+    return found.st_size
 
 
 def write_atomically(path: AnyPath, write: Callable[[Path], object]) -> None:

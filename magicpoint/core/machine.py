@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch.nn import functional as F
 
+from .errors import InputError
 from .precision import Precision
 
 
@@ -29,6 +30,23 @@ def versions() -> dict[str, str]:
 def default_device() -> torch.device:
     """CUDA where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def find_device(name: torch.device | str) -> torch.device:
+    """The device of that name, which is there.
+
+    Raises:
+        InputError: It is no name of a device, or this machine has none of that name.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got {str(name)!r}") from error
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    missing = (device.index or 0) >= count or (device.type == "mps" and not torch.backends.mps.is_available())
+    if missing:
+        raise InputError(f"device {device} is not there: torch sees {torch.cuda.device_count()} GPUs on this machine")
+    return device
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.grid import CELL_SIZE
-from ..core.machine import versions
+from ..core.machine import find_device, versions
 from ..core.types import Features
 from ..decoding.decode import decode
 from ..decoding.descriptors import sample_descriptors
 from ..decoding.settings import DecodeSettings
 from ..io.images import Image, read_image, to_grey
+from ..io.reading import ImageReading
 from ..model.network import PointNetwork
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
 from .backends import open_network, preferred_device
@@ -51,13 +52,14 @@ class Extractor:
     Args:
         model: It is copied, and the copy never trained: what becomes of the original does not matter.
         settings: None stands for `DecodeSettings()`.
-        device: None takes CUDA where there is one and the engine runs on it, else the CPU.
+        device: None and auto take CUDA where there is one and the engine runs on it, else the CPU.
         weights: The name of the weights, for the record.
         backend: The engine that runs the network; see `backends.open_network` for this and what it refuses.
         precision: Number format of the network's layers. With auto, what is fastest decides, which may differ between
             machines.
         calibration: For int8, images such as the extractor will see, from which the layers' ranges are measured; None
             takes rendered shapes.
+        reading: How files are read; None stands for `ImageReading()`.
 
     Examples:
         >>> extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=10), device="cpu")
@@ -77,12 +79,16 @@ class Extractor:
         backend: str = "torch",
         precision: NetworkPrecision = "float32",
         calibration: Iterable[Image] | None = None,
+        reading: ImageReading | None = None,
     ) -> None:
         self.settings = settings or DecodeSettings()
-        self.device = preferred_device(backend, precision) if device is None else torch.device(device)
+        self.device = (
+            preferred_device(backend, precision) if device is None or device == "auto" else find_device(device)
+        )
         self.model = copy.deepcopy(model).eval().to(self.device)
         self.weights = weights
-        images = None if calibration is None else [as_input(_grey(image), CELL_SIZE) for image in calibration]
+        self.reading = reading or ImageReading()
+        images = None if calibration is None else [as_input(self._grey(image), CELL_SIZE) for image in calibration]
         self.network = open_network(self.model, self.device, backend, precision, images)
 
     @classmethod
@@ -94,6 +100,7 @@ class Extractor:
         backend: str = "torch",
         precision: NetworkPrecision = "float32",
         calibration: Iterable[Image] | None = None,
+        reading: ImageReading | None = None,
     ) -> Self:
         """Take weights by the name under which they ship, else by their path; nothing is downloaded unless asked for.
 
@@ -105,7 +112,7 @@ class Extractor:
         Raises:
             InputError: There are no such weights, or the file is damaged or holds others; it is named.
         """
-        return cls._open(resolve(weights), settings, device, backend, precision, calibration)
+        return cls._open(resolve(weights), settings, device, backend, precision, calibration, reading)
 
     @classmethod
     def from_pretrained(
@@ -115,13 +122,14 @@ class Extractor:
         device: torch.device | str | None = None,
         backend: str = "torch",
         precision: NetworkPrecision = "float32",
+        reading: ImageReading | None = None,
     ) -> Self:
         """`load` of shipped weights alone.
 
         Raises:
             InputError: There are none of that name; the message lists those that there are.
         """
-        return cls._open(shipped_weights(name), settings, device, backend, precision)
+        return cls._open(shipped_weights(name), settings, device, backend, precision, reading=reading)
 
     @classmethod
     def from_checkpoint(
@@ -131,6 +139,7 @@ class Extractor:
         device: torch.device | str | None = None,
         backend: str = "torch",
         precision: NetworkPrecision = "float32",
+        reading: ImageReading | None = None,
     ) -> Self:
         """`load` of a path alone, even if weights ship under such a name.
 
@@ -138,7 +147,7 @@ class Extractor:
             FileNotFoundError: There is no such file.
             InputError: The file is damaged or holds no weights; it is named.
         """
-        return cls._open(weights_at(path), settings, device, backend, precision)
+        return cls._open(weights_at(path), settings, device, backend, precision, reading=reading)
 
     @classmethod
     def _open(
@@ -149,9 +158,10 @@ class Extractor:
         backend: str,
         precision: NetworkPrecision,
         calibration: Iterable[Image] | None = None,
+        reading: ImageReading | None = None,
     ) -> Self:
         model, _ = load_weights(file.path)
-        return cls(model, settings, device, file.name, backend, precision, calibration)
+        return cls(model, settings, device, file.name, backend, precision, calibration, reading)
 
     def with_settings(self, settings: DecodeSettings) -> Self:
         """The same network with another decoding."""
@@ -162,13 +172,14 @@ class Extractor:
     @property
     def provenance(self) -> dict[str, str]:
         """What a result depends on: the weights' name and hash, and as JSON the network's engine and number format, the
-        decoding and the versions.
+        decoding and the versions, and the range of the images' values.
         """
         return {
             "weights": self.weights,
             "weights_hash": weights_hash(self.model.state_dict()),
             "network": self.network.settings,
             "decode": json.dumps(dataclasses.asdict(self.settings)),
+            "range": self.reading.range,
             "versions": json.dumps(versions()),
         }
 
@@ -188,7 +199,7 @@ class Extractor:
             ValueError: The array has another shape, no pixel, or values out of range, or the file is no intact image,
                 which is an `InputError`.
         """
-        grey = _grey(image)
+        grey = self._grey(image)
         height, width = grey.shape
         if needs_tiles(grey):
             heatmap, dense = run_in_tiles(self.network, grey)
@@ -204,6 +215,7 @@ class Extractor:
         """Find the keypoints of images of any sizes: for each, in their order, exactly what `extract` gives."""
         return [self.extract(image) for image in images]
 
-
-def _grey(image: Image) -> NDArray[np.float32]:
-    return read_image(image) if isinstance(image, (str, os.PathLike)) else to_grey(image)
+    def _grey(self, image: Image) -> NDArray[np.float32]:
+        if isinstance(image, (str, os.PathLike)):
+            return read_image(image, self.reading)
+        return to_grey(image, self.reading.limits)

@@ -2,44 +2,75 @@
 
 from __future__ import annotations
 
+import glob
+import logging
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import cv2
+
 from ..core.errors import InputError
-from ..core.files import AnyPath
+from ..core.files import AnyPath, check_regular
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+"""Of images that OpenCV reads everywhere."""
+
+SOME_IMAGE_SUFFIXES = frozenset(
+    {".avif", ".dib", ".gif", ".hdr", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jxl", ".pam", ".pbm", ".pfm"}
+    | {".pic", ".pnm", ".ras", ".sr"}
+)
+"""Of images that OpenCV reads where it is built with their libraries."""
+
+MASK_ENDING = ".mask.png"
+"""The end of the name of a mask beside its image."""
+
+_LOG = logging.getLogger(__name__)
 
 
-def find_images(paths: Sequence[AnyPath], skip: AnyPath | None = None) -> dict[str, Path]:
+def find_images(
+    paths: Sequence[AnyPath], skip: Iterable[AnyPath | None] = (), say_passed_over: bool = False
+) -> dict[str, Path]:
     """List images under the names by which they are stored, their keys.
 
     A key is the path, with forward slashes, from the deepest folder that holds everything asked for: the folder itself
     where one is given, the folder in common where there are several paths. So two images never share a key.
 
     Args:
-        paths: Image files, taken whatever their suffix, and folders, searched with all folders in them for files with
-            `IMAGE_SUFFIXES`; names that begin with a dot are passed over.
-        skip: A folder inside those that is not searched.
+        paths: Image files, taken whatever their suffix; folders, searched with all folders in them for files with
+            `IMAGE_SUFFIXES` and those of `SOME_IMAGE_SUFFIXES` that OpenCV can read here; and patterns of both, such as
+            `photos/*.jpg`. Names that begin with a dot and masks, which end in `MASK_ENDING`, are passed over.
+        skip: Folders inside those that are not searched.
+        say_passed_over: Say in the log how many files of which other types the folders hold.
 
     Returns:
-        Keys and paths, in the order of the keys.
+        Keys and paths, in the order of the keys. What stands in a folder under the name of an image but is no file, a
+        pipe for instance, is among them, and reading it is refused.
 
     Raises:
         FileNotFoundError: A path does not exist.
         OSError: A folder cannot be read.
-        InputError: There is no image, or the paths are on several drives.
+        InputError: There is no image, a path is neither file nor folder, or the paths are on several drives.
     """
     # Not resolved: a link keeps its own name.
-    roots = [Path(os.path.abspath(path)) for path in paths]
-    for path, root in zip(paths, roots, strict=True):
-        if not root.exists():
-            raise FileNotFoundError(f"no file or folder {path}")
-    left_out = None if skip is None else Path(os.path.abspath(skip))
-    found = {image for root in roots for image in ([root] if root.is_file() else _search(root, left_out))}
+    roots = [Path(os.path.abspath(root)) for path in paths for root in _expand(path)]
+    left_out = {Path(os.path.abspath(folder)) for folder in skip if folder is not None}
+    found: set[Path] = set()
+    others: Counter[str] = Counter()
+    for root in roots:
+        if root.is_dir():
+            found.update(_search(root, left_out, others))
+        else:
+            check_regular(root)
+            found.add(root)
+    if others and say_passed_over:
+        listed = ", ".join(f"{suffix or 'without a suffix'} {count}" for suffix, count in others.most_common())
+        _LOG.warning("%d files of other types passed over: %s", others.total(), listed)
     if not found:
-        raise InputError(f"no images in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+        listed = ", ".join(f"{suffix or 'no suffix'} {count}" for suffix, count in others.most_common())
+        others_there = f" (files of other types: {listed})" if listed else ""
+        raise InputError(f"no images in {', '.join(map(str, paths)) or 'an empty list of paths'}{others_there}")
     try:
         base = os.path.commonpath([root if root.is_dir() else root.parent for root in roots])
     except ValueError as error:
@@ -48,12 +79,35 @@ def find_images(paths: Sequence[AnyPath], skip: AnyPath | None = None) -> dict[s
     return dict(sorted(images.items()))
 
 
-def _search(root: Path, left_out: Path | None) -> list[Path]:
+def is_image_name(path: Path) -> bool:
+    """Whether a file is taken for an image where a folder is searched."""
+    suffix = path.suffix.lower()
+    if path.name.lower().endswith(MASK_ENDING):
+        return False
+    return suffix in IMAGE_SUFFIXES or (
+        suffix in SOME_IMAGE_SUFFIXES and path.is_file() and bool(cv2.haveImageReader(str(path)))
+    )
+
+
+def _expand(path: AnyPath) -> list[AnyPath]:
+    """A path that is there, or what it is a pattern of: not every shell expands them."""
+    if os.path.lexists(path):
+        return [path]
+    matches = sorted(glob.glob(os.fspath(path), recursive=True))
+    if not matches:
+        raise FileNotFoundError(f"no file or folder {path}")
+    return list(matches)
+
+
+def _search(root: Path, left_out: set[Path], others: Counter[str]) -> list[Path]:
     images = []
     for folder, inner, names in os.walk(root, onerror=_refuse):
-        inner[:] = [name for name in inner if not name.startswith(".") and Path(folder, name) != left_out]
-        paths = (Path(folder, name) for name in names if not name.startswith("."))
-        images += [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+        inner[:] = [name for name in inner if not name.startswith(".") and Path(folder, name) not in left_out]
+        for path in (Path(folder, name) for name in names if not name.startswith(".")):
+            if is_image_name(path):
+                images.append(path)
+            elif not path.name.lower().endswith(MASK_ENDING):
+                others[path.suffix.lower()] += 1
     return images
 
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
-from ..core.files import AnyPath
-from .finding import IMAGE_SUFFIXES, find_images
-from .images import read_image, to_grey
+from ..core.files import AnyPath, check_regular
+from .finding import find_images, is_image_name
+from .images import check_pixels, read_image, to_grey
+from .reading import ImageReading
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
 """What `magicpoint extract` takes for a video; `open_source` takes every file that OpenCV reads."""
@@ -58,34 +59,39 @@ class FrameSource:
     frames: Generator[Grey, None, None]
 
 
-def open_source(source: AnyPath) -> FrameSource:
+def open_source(source: AnyPath, reading: ImageReading | None = None) -> FrameSource:
     """Open a video file, a camera by its index, a folder of images, one image, or the images that a pattern finds.
 
     The images of a folder, see `io.finding.find_images`, and of a pattern such as `frames/*.png` come in the order of
     their names, numbers in these by value: 2 before 10. Frames of a video file are turned as the file says.
 
+    Args:
+        source: Its path, number or pattern.
+        reading: None stands for `ImageReading()`; its range is for images alone, a video has 8 bits.
+
     Raises:
         FileNotFoundError: There is nothing of that name.
         OSError: A camera or file cannot be opened.
-        InputError: A folder holds no images, or the file is no video.
+        InputError: A folder holds no images, or the file is no video, one of too large frames, or no file at all.
     """
-    text = os.fspath(source)
+    text, reading = os.fspath(source), reading or ImageReading()
     path = Path(text)
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
-        return _open_sequence(text, list(find_images([path]).values()))
-    if path.is_file():
-        return _open_video(text, path)
+    if path.is_dir() or (path.is_file() and is_image_name(path)):
+        return _open_sequence(text, list(find_images([path]).values()), reading)
+    if path.exists():
+        check_regular(path)
+        return _open_video(text, path, reading)
     if re.fullmatch(r"\d+", text):
         return _open_camera(int(text))
     found = [Path(name) for name in glob.glob(text, recursive=True) if os.path.isfile(name)]
     if not found:
         raise FileNotFoundError(f"no video file, image, folder or camera {text}, and no image that it is a pattern of")
-    return _open_sequence(text, found)
+    return _open_sequence(text, found, reading)
 
 
-def _open_sequence(name: str, paths: list[Path]) -> FrameSource:
+def _open_sequence(name: str, paths: list[Path], reading: ImageReading) -> FrameSource:
     ordered = sorted(paths, key=_numbers_by_value)
-    return FrameSource(name, len(ordered), None, _read_sequence(name, ordered))
+    return FrameSource(name, len(ordered), None, _read_sequence(name, ordered, reading))
 
 
 def _numbers_by_value(path: Path) -> tuple[list[tuple[int, int, str]], str]:
@@ -93,19 +99,20 @@ def _numbers_by_value(path: Path) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], path.as_posix()
 
 
-def _read_sequence(name: str, paths: list[Path]) -> Generator[Grey, None, None]:
+def _read_sequence(name: str, paths: list[Path], reading: ImageReading) -> Generator[Grey, None, None]:
     for number, path in enumerate(paths):
         try:
-            grey = read_image(path)
+            grey = read_image(path, reading)
         except (OSError, ValueError) as error:
             raise SourceEnded(f"{name} ends after {number} of {len(paths)} images: {error}") from error
         yield grey
 
 
-def _open_video(name: str, path: Path) -> FrameSource:
+def _open_video(name: str, path: Path, reading: ImageReading) -> FrameSource:
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise InputError(f"{path} is no video that OpenCV can read, or is truncated where the index of its frames was")
+    check_pixels(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), path, reading)
     count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     expected = round(count) if math.isfinite(count) and count >= 1 else None
     return FrameSource(name, expected, _rate(capture), _read_video(name, capture, expected))

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..adaptation.labeller import Labeller
 from ..adaptation.settings import AdaptationSettings
 from ..adaptation.summary import BorderBin, LabelReport, summarise_labels
@@ -20,6 +17,7 @@ from ..core.plain import json_text
 from ..core.types import Labels
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
+from ..io.images import GreyImage
 from ..io.labels import LABELS, read_labels
 from ..io.per_image import process_images
 from ..io.unfinished import UnfinishedRecords
@@ -59,24 +57,24 @@ def adapt_images(
             settings, versions or images is there.
     """
     out = Path(out)
-    images = find_images(paths, skip=overlay)
+    images = find_images(paths, skip=[overlay], say_passed_over=True)
     labeller = Labeller(extractor, settings)
     unfinished = UnfinishedRecords(out, LABELS, labeller.provenance)
     seconds: list[float] = []
 
-    def process(key: str, grey: NDArray[np.float32]) -> Labels:
+    def process(key: str, image: GreyImage) -> Labels:
         start = time.perf_counter()
-        labels = labeller.label(grey, key)
+        labels = labeller.label(image.grey, key)
         seconds.append(time.perf_counter() - start)
         return labels
 
-    process_images(images, unfinished, process, progress=progress)
+    process_images(images, unfinished, process, progress=progress, reading=extractor.reading)
     labels = read_labels(out)
     rate = len(seconds) / sum(seconds) if seconds else None
     report = summarise_labels(labels, labeller.settings.longest_side, rate)
     write_text(out.with_suffix(".json"), json_text(report))
     if overlay is not None:
-        write_sheets(labels, images, Path(overlay))
+        write_sheets(labels, images, Path(overlay), extractor.reading)
     return report
 
 

@@ -17,6 +17,7 @@ from ..core.types import Features
 from ..inference.extractor import Extractor
 from ..io.features import read_features
 from ..io.finding import find_images
+from ..io.images import GreyImage
 from ..io.per_image import process_images
 from ..io.unfinished import UnfinishedFeatures
 from ..pictures.keypoints import overlay_path, write_overlay
@@ -77,12 +78,16 @@ def extract_images(
         InputError: There is no image, or not one that can be read; a picture would replace an image or another picture;
             or a file, finished or not, of other weights, settings, versions or images is there.
     """
-    images = find_images(paths, skip=overlay)
+    images = find_images(paths, skip=[overlay], say_passed_over=True)
     draw = None if overlay is None else partial(_draw, Path(overlay))
     if overlay is not None:
         _check_pictures(images, Path(overlay))
     unfinished = UnfinishedFeatures(out, extractor.provenance)
-    done = process_images(images, unfinished, lambda key, grey: extractor.extract(grey), draw, progress, videos=True)
+
+    def process(key: str, image: GreyImage) -> Features:
+        return extractor.extract(image.grey)
+
+    done = process_images(images, unfinished, process, draw, progress, videos=True, reading=extractor.reading)
     keypoints = sum(read_features(done.path).keypoint_counts().values())
     return ExtractResult(done.path, done.images, keypoints, done.kept, done.changed, done.skipped)
 

@@ -102,7 +102,7 @@ def match_images(
     if out.suffix.lower() != ".png" or out.is_dir():
         raise InputError(f"the picture is a PNG file, so its name must end in .png, got {out}")
     check_not_replaced((image0, image1), out, "image")
-    grey0, grey1 = read_image(image0), read_image(image1)
+    grey0, grey1 = (read_image(image, extractor.reading) for image in (image0, image1))
     features0, features1 = extractor.extract(grey0).to("cpu"), extractor.extract(grey1).to("cpu")
     matches = match_features(features0, features1, settings)
     matched0, matched1 = (f.keypoints[matches.matches01[:, view]] for view, f in enumerate((features0, features1)))

@@ -78,7 +78,7 @@ def track_video(
         raise InputError(f"max_frames must be at least 1, or None for all, got {max_frames}")
     out = Path(out)
     check_not_replaced((source,), out, "source")
-    opened = open_source(source)
+    opened = open_source(source, extractor.reading)
     tracker, trails = Tracker(settings), Trails()
     frames, longest = 0, 0
     start = time.perf_counter()

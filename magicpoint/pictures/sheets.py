@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.types import Features, Labels
 from ..io.images import read_image, write_png
+from ..io.reading import ImageReading
 from .keypoints import draw_keypoints
 
 SHEET_COLUMNS, SHEET_ROWS, MOST_SHEETS = 4, 3, 8
@@ -21,13 +22,16 @@ TILE = (320, 240)
 _CAPTION_HEIGHT = 16
 
 
-def write_sheets(labels: Mapping[str, Labels], images: Mapping[str, Path], folder: Path) -> list[Path]:
+def write_sheets(
+    labels: Mapping[str, Labels], images: Mapping[str, Path], folder: Path, reading: ImageReading | None = None
+) -> list[Path]:
     """Draw images with their labels, 4 x 3 on a sheet, as sheet_0.png and so on.
 
     Args:
         labels: By key. Of more than eight sheets' worth, every second, third, ... image is drawn.
         images: The image files by key.
         folder: Where the sheets go.
+        reading: How the files are read.
 
     Returns:
         The sheets.
@@ -41,7 +45,9 @@ def write_sheets(labels: Mapping[str, Labels], images: Mapping[str, Path], folde
     keys = keys[:: -(-len(keys) // (per_sheet * MOST_SHEETS))]
     sheets = []
     for number, start in enumerate(range(0, len(keys), per_sheet)):
-        tiles = [draw_tile(read_image(images[key]), labels[key], key) for key in keys[start : start + per_sheet]]
+        tiles = [
+            draw_tile(read_image(images[key], reading), labels[key], key) for key in keys[start : start + per_sheet]
+        ]
         tiles += [np.zeros_like(tiles[0])] * (per_sheet - len(tiles))
         rows = [np.concatenate(tiles[row : row + SHEET_COLUMNS], axis=1) for row in range(0, per_sheet, SHEET_COLUMNS)]
         sheets.append(write_png(folder / f"sheet_{number}.png", np.concatenate(rows)))

@@ -62,7 +62,7 @@ def check_sane(data, path):
     """Holds that there are grey values in [0, 1], or a refusal in one line that names the file."""
     grey, said = None, ""
     try:
-        grey = decode_image(data, path)
+        grey = decode_image(data, path).grey
     except InputError as error:
         said = str(error)
     if grey is None:

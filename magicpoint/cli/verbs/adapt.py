@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_weights, build, open_extractor
+from ..options import add_network, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -21,7 +21,7 @@ def add(parser: Parser) -> None:
         "--out", type=Path, required=True, help="HDF5 file of labels to write; a report goes beside it."
     )
     parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for sheets of labelled images.")
-    add_weights(parser, "magicpoint")
+    add_network(parser, "magicpoint")
     add_json(parser)
     parser.add_class_arguments(AdaptationSettings, as_group=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from ..options import UnusableArgument, add_engine, add_weights, open_extractor
+from ..options import UnusableArgument, add_engine, add_network, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -29,7 +29,7 @@ def add(parser: Parser) -> None:
         type=Path | None,
         help="homography: image pairs in the HPatches layout; interiors: photographs for the walls of rooms.",
     )
-    add_weights(parser, "magicpoint")
+    add_network(parser, "magicpoint")
     add_engine(parser)
     parser.add_argument(
         "--dataset",

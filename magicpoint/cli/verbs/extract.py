@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_weights, build, open_extractor
+from ..options import add_engine, add_network, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -24,7 +24,7 @@ def add(parser: Parser) -> None:
         default=None,
         help="Folder for pictures with the keypoints, from red to green by their score.",
     )
-    add_weights(parser, "superpoint")
+    add_network(parser, "superpoint")
     add_engine(parser)
     add_json(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_weights, build, open_extractor
+from ..options import add_engine, add_network, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -20,7 +20,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("image0", type=Path, help="An image.")
     parser.add_argument("image1", type=Path, help="Another, of any other size.")
     parser.add_argument("--out", type=Path, default=Path("matches.png"), help="Picture of the matches to write, PNG.")
-    add_weights(parser, "superpoint")
+    add_network(parser, "superpoint")
     add_engine(parser)
     add_json(parser)
     parser.add_argument(

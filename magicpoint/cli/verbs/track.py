@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_weights, build, open_extractor
+from ..options import add_engine, add_network, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -22,7 +22,7 @@ def add(parser: Parser) -> None:
         "--out", type=Path, required=True, help="Video to write (.mp4, .mov, .avi, .mkv), or a folder for PNG files."
     )
     parser.add_argument("--max_frames", type=int | None, default=None, help="Stop after so many; null: at the end.")
-    add_weights(parser, "superpoint")
+    add_network(parser, "superpoint")
     add_engine(parser)
     add_json(parser)
     parser.add_class_arguments(TrackSettings, as_group=False)

@@ -159,11 +159,9 @@ def test_files_keep_sixteen_bits(tmp_path, suffix):
     assert np.array_equal(read_image(write(tmp_path / f"deep{suffix}", image)), to_grey(image))
 
 
-def test_float_files_are_read_and_their_range_is_checked(tmp_path):
+def test_float_files_are_read(tmp_path):
     image = np.random.default_rng(0).random((4, 6), np.float32)
     assert np.array_equal(read_image(write(tmp_path / "a.tif", image)), image)
-    with pytest.raises(ValueError, match=r"kelvin\.tif.*300"):
-        read_image(write(tmp_path / "kelvin.tif", image + 300))
 
 
 def test_transparency_is_dropped(tmp_path):
@@ -257,7 +255,7 @@ def test_keys_are_relative_to_the_folder_in_common(tmp_path):
 
 def test_a_folder_can_be_left_out(tmp_path):
     touch(tmp_path, "a/1.png", "overlays/1.png", "overlays/a/1.png")
-    assert list(find_images([tmp_path], skip=tmp_path / "overlays")) == ["a/1.png"]
+    assert list(find_images([tmp_path], skip=[tmp_path / "overlays", None])) == ["a/1.png"]
 
 
 def test_nothing_to_do_is_an_error(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from magicpoint.core.types import Features
-from magicpoint.io import per_image
+from magicpoint.io import stream
 from magicpoint.io.features import read_features, write_features
 from magicpoint.io.finding import find_images
 from magicpoint.io.images import decode_image, read_image
@@ -34,8 +34,15 @@ def folder(tmp_path):
     return tmp_path / "images"
 
 
+def run_whole(images, out, process=brightness, **options):
+    def of_grey(key, image):
+        return process(key, image.grey)
+
+    return process_images(images, UnfinishedFeatures(out, {"a": "b"}), of_grey, progress=False, **options)
+
+
 def run(images, out, process=brightness, **options):
-    return process_images(images, UnfinishedFeatures(out, {"a": "b"}), process, progress=False, **options).path
+    return run_whole(images, out, process, **options).path
 
 
 def loaders():
@@ -44,7 +51,7 @@ def loaders():
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_images_come_in_order_and_keep_their_names(folder, tmp_path, monkeypatch, threads):
-    monkeypatch.setattr(per_image, "LOADERS", threads)
+    monkeypatch.setattr(stream, "LOADERS", threads)
     images, seen = find_images([folder]), []
 
     def process(key, grey):
@@ -59,9 +66,11 @@ def test_images_come_in_order_and_keep_their_names(folder, tmp_path, monkeypatch
 
 
 def test_images_are_read_while_one_is_processed_but_only_so_many(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(per_image, "LOADERS", 2)
+    monkeypatch.setattr(stream, "LOADERS", 2)
     read, used = [], []
-    monkeypatch.setattr(per_image, "decode_image", lambda data, path: read.append(path) or decode_image(data, path))
+    monkeypatch.setattr(
+        stream, "decode_image", lambda data, path, how: read.append(path) or decode_image(data, path, how)
+    )
 
     def process(key, grey):
         used.append(key)
@@ -76,10 +85,12 @@ def test_images_are_read_while_one_is_processed_but_only_so_many(folder, tmp_pat
 
 
 def test_large_images_do_not_wait_in_numbers(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(per_image, "LOADERS", 2)
-    monkeypatch.setattr(per_image, "WAITING_PIXELS", 1)
+    monkeypatch.setattr(stream, "LOADERS", 2)
+    monkeypatch.setattr(stream, "WAITING_PIXELS", 1)
     read, used = [], []
-    monkeypatch.setattr(per_image, "decode_image", lambda data, path: read.append(path) or decode_image(data, path))
+    monkeypatch.setattr(
+        stream, "decode_image", lambda data, path, how: read.append(path) or decode_image(data, path, how)
+    )
 
     def process(key, grey):
         used.append(key)
@@ -131,7 +142,9 @@ def test_it_is_said_when_images_have_changed_since_the_file_that_is_replaced(fol
     assert caplog.text == ""
     (folder / "03.png").write_bytes((folder / "20.png").read_bytes())
     (folder / "04.png").write_bytes(b"no image")
-    done = process_images(images, UnfinishedFeatures(out, {"a": "b"}), brightness, progress=False)
+    done = process_images(
+        images, UnfinishedFeatures(out, {"a": "b"}), lambda key, image: brightness(key, image.grey), progress=False
+    )
     assert (done.path, done.images, done.kept, done.changed, list(done.skipped)) == (out, 39, 38, 1, ["04.png"])
     found = read_features(out)
     assert "1 of 39 images had changed since the earlier " in caplog.text
@@ -231,15 +244,15 @@ def test_a_second_run_decodes_only_what_is_new(folder, tmp_path, monkeypatch):
     images, out = find_images([folder]), tmp_path / "f.h5"
     (folder / "05.png").write_bytes(b"no image")
     run(images, out)
-    before, decoded = out.stat(), count_calls(monkeypatch, per_image, "decode_image")
+    before, decoded = out.stat(), count_calls(monkeypatch, stream, "decode_image")
     opened = count_calls(monkeypatch, h5py, "File")
     run(images, out)
-    assert [path.name for _, path in decoded] == ["05.png"]  # it could be an image by now
+    assert [path.name for _, path, _ in decoded] == ["05.png"]  # it could be an image by now
     assert opened == []
     assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     (folder / "07.png").write_bytes((folder / "20.png").read_bytes())
     run(images, out)
-    assert sorted(path.name for _, path in decoded) == ["05.png", "05.png", "07.png"]
+    assert sorted(path.name for _, path, _ in decoded) == ["05.png", "05.png", "07.png"]
     assert out.stat().st_mtime_ns > before.st_mtime_ns
     drawn = []
     run(images, out, draw=lambda key, grey, record: drawn.append(float(grey.mean())))

@@ -1,0 +1,169 @@
+"""The images of a list in their order, read and decoded by threads ahead of their use."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import InputError
+from .images import GreyImage, decode_image, read_content
+from .reading import ImageReading
+from .records import check_key
+from .video import VIDEO_SUFFIXES, open_source, read_ahead
+
+LOADERS = min(8, max(1, (os.cpu_count() or 1) // 2))
+"""Threads that read images. One is ten times faster than a network on the CPU, a GPU needs several."""
+
+WAITING_PIXELS = 2**25
+"""No further image is read while those that wait have this many pixels, 128 MB, however many small ones could wait."""
+
+IsKnown = Callable[[str, str], bool]
+"""Whether nothing is to be done for an image of this key and digest."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """An image and the SHA-256 of its file, or, of a frame, of its grey values; or why there is none.
+
+    There is no image where it is not needed: the record of just this file is there, and nothing is drawn.
+    """
+
+    key: str
+    digest: str
+    image: GreyImage | None
+    error: str | None = None
+
+
+@dataclasses.dataclass
+class Remarks:
+    """What is to be said about how images were read.
+
+    Args:
+        lows: The stored values that became black, where they are others than the number format's.
+        highs: Those that became white.
+        several: Keys of images that are the first of an animation or of pages.
+    """
+
+    lows: list[float] = dataclasses.field(default_factory=list)
+    highs: list[float] = dataclasses.field(default_factory=list)
+    several: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, key: str, image: GreyImage) -> None:
+        if image.stretched:
+            self.lows.append(image.limits[0])
+            self.highs.append(image.limits[1])
+        if image.several:
+            self.several.append(key)
+
+    def lines(self) -> list[str]:
+        """Each in a line."""
+        lines = []
+        if self.lows:
+            low, high = _span(self.lows), _span(self.highs)
+            lines.append(f"range auto: {len(self.lows)} images use few values; black is {low}, white {high}")
+        if self.several:
+            lines.append(
+                f"{len(self.several)} images are animated or have pages, of which the first was taken, for instance "
+                f"{self.several[0]}"
+            )
+        return lines
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):g}", f"{max(values):g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def load_images(
+    images: Mapping[str, Path], is_known: IsKnown, videos: bool = False, reading: ImageReading | None = None
+) -> Generator[Loaded, None, None]:
+    """The images in their order; what cannot be read comes with its reason.
+
+    Args:
+        images: Keys and paths, as from `io.finding.find_images`.
+        is_known: Says of which no more than the digest is needed.
+        videos: Take a path with one of `io.video.VIDEO_SUFFIXES` for the images that are its frames.
+        reading: None stands for `ImageReading()`.
+    """
+    stream = _Stream(is_known, reading or ImageReading())
+    for are_videos, group in groupby(images.items(), key=lambda item: videos and is_video(item[1])):
+        load = stream.load_videos if are_videos else stream.load_files
+        with contextlib.closing(load(group)) as loaded:
+            yield from loaded
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stream:
+    is_known: IsKnown
+    reading: ImageReading
+
+    def load_files(self, images: Iterator[tuple[str, Path]]) -> Generator[Loaded, None, None]:
+        waiting: deque[Future[Loaded]] = deque()
+        with ThreadPoolExecutor(LOADERS, thread_name_prefix="read_image") as pool:
+            try:
+                while True:
+                    while _has_room(waiting) and (item := next(images, None)) is not None:
+                        waiting.append(pool.submit(self._load_file, *item))
+                    if not waiting:
+                        return
+                    yield waiting.popleft().result()
+            finally:
+                for image in waiting:
+                    image.cancel()
+
+    def _load_file(self, key: str, path: Path) -> Loaded:
+        try:
+            _check(key, path)
+            content = read_content(path, self.reading)
+            digest = hashlib.sha256(content).hexdigest()
+            return Loaded(
+                key, digest, None if self.is_known(key, digest) else decode_image(content, path, self.reading)
+            )
+        except (OSError, InputError, MemoryError) as error:
+            return _failed(key, path, error)
+
+    def load_videos(self, videos: Iterator[tuple[str, Path]]) -> Generator[Loaded, None, None]:
+        for key, path in videos:
+            try:
+                _check(key, path)
+                with read_ahead(self._load_frames(key, path)) as frames:
+                    yield from frames
+            except (OSError, InputError, MemoryError) as error:
+                yield _failed(key, path, error)
+
+    def _load_frames(self, key: str, path: Path) -> Generator[Loaded, None, None]:
+        for number, grey in enumerate(open_source(path, self.reading).frames):
+            yield Loaded(f"{key}/{number:06d}", _digest(grey), GreyImage(grey))
+
+
+def _digest(grey: NDArray[np.float32]) -> str:
+    return hashlib.sha256(grey.data).hexdigest()
+
+
+def _has_room(waiting: deque[Future[Loaded]]) -> bool:
+    ready = sum(image.grey.size for one in waiting if one.done() and (image := one.result().image) is not None)
+    return not waiting or (len(waiting) < 2 * LOADERS and ready < WAITING_PIXELS)
+
+
+def _failed(key: str, path: Path, error: Exception) -> Loaded:
+    reason = f"{path} needs more memory than there is" if isinstance(error, MemoryError) else str(error)
+    return Loaded(key, "", None, reason)
+
+
+def _check(key: str, path: Path) -> None:
+    if check_key(key) != key:
+        raise InputError(f"{path} has a backslash in its name")
