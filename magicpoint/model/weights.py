@@ -21,6 +21,7 @@ from ..core.files import write_atomically
 from .hub import HUB_WEIGHTS, hub_weights, is_hub_name
 from .named import NamedNetwork
 from .network import PointNetwork
+from .tensors import take_weights
 
 _FORMAT = "magicpoint-1"
 
@@ -71,19 +72,42 @@ def load_weights(
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
-            if header.get("format") != _FORMAT:
-                raise InputError(f"{path} holds no magicpoint weights (format {header.get('format')!r})")
-            architecture = header.get("architecture", PointNetwork.architecture)
-            if architecture != kind.architecture:
-                raise InputError(f"{path} holds a network of the architecture {architecture}, not {kind.architecture}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        values = json.loads(header["model"]).items()
-        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in values}
-        model = kind.empty(kind.settings_type(**settings))
-        model.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged or holds other weights: {error!s:.200}") from error
+    if header.get("format") != _FORMAT:
+        raise InputError(f"{path} holds no magicpoint weights (format {header.get('format')!r:.80})")
+    architecture = header.get("architecture", PointNetwork.architecture)
+    if architecture != kind.architecture:
+        raise InputError(f"{path} holds a network of the architecture {architecture:.80}, not {kind.architecture}")
+    try:
+        model = _build(kind, _read_json(header, "model"))
+        provenance = _read_json(header, "provenance")
+        take_weights(model, tensors, "it")
+    except InputError as error:
         raise InputError(f"{path} is damaged or holds other weights: {error}") from error
-    return model.eval(), json.loads(header["provenance"])
+    return model.eval(), provenance
+
+
+def _read_json(header: Mapping[str, str], name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(header[name])
+    except KeyError:
+        raise InputError(f"it does not say its {name}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"its {name} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"its {name} must be an object, got {found!r:.80}")
+    return found
+
+
+def _build(kind: type[Network], values: Mapping[str, Any]) -> Network:
+    """An empty network of the settings that a file says."""
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    try:
+        return kind.empty(kind.settings_type(**settings))
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(f"its model is none: {error!s:.200}") from error
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:

@@ -19,11 +19,12 @@ from ..core.going_on import check_goes_on
 from ..core.locks import LOCK_FILE
 from ..core.machine import versions
 from ..model.named import NamedNetwork
+from ..model.tensors import take_weights
 from ..model.weights import BEST_WEIGHTS, save_weights
 from .averaging import AveragedNetwork
 from .log import METRICS_FILE, RunLog
 from .settings import TrainSettings, flat_settings
-from .state import STATE_FILE, load_state, read_settings, save_state, take_moments, take_weights
+from .state import STATE_FILE, load_state, read_settings, save_state, take_moments
 from .tasks.base import Task
 
 LAST_WEIGHTS = "last.safetensors"

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
+from ..model.tensors import check_tensor
 
 STATE_FILE = "last.state"
 
@@ -91,26 +91,6 @@ def _are_losses(taken: Any) -> bool:
     )
 
 
-def take_weights(network: nn.Module, weights: Any, name: str) -> None:
-    """Lets a network have the weights of a state.
-
-    Args:
-        network: Its weights are replaced.
-        weights: What the state holds under `name`.
-        name: For messages.
-
-    Raises:
-        InputError: They are not tensors of the names, shapes and number formats of the network, or not finite.
-    """
-    own = network.state_dict()
-    if not isinstance(weights, dict) or weights.keys() != own.keys():
-        found = sorted(map(str, weights.keys() ^ own.keys())) if isinstance(weights, dict) else [type(weights).__name__]
-        raise InputError(f"{name} holds other layers than the network: {', '.join(found):.200}")
-    for layer, wanted in own.items():
-        _check_tensor(f"{name}.{layer}", weights[layer], wanted)
-    network.load_state_dict(weights)
-
-
 def take_moments(optimizer: Optimizer, content: Any, trained: Any, step: int) -> None:
     """Lets AdamW go on with the moments of a state; its rates are as the settings say.
 
@@ -133,16 +113,8 @@ def take_moments(optimizer: Optimizer, content: Any, trained: Any, step: int) ->
         if not isinstance(entry, dict) or entry.keys() != {"step", *_MOMENTS}:
             raise InputError(f"optimizer.{number} must hold step, {', '.join(_MOMENTS)}, got {entry!r:.80}")
         for name in _MOMENTS:
-            _check_tensor(f"optimizer.{number}.{name}", entry[name], parameter)
-        _check_tensor(f"optimizer.{number}.step", entry["step"], torch.zeros(()))
+            check_tensor(f"optimizer.{number}.{name}", entry[name], parameter)
+        check_tensor(f"optimizer.{number}.step", entry["step"], torch.zeros(()))
         if (entry["exp_avg_sq"] < 0).any() or not 1 <= entry["step"] <= step:
             raise InputError(f"optimizer.{number} holds a negative mean square, or another step than 1 to {step}")
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _check_tensor(name: str, found: Any, wanted: Tensor) -> None:
-    if not isinstance(found, Tensor) or found.shape != wanted.shape or found.dtype != wanted.dtype:
-        form = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-        raise InputError(f"{name} must be {wanted.dtype} {tuple(wanted.shape)}, got {form}")
-    if found.layout != torch.strided or not torch.isfinite(found).all():
-        raise InputError(f"{name} has a value that is not a number or infinite")

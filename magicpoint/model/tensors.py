@@ -1,0 +1,43 @@
+"""A network takes the tensors of a file: those of its own names and shapes, of finite numbers, or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import InputError
+
+
+def take_weights(network: nn.Module, weights: Any, name: str) -> None:
+    """Lets a network have the weights that a file holds.
+
+    Args:
+        network: Its weights are replaced.
+        weights: Tensors by name, whatever that is in the file.
+        name: For messages, before the names of the tensors.
+
+    Raises:
+        InputError: They are not tensors of the names, shapes and number formats of the network, or not finite.
+    """
+    own = network.state_dict()
+    if not isinstance(weights, dict) or weights.keys() != own.keys():
+        found = sorted(map(str, weights.keys() ^ own.keys())) if isinstance(weights, dict) else [type(weights).__name__]
+        raise InputError(f"{name} holds other layers than the network: {', '.join(found):.200}")
+    for layer, wanted in own.items():
+        check_tensor(f"{name}.{layer}", weights[layer], wanted)
+    network.load_state_dict(weights)
+
+
+def check_tensor(name: str, found: Any, wanted: Tensor) -> None:
+    """Refuses what is no tensor of the shape and number format of another, or not finite.
+
+    Raises:
+        InputError: The message begins with the name.
+    """
+    if not isinstance(found, Tensor) or found.shape != wanted.shape or found.dtype != wanted.dtype:
+        form = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(f"{name} must be {wanted.dtype} {tuple(wanted.shape)}, got {form}")
+    if found.layout != torch.strided or not torch.isfinite(found).all():
+        raise InputError(f"{name} has a value that is not a number or infinite")
