@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ class Features:
         keypoint_scores: (N,) float32 in [0, 1], the larger the more certain.
         descriptors: (N, D) float32 of unit length, or None from a detector without descriptors.
         image_size: (W, H) of the original image in pixels.
+        keypoint_scales: (N,) float32, how many pixels of the original image are one of the image in which a keypoint
+            was found; None where that is the original image for all.
 
     Raises:
         TypeError: A tensor is not float32.
@@ -32,6 +35,7 @@ class Features:
     keypoint_scores: Tensor
     descriptors: Tensor | None
     image_size: tuple[int, int]
+    keypoint_scales: Tensor | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.keypoints.ndim != 2 or self.keypoints.shape[1] != 2:
@@ -41,7 +45,9 @@ class Features:
             raise ValueError(f"keypoint_scores must have shape ({count},), got {tuple(self.keypoint_scores.shape)}")
         if self.descriptors is not None and (self.descriptors.ndim != 2 or self.descriptors.shape[0] != count):
             raise ValueError(f"descriptors must have shape ({count}, D), got {tuple(self.descriptors.shape)}")
-        for name in ("keypoints", "keypoint_scores", "descriptors"):
+        if self.keypoint_scales is not None and tuple(self.keypoint_scales.shape) != (count,):
+            raise ValueError(f"keypoint_scales must have shape ({count},), got {tuple(self.keypoint_scales.shape)}")
+        for name in ("keypoints", "keypoint_scores", "descriptors", "keypoint_scales"):
             tensor = getattr(self, name)
             if tensor is not None and tensor.dtype != torch.float32:
                 raise TypeError(f"{name} must be float32, got {tensor.dtype}")
@@ -51,13 +57,14 @@ class Features:
     def __len__(self) -> int:
         return self.keypoints.shape[0]
 
-    def to(self, device: torch.device | str) -> Features:
+    def to(self, device: torch.device | str) -> Self:
         """The same features with every tensor on `device`."""
         return dataclasses.replace(
             self,
             keypoints=self.keypoints.to(device),
             keypoint_scores=self.keypoint_scores.to(device),
             descriptors=None if self.descriptors is None else self.descriptors.to(device),
+            keypoint_scales=None if self.keypoint_scales is None else self.keypoint_scales.to(device),
         )
 
 
@@ -83,12 +90,9 @@ class Labels(Features):
                 f"valid_mask must be bool {(height, width)}, got {self.valid_mask.dtype} {tuple(self.valid_mask.shape)}"
             )
 
-    def to(self, device: torch.device | str) -> Labels:
+    def to(self, device: torch.device | str) -> Self:
         """The same labels with every tensor on `device`."""
-        moved = super().to(device)
-        return Labels(
-            moved.keypoints, moved.keypoint_scores, moved.descriptors, moved.image_size, self.valid_mask.to(device)
-        )
+        return dataclasses.replace(super().to(device), valid_mask=self.valid_mask.to(device))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -17,11 +17,14 @@ FORMAT = "magicpoint-features-2"
 """The layout that this module writes. It reads magicpoint-features-1, too, which has no checksums, and no other.
 
 The key of an image is the path of its group, so that a slash in it makes nested groups. A group holds the datasets
-keypoints, keypoint_scores and, if there are any, descriptors, as in `Features`, and the attributes image_size (W, H)
-and, where it is known, image_sha256, of the image file or, for a frame of a video, of its grey values. Attributes of
-the file are format, skipped (JSON: key and reason of each image that could not be read) and whatever says where the
-features come from. Behind the end of the HDF5 file lies the index of `io.record_index`, by which this project reads it.
+keypoints, keypoint_scores and, if there are any, descriptors and keypoint_scales, as in `Features`, and the attributes
+image_size (W, H) and, where it is known, image_sha256, of the image file or, for a frame of a video, of its grey
+values. Attributes of the file are format, skipped (JSON: key and reason of each image that could not be read) and
+whatever says where the features come from. Behind the end of the HDF5 file lies the index of `io.record_index`, by
+which this project reads it.
 """
+
+_ARRAYS = ("keypoints", "keypoint_scores", "descriptors", "keypoint_scales")
 
 
 def write_features(
@@ -36,22 +39,24 @@ def write_features(
 
 def features_to_arrays(features: Features) -> dict[str, NDArray[Any]]:
     """The arrays of `FORMAT`."""
-    tensors = {name: getattr(features, name) for name in ("keypoints", "keypoint_scores", "descriptors")}
+    tensors = {name: getattr(features, name) for name in _ARRAYS}
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if tensor is not None}
 
 
 def features_of_arrays(arrays: Mapping[str, NDArray[Any]], image_size: tuple[int, int]) -> Features:
     """Their reverse; what does not fit raises a `KeyError`, a `TypeError` or a `ValueError`."""
     keypoints, scores = (torch.from_numpy(arrays[name]) for name in ("keypoints", "keypoint_scores"))
-    descriptors = torch.from_numpy(arrays["descriptors"]) if "descriptors" in arrays else None
-    return Features(keypoints, scores, descriptors, image_size)
+    descriptors, scales = (
+        torch.from_numpy(arrays[name]) if name in arrays else None for name in ("descriptors", "keypoint_scales")
+    )
+    return Features(keypoints, scores, descriptors, image_size, keypoint_scales=scales)
 
 
 FEATURES = Layout(
     FORMAT,
     ("magicpoint-features-1",),
     "feature file",
-    ("keypoints", "keypoint_scores", "descriptors"),
+    _ARRAYS,
     features_to_arrays,
     features_of_arrays,
 )

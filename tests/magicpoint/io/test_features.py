@@ -1,3 +1,5 @@
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -40,6 +42,16 @@ def test_round_trip(tmp_path):
     assert "sub" not in found
     with pytest.raises(KeyError):
         found["sub"]
+
+
+def test_the_scales_of_keypoints_come_back(tmp_path):
+    scales = torch.tensor([1.0, 2.0, 4.0])
+    image = dataclasses.replace(features(3), keypoint_scales=scales)
+    found = read_features(write_features(tmp_path / "f.h5", {"a": image, "b": features(2)}))
+    assert torch.equal(found["a"].keypoint_scales, scales)
+    assert found["b"].keypoint_scales is None
+    with pytest.raises(ValueError, match=r"keypoint_scales must have shape \(3,\), got \(2,\)"):
+        dataclasses.replace(features(3), keypoint_scales=scales[:2])
 
 
 def test_the_layout_is_the_documented_one(tmp_path):
