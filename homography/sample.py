@@ -54,6 +54,8 @@ class HomographySettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise TypeError(f"{name} must be a number, got {value!r}")
+            if isinstance(value, int) and abs(value) > 10**30:  # Python does not write numbers of thousands of digits
+                raise ValueError(f"{name} must be a small number, got one of more than 30 digits")
         if not isinstance(self.overflow, bool):
             raise TypeError(f"overflow must be True or False, got {self.overflow!r}")
         if not 0 <= self.translation <= 1:

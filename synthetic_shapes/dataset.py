@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import operator
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -37,6 +38,14 @@ from .sample_files import (
     write_sample,
 )
 
+MOST_SAMPLES = 10**8
+"""Of one split."""
+
+LARGEST_SEED = 2**64 - 1
+
+LEAST_FILES_BYTES = 1024
+"""What the two files of a sample take beside the grey values; measured are 4 to 8 KB of an image of 120x160."""
+
 Span = tuple[str, int, int]
 """A split and its samples from the first index up to, and without, the second."""
 
@@ -57,7 +66,7 @@ class DatasetSettings:
 
     Raises:
         TypeError: A count or the seed is not a whole number.
-        ValueError: One of them is negative, or there is no image at all.
+        ValueError: One of them is negative or too large, or there is no image at all.
     """
 
     count: int = 10_000
@@ -71,8 +80,11 @@ class DatasetSettings:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{name} must be a whole number, got {value!r}")
-            if value < 0:
-                raise ValueError(f"{name} must not be negative, got {value}")
+            most = LARGEST_SEED if name == "seed" else MOST_SAMPLES
+            if not 0 <= value <= most:
+                raise ValueError(f"{name} must be from 0 to {most}, got {_in_words(value)}")
+        if not isinstance(self.shapes, ShapeSettings):
+            raise TypeError(f"shapes must be ShapeSettings, got {self.shapes!r:.80}")
         if not any(self.splits.values()):
             raise ValueError("count, validation_count and test_count are all 0: there is nothing to generate")
 
@@ -101,7 +113,8 @@ def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None =
 
     Raises:
         DatasetError: `out` holds a dataset of other settings, or half of one from other versions; the message names
-            what differs, and nothing is changed. Or a finished dataset no longer has its digest.
+            what differs, and nothing is changed. Or a finished dataset no longer has its digest, or the disk is smaller
+            than the dataset.
         FileExistsError: `out` is a file, or a folder with something else in it.
         OSError: A file cannot be written (the error names it); everything written before stays usable.
     """
@@ -112,6 +125,7 @@ def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None =
         settings=json.loads(json.dumps(asdict(settings))),  # in the form in which they are read back
         versions=installed_versions(),
     )
+    _check_space(root, settings)
     existing = _existing_manifest(root)
     if existing is None:
         root.mkdir(parents=True, exist_ok=True)
@@ -205,6 +219,10 @@ class ShapesDataset:
         _check_digest(self.root, self.digest, dataset_digest(self._splits, samples))
 
 
+def _in_words(value: int) -> str:
+    return str(value) if abs(value) < 10**30 else "a number of more than 30 digits"
+
+
 def _spans(splits: Mapping[str, int]) -> list[Span]:
     return [
         (split, start, min(start + CHUNK_SIZE, count))
@@ -240,6 +258,18 @@ def _existing_manifest(root: Path) -> Manifest | None:
     if root.is_dir() and any(not is_temporary(path) for path in root.iterdir()):
         raise FileExistsError(f"{root} is not empty and has no {MANIFEST}: choose another folder")
     return None
+
+
+def _check_space(root: Path, settings: DatasetSettings) -> None:
+    """Better refused now than when the disk is full."""
+    height, width = settings.shapes.size_hw
+    least = sum(settings.splits.values()) * (LEAST_FILES_BYTES + height * width // 16)
+    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    if least > (total := shutil.disk_usage(there).total):
+        raise DatasetError(
+            f"{sum(settings.splits.values())} images take {least / 1e9:.0f} GB or more, and the whole disk of {root} "
+            f"has {total / 1e9:.0f} GB: take a smaller count"
+        )
 
 
 def _check_same_dataset(root: Path, existing: Manifest, wanted: Manifest) -> None:

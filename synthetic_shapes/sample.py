@@ -32,6 +32,10 @@ class Sample(NamedTuple):
     keypoints: NDArray[np.float32]
 
 
+MAX_SIDE = 8192
+"""Of a rendered image, in pixels: a larger one would take more memory than a computer has."""
+
+
 @dataclass(frozen=True)
 class ShapeSettings:
     """What is rendered.
@@ -45,11 +49,16 @@ class ShapeSettings:
     shapes: tuple[str, ...] = STANDARD_SHAPES
 
     def __post_init__(self) -> None:
-        if len(self.size_hw) != 2 or any(not isinstance(side, int) or side < MIN_SIDE for side in self.size_hw):
-            raise ValueError(f"size_hw must be (height, width) of at least {MIN_SIDE} pixels each, got {self.size_hw}")
-        unknown = [name for name in self.shapes if name not in PRIMITIVES]
-        if unknown or not self.shapes:
-            raise ValueError(f"unknown shapes {unknown}: choose from {', '.join(PRIMITIVES)}")
+        sides = self.size_hw if isinstance(self.size_hw, (tuple, list)) else ()
+        whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
+        if len(sides) != 2 or not whole or not MIN_SIDE <= min(sides) <= max(sides) <= MAX_SIDE:
+            raise ValueError(
+                f"size_hw must be (height, width) of {MIN_SIDE} to {MAX_SIDE} pixels each, got {self.size_hw!r:.80}"
+            )
+        names = self.shapes if isinstance(self.shapes, (tuple, list)) else ()
+        unknown = [name for name in names if not isinstance(name, str) or name not in PRIMITIVES]
+        if unknown or not names:
+            raise ValueError(f"shapes must be some of {', '.join(PRIMITIVES)}, got {unknown or self.shapes!r:.80}")
 
 
 def render_sample(seed: int, index: int, settings: ShapeSettings | None = None, stream: str = "training") -> Sample:

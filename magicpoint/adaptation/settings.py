@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import get_args
 
 from homography import HomographySettings
 from homography.adaptation import Aggregation
@@ -11,7 +10,7 @@ from homography.adaptation import Aggregation
 from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.precision import Precision
-from ..core.settings import check_choice, check_range, check_whole
+from ..core.settings import LARGEST_SEED, check_kinds, check_range, check_whole
 from ..decoding.settings import DecodeSettings
 
 
@@ -50,10 +49,10 @@ class AdaptationSettings:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_whole(self, 1, "count", "chunk_pixels")
-        check_whole(self, 0, "erosion", "seed")
-        check_choice(self, "aggregation", get_args(Aggregation))
-        check_choice(self, "precision", get_args(Precision))
+        check_whole(self, 0, "erosion")
+        check_whole(self, 0, "seed", most=LARGEST_SEED)
         if self.tolerance is not None:
             check_range(self, "[0, inf)", "tolerance")
             if self.aggregation != "mean":

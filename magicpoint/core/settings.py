@@ -6,18 +6,108 @@ The checks stand in the `__post_init__` of a frozen dataclass and name the setti
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
+import os
 import re
+import types
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import InputError
 
 LARGEST_SEED = 2**64 - 1
 """The largest that torch takes."""
 
+LARGEST_WHOLE = 2**31 - 1
+"""The largest count or number of pixels that a setting may be, where nothing else is said of it."""
+
+MOST_WORKERS = 1024
+"""Processes that a setting may ask for."""
+
+_LARGEST_FLOAT = 10**300
+
+LARGEST_SIDE = 2**15
+"""The longest side of an image that a setting may ask for, in pixels."""
+
 _INTERVAL = re.compile(r"([\[(])(\S+), (\S+)([\])])")
+
+
+def check_kinds(settings: object) -> None:
+    """Refuses values of another kind than the fields of a dataclass are annotated with, and NaN.
+
+    Args:
+        settings: Its fields are numbers, truth values, strings, literals, paths, tuples of these, and other groups of
+            settings; or None where that is said.
+
+    Raises:
+        TypeError: One is of another kind.
+        InputError: One is none of the literals, or NaN.
+    """
+    kind: Any = type(settings)
+    for name, hint in _kinds(kind).items():
+        _check_kind(name, getattr(settings, name), hint)
+
+
+@functools.cache
+def _kinds(settings: Any) -> dict[str, Any]:
+    hints = get_type_hints(settings)
+    return {field.name: hints[field.name] for field in dataclasses.fields(settings)}
+
+
+def _check_kind(name: str, value: Any, hint: Any) -> None:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return
+        (hint,) = (each for each in inner if each is not type(None))
+        _check_kind(name, value, hint)
+    elif origin is Literal:
+        if value not in inner or isinstance(value, bool):
+            raise InputError(f"{name} must be {_listed(map(str, inner))}, got {_shown(value)}")
+    elif origin is tuple:
+        if not isinstance(value, (tuple, list)):
+            raise TypeError(f"{name} must be a tuple, got {_shown(value)}")
+        kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        if len(kinds) != len(value):
+            raise TypeError(f"{name} must be {len(kinds)} values, got {_shown(value)}")
+        for each, kind in zip(value, kinds, strict=True):
+            _check_kind(name, each, kind)
+    else:
+        _check_single(name, value, hint)
+
+
+def _check_single(name: str, value: Any, kind: Any) -> None:
+    accepted, called = _SINGLE.get(kind, ((tuple, list) if issubclass(kind, tuple) else kind, f"a {kind.__name__}"))
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{name} must be {called}, got {_shown(value)}")
+    if kind is float and not abs(value) <= _LARGEST_FLOAT and abs(value) != math.inf:
+        raise InputError(f"{name} must be {called}, got {_shown(value)}")
+
+
+_SINGLE: dict[Any, tuple[Any, str]] = {
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+    bool: (bool, "true or false"),
+    str: (str, "text"),
+    Path: ((str, os.PathLike), "a path"),
+}
+
+
+def _shown(value: object) -> str:
+    """A value in a message, in one line and not endless; a number of more digits than Python writes is just that."""
+    try:
+        return f"{value!r:.80}".replace("\n", " ")
+    except ValueError:
+        return "a number of thousands of digits"
+
+
+def _listed(choices: Iterable[str]) -> str:
+    *others, last = choices
+    return " or ".join(filter(None, (", ".join(others), last)))
 
 
 def check_range(settings: object, interval: str, *names: str) -> None:
@@ -40,15 +130,15 @@ def check_range(settings: object, interval: str, *names: str) -> None:
     for name in names:
         value = attrgetter(name)(settings)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"{name} must be a number, got {value!r}")
+            raise TypeError(f"{name} must be a number, got {_shown(value)}")
         above = value > least or (opening == "[" and value == least)
         below = value < most or (closing == "]" and value == most)
         if math.isnan(value) or not (above and below):
-            raise InputError(f"{name} must be in {interval}, got {value}")
+            raise InputError(f"{name} must be in {interval}, got {_shown(value)}")
 
 
-def check_whole(settings: object, least: int, *names: str, most: int | None = None) -> None:
-    """Refuses what is no whole number, below `least` or, if given, above `most`.
+def check_whole(settings: object, least: int, *names: str, most: int = LARGEST_WHOLE) -> None:
+    """Refuses what is no whole number, below `least` or above `most`.
 
     Raises:
         TypeError: One is no whole number.
@@ -57,19 +147,18 @@ def check_whole(settings: object, least: int, *names: str, most: int | None = No
     for name in names:
         value = attrgetter(name)(settings)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name} must be a whole number, got {value!r}")
+            raise TypeError(f"{name} must be a whole number, got {_shown(value)}")
         if value < least:
-            raise InputError(f"{name} must be at least {least}, got {value}")
-        if most is not None and value > most:
-            raise InputError(f"{name} must be at most {most}, got {value}")
+            raise InputError(f"{name} must be at least {least}, got {_shown(value)}")
+        if value > most:
+            raise InputError(f"{name} must be at most {most}, got {_shown(value)}")
 
 
 def check_choice(settings: object, name: str, choices: Iterable[str]) -> None:
     """Refuses what is none of the choices, with a `ValueError` that lists them."""
     value, choices = attrgetter(name)(settings), list(choices)
     if value not in choices:
-        listed = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
-        raise InputError(f"{name} must be {listed}, got {value!r}")
+        raise InputError(f"{name} must be {_listed(choices)}, got {_shown(value)}")
 
 
 def check_size_hw(settings: object, multiple: int, name: str) -> None:
@@ -82,9 +171,12 @@ def check_size_hw(settings: object, multiple: int, name: str) -> None:
     value = attrgetter(name)(settings)
     sides = list(value) if isinstance(value, (tuple, list)) else []
     if len(sides) != 2 or any(isinstance(side, bool) or not isinstance(side, int) for side in sides):
-        raise TypeError(f"{name} must be a height and a width in pixels, got {value!r}")
-    if any(side < multiple or side % multiple for side in sides):
-        raise InputError(f"{name} must be positive multiples of {multiple}, got {sides[0]}x{sides[1]}")
+        raise TypeError(f"{name} must be a height and a width in pixels, got {_shown(value)}")
+    if any(not multiple <= side <= LARGEST_SIDE or side % multiple for side in sides):
+        raise InputError(
+            f"{name} must be positive multiples of {multiple} up to {LARGEST_SIDE}, got "
+            f"{_shown(sides[0])}x{_shown(sides[1])}"
+        )
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], unset: Any = None) -> dict[str, tuple[Any, Any]]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from synthetic_shapes.noise import normal_noise
 
-from ..core.settings import check_range, check_whole
+from ..core.settings import check_kinds, check_range, check_whole
 
 _DIRECTIONS = 64
 _STEPS_PER_PIXEL = 4
@@ -60,11 +60,13 @@ class PhotometricSettings:
     jpeg_quality: int = 30
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_range(self, "[0, 1]", "probability", "shade", "salt_and_pepper")
-        check_range(self, "[1, inf)", "contrast")
+        check_range(self, "[1, 1000]", "contrast")
         if self.lowest_contrast is not None:
             check_range(self, "(0, 1]", "lowest_contrast")
-        check_range(self, "[0, inf)", "brightness", "motion_blur", "gaussian_blur", "speckle_noise", "additive_noise")
+        check_range(self, "[0, 255]", "brightness", "motion_blur", "gaussian_blur", "additive_noise")
+        check_range(self, "[0, 10]", "speckle_noise")
         check_whole(self, 1, "jpeg_quality", most=_BEST_JPEG)
 
 

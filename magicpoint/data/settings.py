@@ -8,7 +8,7 @@ from homography import HomographySettings
 from synthetic_shapes.sizes import SizeHW
 
 from ..core.grid import CELL_SIZE
-from ..core.settings import check_range, check_size_hw
+from ..core.settings import check_kinds, check_range, check_size_hw
 from .photometric import PhotometricSettings
 
 
@@ -27,6 +27,7 @@ class AugmentationSettings:
     photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_range(self, "[0, 1]", "homographic_probability")
 
 
@@ -50,6 +51,7 @@ class ViewSettings:
     photometric: PhotometricSettings = field(default_factory=lambda: PhotometricSettings(probability=0.35))
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_size_hw(self, CELL_SIZE, "size_hw")
         check_range(self, "(0, 1]", "smallest_crop")
         check_range(self, "[0, 1]", "first_warp_probability")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..core.settings import check_range, check_whole
+from ..core.settings import check_kinds, check_range, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,7 @@ class DecodeSettings:
     subpixel: bool = True
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_whole(self, 0, "nms_radius", "border")
         check_range(self, "[0, 1)", "threshold")
         if self.max_keypoints is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Literal
 
 from ..core.geometry import GeometryModel
-from ..core.settings import check_choice, check_range, check_whole
+from ..core.settings import check_kinds, check_range, check_whole
 
 Solver = Literal["opencv", "poselib"]
 
@@ -31,6 +31,7 @@ class MatchSettings:
     min_similarity: float = -1.0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if self.ratio is not None:
             check_range(self, "(0, 1]", "ratio")
         check_range(self, "[-1, 1]", "min_similarity")
@@ -53,8 +54,7 @@ class GeometrySettings:
     solver: Solver = "opencv"
 
     def __post_init__(self) -> None:
-        check_choice(self, "model", get_args(GeometryModel))
-        check_choice(self, "solver", get_args(Solver))
+        check_kinds(self)
         if self.model_threshold is not None:
             check_range(self, "(0, inf)", "model_threshold")
 
@@ -81,6 +81,7 @@ class TrackSettings:
     lost_after: int = 3
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_range(self, "(0, inf)", "reach", "radius")
         check_range(self, "[-1, 1]", "min_similarity")
         check_whole(self, 1, "lost_after")

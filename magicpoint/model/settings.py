@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from ..core.settings import check_choice, check_range, check_whole
+from ..core.settings import check_kinds, check_range, check_whole
 
 BatchNormLayout = Literal["all", "hidden", "none", "after_relu"]
 
@@ -30,6 +30,6 @@ class ModelSettings:
     descriptor_dim: int = 0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_range(self, "(0, 4]", "width")
-        check_choice(self, "batch_norm", get_args(BatchNormLayout))
         check_whole(self, 0, "descriptor_dim")

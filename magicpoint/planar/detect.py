@@ -11,7 +11,7 @@ from torch import Tensor
 
 from homography import warp_points
 
-from ..core.settings import check_range, check_whole
+from ..core.settings import check_kinds, check_range, check_whole
 from .model import FirstStage, Proposals, QuadNetwork
 from .polygons import suppress_quads
 
@@ -31,6 +31,7 @@ class QuadSettings:
     max_quads: int = 50
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_range(self, "[0, 1)", "threshold")
         check_range(self, "(0, 1]", "largest_iou")
         check_whole(self, 1, "max_quads")

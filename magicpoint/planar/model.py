@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
-from ..core.settings import check_choice, check_range, check_whole
+from ..core.settings import check_kinds, check_range, check_whole
 from ..model.encoder import Encoder, conv_block
 from .frames import box_frames, pool, rectified_frames
 from .polybox import decode, to_corners
@@ -49,11 +49,10 @@ class QuadModelSettings:
     stages: Literal[1, 2] = 2
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_range(self, "(0, 4]", "width")
         check_range(self, "(0, 1]", "proposal_iou")
         check_whole(self, 1, "proposals", "pooled_side")
-        check_choice(self, "pooling", ("rectified", "upright"))
-        check_whole(self, 1, "stages", most=2)
         for name in ("anchor_sides", "anchor_aspects"):
             values = getattr(self, name)
             if not values or not all(0.0 < value < float("inf") for value in values):

@@ -19,7 +19,7 @@ from synthetic_shapes.background import draw_background
 from synthetic_shapes.seeding import sample_generator
 
 from ..core.errors import InputError
-from ..core.settings import check_range, check_size_hw, check_whole
+from ..core.settings import check_kinds, check_range, check_size_hw, check_whole
 from ..data.photometric import PhotometricSettings, augment_photometric
 from ..data.scenes3d.camera import Camera, Floats
 from ..data.scenes3d.render import TexturedPlane, render
@@ -56,6 +56,7 @@ class SceneSettings:
     photometric: PhotometricSettings = field(default_factory=lambda: PhotometricSettings(probability=0.35))
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_size_hw(self, 8, "size_hw")
         check_whole(self, 0, "most_objects", "most_occluders")
         check_range(self, "[0, 1.5]", "tilt")

@@ -43,7 +43,7 @@ _LOG = logging.getLogger(__name__)
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
     """Linear warm-up, a plateau, and a linear fall to zero over the last `decay_fraction` of the steps."""
-    rise = (step + 1) / max(1, settings.warmup_steps)
+    rise = (step + 1) / max(1, settings.warmup)
     fall = (settings.steps - step) / max(1.0, settings.decay_fraction * settings.steps)
     return settings.learning_rate * min(1.0, rise, fall)
 

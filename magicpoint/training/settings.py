@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
+from ..core.errors import InputError
 from ..core.precision import Precision
-from ..core.settings import LARGEST_SEED, check_choice, check_range, check_whole
+from ..core.settings import LARGEST_SEED, MOST_WORKERS, check_kinds, check_range, check_whole
 from .tasks.settings import MagicPointSettings, TaskSettings
+
+LONGEST_WARMUP = 300
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class TrainSettings:
         batch_size: Images of one step, over all processes; superpoint makes two views of each.
         learning_rate: Highest learning rate (AdamW).
         weight_decay: Weight decay of AdamW.
-        warmup_steps: Steps in which the learning rate rises linearly to its highest value.
+        warmup_steps: Steps in which the learning rate rises linearly to its highest value; null takes an eighth of the
+            steps, 300 at most.
         decay_fraction: Share of the steps, at the end, in which it falls linearly to zero.
         gradient_clip: Largest norm of the gradient.
         averaging: Share that each step leaves of a running average of the weights (exponential moving average). That
@@ -47,7 +51,7 @@ class TrainSettings:
     batch_size: int = 32
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
-    warmup_steps: int = 300
+    warmup_steps: int | None = None
     decay_fraction: float = 0.4
     gradient_clip: float = 1.0
     averaging: float = 0.0
@@ -61,15 +65,24 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if not isinstance(self.task, TaskSettings):
             raise TypeError(f"task must be the settings of a task, got {self.task!r}")
+        check_kinds(self)
         check_whole(self, 1, "steps", "batch_size", "log_every", "validate_every", "checkpoint_every")
-        check_whole(self, 0, "warmup_steps", "workers")
+        check_whole(self, 0, "workers", most=MOST_WORKERS)
+        if self.warmup_steps is not None:
+            check_whole(self, 0, "warmup_steps")
+            if self.warmup_steps > self.steps:
+                raise InputError(f"warmup_steps must be at most the {self.steps} steps, got {self.warmup_steps}")
         check_whole(self, 0, "seed", most=LARGEST_SEED)
         check_range(self, "(0, inf)", "learning_rate")
         check_range(self, "[0, inf)", "weight_decay")
         check_range(self, "[0, 1]", "decay_fraction")
         check_range(self, "(0, inf]", "gradient_clip")
         check_range(self, "[0, 1)", "averaging")
-        check_choice(self, "precision", get_args(Precision))
+
+    @property
+    def warmup(self) -> int:
+        """The steps in which the learning rate rises."""
+        return min(LONGEST_WARMUP, self.steps // 8) if self.warmup_steps is None else self.warmup_steps
 
 
 def flat_settings(settings: TrainSettings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from synthetic_shapes import DatasetError
 from synthetic_shapes.dataset import DatasetSettings, ShapesDataset, generate_dataset
 from synthetic_shapes.sample import ShapeSettings, render_sample
 from synthetic_shapes.sample_files import read_manifest, sample_digest
@@ -141,6 +143,7 @@ PROGRAM = """
 import signal
 import sys
 from pathlib import Path
+from synthetic_shapes import DatasetError
 from synthetic_shapes.dataset import DatasetSettings, generate_dataset
 from synthetic_shapes.sample import ShapeSettings
 
@@ -243,7 +246,7 @@ def test_error_in_a_worker_reaches_the_caller(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"count": -1}, ValueError, "count must not be negative, got -1"),
+        ({"count": -1}, ValueError, "count must be from 0 to 100000000, got -1"),
         ({"seed": 1.5}, TypeError, "seed must be a whole number, got 1.5"),
         ({"test_count": True}, TypeError, "test_count must be a whole number, got True"),
         ({"count": 0, "validation_count": 0, "test_count": 0}, ValueError, "nothing to generate"),
@@ -262,3 +265,15 @@ def test_progress_counts_the_samples(tmp_path, capsys):
 def test_workers_are_checked(tmp_path):
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         generate_dataset(tmp_path / "out", SETTINGS, workers=0, progress=False)
+
+
+def test_a_dataset_that_no_disk_holds_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(total=10**11))
+    with pytest.raises(
+        DatasetError, match=r"100000000 images take \d+ GB or more, and the whole disk of .* has 100 GB"
+    ):
+        generate_dataset(tmp_path / "out", DatasetSettings(count=10**8, validation_count=0, test_count=0))
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="count must be from 0 to 100000000, got 10000000000"):
+        DatasetSettings(count=10**10)

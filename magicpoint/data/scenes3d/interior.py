@@ -10,6 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ...core.errors import InputError
+from ...core.settings import LARGEST_SIDE, check_kinds, check_range, check_whole
 from .camera import Camera, Floats, intrinsics, look_at
 from .render import RenderedView, TexturedPlane, render, transfer
 
@@ -40,14 +41,14 @@ class InteriorSettings:
     roll: float = 0.2
 
     def __post_init__(self) -> None:
-        if min(self.image_size) < 8:
-            raise InputError(f"image_size must be at least 8 pixels each way, got {self.image_size}")
-        if min(self.boxes, self.panels) < 0 or not 0 <= self.roll <= np.pi:
-            raise InputError(
-                f"boxes, panels and roll must not be negative, got {self.boxes}, {self.panels}, {self.roll}"
-            )
-        if not 0 < self.baseline[0] <= self.baseline[1] or not 0 < self.least_overlap < 1:
-            raise InputError(f"baseline {self.baseline} or least_overlap {self.least_overlap} is out of range")
+        check_kinds(self)
+        if not 8 <= min(self.image_size) <= max(self.image_size) <= LARGEST_SIDE:
+            raise InputError(f"image_size must be from 8 to {LARGEST_SIDE} pixels each way, got {self.image_size}")
+        check_whole(self, 0, "boxes", "panels", most=1000)
+        check_range(self, "[0, 3.14]", "roll")
+        check_range(self, "(0, 1)", "least_overlap")
+        if not 0 < self.baseline[0] <= self.baseline[1] < np.inf:
+            raise InputError(f"baseline must rise from above 0, got {self.baseline}")
         if not 0 < self.field_of_view[0] <= self.field_of_view[1] < np.pi:
             raise InputError(f"field_of_view must rise within (0, pi), got {self.field_of_view}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...core.settings import LARGEST_SEED, check_range, check_whole
+from ...core.settings import LARGEST_SEED, check_kinds, check_range, check_whole
 from ...data.scenes3d.interior import InteriorSettings
 from ..methods.base import MethodSettings
 
@@ -37,6 +37,7 @@ class InteriorsProtocol:
     interior: InteriorSettings = field(default_factory=lambda: InteriorSettings(least_overlap=0.4))
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_whole(self, 1, "rooms", "max_keypoints")
         check_whole(self, 0, "seed", most=LARGEST_SEED)
         check_whole(self, 0, "nms_radius", "border")

@@ -30,7 +30,7 @@ from ...model.weights import BEST_WEIGHTS, load_weights, resolve, weights_hash
 from ...pictures.sheets import write_sheets
 from ...training.loop import train_model
 from ...training.run import LAST_WEIGHTS, SETTINGS_FILE
-from ...training.settings import TrainSettings
+from ...training.settings import LONGEST_WARMUP, TrainSettings
 from ...training.tasks.settings import SuperPointSettings
 from ..adapt import adapt_images, read_label_report
 from ..evaluate import evaluate_pairs
@@ -194,7 +194,7 @@ class _Finetuning:
             steps=self.settings.steps,
             batch_size=self.settings.batch_size,
             learning_rate=self.settings.learning_rate,
-            warmup_steps=min(TrainSettings.warmup_steps, self.settings.steps // 10),
+            warmup_steps=min(LONGEST_WARMUP, self.settings.steps // 10),
             precision=self.precision,
             workers=self.settings.workers,
         )

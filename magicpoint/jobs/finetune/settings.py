@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import get_args
 
 from ...adaptation.settings import AdaptationSettings
 from ...core.precision import Precision
-from ...core.settings import LARGEST_SEED, check_choice, check_range, check_whole
+from ...core.settings import LARGEST_SEED, MOST_WORKERS, check_kinds, check_range, check_whole
 from ...training.tasks.settings import JointSettings
 
 # Training shows half an image or more in 160x120 pixels, so larger ones would cost time and add nothing. A weak label
@@ -45,8 +44,8 @@ class FinetuneSettings:
     joint: JointSettings = dataclasses.field(default_factory=JointSettings)
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_whole(self, 1, "rounds", "steps", "batch_size")
-        check_whole(self, 0, "workers")
+        check_whole(self, 0, "workers", most=MOST_WORKERS)
         check_whole(self, 0, "seed", most=LARGEST_SEED)
         check_range(self, "(0, inf)", "learning_rate")
-        check_choice(self, "precision", get_args(Precision))

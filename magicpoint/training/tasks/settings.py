@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from synthetic_shapes.sample import ShapeSettings
 
 from ...core.errors import InputError
 from ...core.grid import CELL_SIZE
-from ...core.settings import check_choice, check_range, check_size_hw, check_whole
+from ...core.settings import check_kinds, check_range, check_size_hw, check_whole
 from ...data.settings import AugmentationSettings, ViewSettings
 from ...model.settings import DESCRIPTOR_DIM, ModelSettings
 from ..losses.names import DescriptorLoss, DetectorLoss
@@ -43,8 +43,8 @@ class PointTaskSettings(TaskSettings):
     model: ModelSettings = field(default_factory=ModelSettings)
 
     def __post_init__(self) -> None:
-        check_choice(self, "detector_loss", get_args(DetectorLoss))
-        check_range(self, "[0, inf)", "label_sigma")
+        check_kinds(self)
+        check_range(self, "[0, 100]", "label_sigma")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class JointSettings:
     views: ViewSettings = field(default_factory=ViewSettings)
 
     def __post_init__(self) -> None:
-        check_choice(self, "descriptor_loss", get_args(DescriptorLoss))
+        check_kinds(self)
         check_range(self, "(0, inf)", "descriptor_weight", "descriptor_temperature")
         check_whole(self, 2, "descriptor_points")
         check_range(self, "[0, inf)", "exactness_weight")

@@ -111,7 +111,7 @@ def test_intrinsics_that_are_missing_or_too_many_are_refused(settings, cameras, 
         ({"model": "affine"}, "model must be homography, fundamental or essential"),
         ({"solver": "magic"}, "solver must be"),
         ({"model_threshold": 0}, "model_threshold must be in"),
-        ({"model_threshold": float("nan")}, "model_threshold must be in"),
+        ({"model_threshold": float("nan")}, "model_threshold must be a number"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(values, said):
