@@ -53,6 +53,8 @@ class Features:
                 raise TypeError(f"{name} must be float32, got {tensor.dtype}")
         if len(self.image_size) != 2 or any(not isinstance(side, int) or side < 1 for side in self.image_size):
             raise ValueError(f"image_size must be two positive whole numbers (W, H), got {self.image_size}")
+        if max(self.image_size) >= 2**31:
+            raise ValueError(f"image_size must be below 2^31 pixels a side, got {self.image_size}")
 
     def __len__(self) -> int:
         return self.keypoints.shape[0]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -45,6 +46,9 @@ def features_to_arrays(features: Features) -> dict[str, NDArray[Any]]:
 
 def features_of_arrays(arrays: Mapping[str, NDArray[Any]], image_size: tuple[int, int]) -> Features:
     """Their reverse; what does not fit raises a `KeyError`, a `TypeError` or a `ValueError`."""
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} has a value that is not a number or infinite")
     keypoints, scores = (torch.from_numpy(arrays[name]) for name in ("keypoints", "keypoint_scores"))
     descriptors, scales = (
         torch.from_numpy(arrays[name]) if name in arrays else None for name in ("descriptors", "keypoint_scales")

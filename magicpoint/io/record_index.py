@@ -144,6 +144,17 @@ def read_index(path: Path) -> Index | None:
     return Index(**json.loads(text))
 
 
+def checked_texts(values: Any) -> dict[str, str]:
+    """Texts by name, as a file says them.
+
+    Raises:
+        InputError: They are something else.
+    """
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise InputError(f"texts by name are expected, got {values!r:.80}")
+    return values
+
+
 def read_entry(file: BinaryIO, entry: Entry) -> dict[str, NDArray[Any]]:
     """The arrays of a record.
 
@@ -151,7 +162,10 @@ def read_entry(file: BinaryIO, entry: Entry) -> dict[str, NDArray[Any]]:
         InputError: They are not what was written.
     """
     stored, checksum = {}, 0
+    length = file.seek(0, os.SEEK_END)
     for name, field in entry.fields.items():
+        if field.offset + field.stored > length:
+            raise InputError(f"{name} ends behind the end of the file")
         file.seek(field.offset)
         stored[name] = file.read(field.stored)
         checksum = zlib.crc32(stored[name], checksum)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
-from .record_index import MOST_INFLATED, TYPES
+from .record_index import MOST_INFLATED, TYPES, checked_texts
 
-READ_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError, IndexError, AttributeError)
-"""What h5py raises where a file is damaged."""
+READ_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error)
+"""What h5py and zlib raise where a file is damaged."""
 
 _FILTERS = frozenset({"gzip", "shuffle", "fletcher32"})
 _FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "fletcher32"}  # by their registered numbers
@@ -32,24 +33,20 @@ def read_attributes(file: Any) -> dict[str, str]:
 
 def read_skipped(text: str) -> dict[str, str]:
     """Why which images have no record."""
-    skipped = json.loads(text)
-    if not isinstance(skipped, dict) or not all(isinstance(why, str) for why in skipped.values()):
-        raise InputError(f"skipped has to be a JSON object of texts, got {text[:80]}")
-    return skipped
+    return checked_texts(json.loads(text))
 
 
 def read_digests(file: Any) -> dict[str, str | None]:
     """The keys of the images, each with the SHA-256 of its file where that was recorded."""
-    # This visits only what the file holds itself: no links, which could lead to other files.
-    names: list[str] = []
-    file.visit(names.append)
     digests: dict[str, str | None] = {}
-    for key in (name.removesuffix("/keypoints") for name in names if name.endswith("/keypoints")):
-        attributes = file[key].attrs
-        if "image_size" not in attributes:
-            continue
-        digest = attributes.get("image_sha256")
-        digests[key] = digest if isinstance(digest, str) else None
+
+    def take(name: str, found: Any) -> None:
+        if isinstance(found, h5py.Group) and "image_size" in found.attrs:
+            digest = found.attrs.get("image_sha256")
+            digests[name] = digest if isinstance(digest, str) else None
+
+    # This visits only what the file holds itself: no links, which could lead to other files.
+    file.visititems(take)
     return digests
 
 

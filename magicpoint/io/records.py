@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
-from .record_index import Entry, Index, read_entry, read_index
+from .record_index import Entry, Index, checked_texts, read_entry, read_index
 from .record_plain import (
     READ_ERRORS,
     count_keypoints,
@@ -145,7 +145,7 @@ class RecordFile(Mapping[str, Record]):
     def _open_indexed(self, index: Index) -> None:
         if index.format != self._layout.format:
             raise InputError(f"it is of format {index.format}, not {self._layout.format}")
-        self.provenance, self.skipped = dict(index.provenance), dict(index.skipped)
+        self.provenance, self.skipped = checked_texts(index.provenance), checked_texts(index.skipped)
         self._digests = {_checked_key(key): values[2] for key, values in index.records.items()}
 
     def _open_plain(self) -> None:
@@ -227,9 +227,9 @@ class RecordFile(Mapping[str, Record]):
         Raises:
             InputError: The file is damaged; it is named.
         """
-        if self._index is not None:
-            return {key: values[4]["keypoints"][1][0] for key, values in self._index.records.items()}
         try:
+            if self._index is not None:
+                return {key: int(values[4]["keypoints"][1][0]) for key, values in self._index.records.items()}
             with h5py.File(self.path, "r") as file:
                 return {key: count_keypoints(file[key]) for key in self}
         except READ_ERRORS as error:
