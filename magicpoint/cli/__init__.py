@@ -6,6 +6,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from .. import __version__
 from ..core.errors import MagicpointError
@@ -13,6 +14,7 @@ from .log import log_to_stderr, warn_of_two_flavours
 from .options import UnusableArgument
 from .parser import Parser
 from .verbs import VERBS
+from .wording import plain
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -65,9 +67,14 @@ def _report(error: Exception) -> int:
     return 1
 
 
+class _VerbParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {plain(message, ())} (see {self.prog} --help)\n")
+
+
 def _read_verb(words: Sequence[str] | None) -> tuple[str, list[str]]:
     """The verb, and the words after it."""
-    parser = argparse.ArgumentParser(prog="magicpoint", description="Learned keypoints, the whole way.")
+    parser = _VerbParser(prog="magicpoint", description="Learned keypoints, the whole way.")
     parser.add_argument("--version", action="version", version=f"magicpoint {__version__}")
     verbs = parser.add_subparsers(required=True, dest="verb", metavar="VERB", title="verbs")
     for name, verb in VERBS.items():

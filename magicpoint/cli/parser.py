@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
+from .wording import plain, with_underscores
+
 
 def presets() -> list[str]:
     """The names of the settings that ship with the package."""
@@ -56,7 +58,12 @@ class Parser(ArgumentParser):
         self._add = add
 
     def read(self, words: Sequence[str]) -> Namespace:
-        """The values of all options: of the words, else of `go_on_with`, else their defaults."""
+        """The values of all options: of the words, else of `go_on_with`, else their defaults.
+
+        Args:
+            words: An option may be written with hyphens for its underscores.
+        """
+        words = [with_underscores(word) for word in words]
         if self._add is not None:
             self._add(words)
         arguments = self.parse_args(words)
@@ -74,4 +81,4 @@ class Parser(ArgumentParser):
         """Says in one line what is wrong with the words, and exits with status 2."""
         if not self.exit_on_error:  # inside another parser, which tells it
             super().error(message, ex)
-        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {plain(message, self._option_string_actions)} (see {self.prog} --help)\n")
