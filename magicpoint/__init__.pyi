@@ -23,6 +23,8 @@ from .inference.extractor import Extractor as Extractor
 from .io.features import read_features as read_features
 from .io.images import read_image as read_image
 from .io.labels import read_labels as read_labels
+from .io.matches import PairMatches as PairMatches
+from .io.matches import read_matches as read_matches
 from .io.reading import ImageReading as ImageReading
 from .jobs.adapt import adapt_images as adapt_images
 from .jobs.evaluate import evaluate_interiors as evaluate_interiors
@@ -35,6 +37,8 @@ from .jobs.finetune.run import finetune_images as finetune_images
 from .jobs.finetune.settings import FinetuneSettings as FinetuneSettings
 from .jobs.match import MatchResult as MatchResult
 from .jobs.match import match_images as match_images
+from .jobs.pairs import MatchPairsResult as MatchPairsResult
+from .jobs.pairs import match_pairs as match_pairs
 from .jobs.track import TrackResult as TrackResult
 from .jobs.track import track_video as track_video
 from .jobs.train import TrainResult as TrainResult

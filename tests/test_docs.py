@@ -12,7 +12,7 @@ import yaml
 
 import magicpoint
 from homography import warp_points
-from magicpoint import DecodeSettings, Extractor, estimate_homography, extract_images, match_features
+from magicpoint import DecodeSettings, Extractor, estimate_homography, extract_images, match_features, match_pairs
 from magicpoint.cli.parser import Parser
 from magicpoint.cli.verbs import VERBS
 from magicpoint.export.formats import export_model
@@ -112,7 +112,9 @@ def reader(tmp_path_factory):
     for name in ("a.jpg", "b.jpg", "photograph.jpg", "photographs/one.jpg"):
         shutil.copy(photograph, folder / name)  # what an image is, its content says
     extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=50))
-    extract_images([photograph], folder / "features.h5", extractor, progress=False)
+    shutil.copy(photograph, folder / "notebooks" / "images" / "again.png")
+    extract_images([folder / "notebooks" / "images"], folder / "features.h5", extractor, progress=False)
+    match_pairs(folder / "features.h5", [("again.png", "cameraman.png")], folder / "some.h5", progress=False)
     export_model(extractor.model, folder / "keypoints.onnx", kind="keypoints", settings=extractor.settings)
     generate_dataset(folder / "shapes", DatasetSettings(2, 0, 0), workers=1, progress=False)
     return folder

@@ -8,19 +8,20 @@ the index in the second image or -1, and `matching_scores0` (N,). In both progra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
-from ..core.files import AnyPath, write_atomically
+from ..core.files import AnyPath
 from ..core.types import Features, Matches
 from ..io.features import features_to_arrays
+from ..io.matches import PairMatches
+from ..io.pairs import Pair
 from ..io.records import Layout, RecordFile, check_key, write_records
 from .pairs import check_pairs
 
@@ -101,23 +102,50 @@ def write_hloc_matches(
         InputError: Two pairs have one name in hloc, which writes a slash of a key as a hyphen.
         ValueError: A key is unsafe, or matches do not fit the features, see `pairs.check_pairs`.
     """
-    path = Path(path)
-    names: dict[str, tuple[str, str]] = {}
-    for pair in matches:
-        name = "/".join(check_key(key).replace("/", "-") for key in pair)
-        if names.setdefault(name, pair) != pair:
-            raise InputError(f"hloc gives the pairs {names[name]} and {pair} the same name {name!r}")
+    names = hloc_names(matches)
     counts = {key: len(features[key]) for key in dict.fromkeys(key for pair in matches for key in pair)}
     check_pairs(matches, counts)
+    records = {name: PairMatches(matches[pair], (counts[pair[0]], counts[pair[1]])) for pair, name in names.items()}
+    return write_records(path, HLOC_MATCHES, records)
 
-    def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            for name, pair in names.items():
-                group = file.create_group(name)
-                group["matches0"], group["matching_scores0"] = _by_keypoint(matches[pair], *(counts[k] for k in pair))
 
-    write_atomically(path, write)
-    return path
+def hloc_names(pairs: Iterable[Pair]) -> dict[Pair, str]:
+    """The path of the group that each pair has in hloc's file of matches.
+
+    Raises:
+        InputError: Two pairs have one name, since hloc writes a slash of a key as a hyphen, or a key is unsafe.
+    """
+    names: dict[Pair, str] = {}
+    taken: dict[str, Pair] = {}
+    for pair in pairs:
+        names[pair] = "/".join(check_key(key).replace("/", "-") for key in pair)
+        if taken.setdefault(names[pair], pair) != pair:
+            raise InputError(f"hloc gives the pairs {taken[names[pair]]} and {pair} the same name {names[pair]!r}")
+    return names
+
+
+def _matches_to_arrays(record: PairMatches) -> dict[str, NDArray[Any]]:
+    partners, scores = _by_keypoint(record.matches, *record.keypoint_counts)
+    return {"matches0": partners, "matching_scores0": scores}
+
+
+def _matches_of_arrays(arrays: Mapping[str, NDArray[Any]], counts: tuple[int, int]) -> PairMatches:
+    partners, scores = arrays["matches0"].astype(np.int64), arrays["matching_scores0"].astype(np.float32)
+    index0 = np.flatnonzero(partners >= 0)
+    indices = torch.from_numpy(np.stack((index0, partners[index0]), 1))
+    return PairMatches(Matches(indices, torch.from_numpy(scores[index0])), counts)
+
+
+HLOC_MATCHES = Layout(
+    "hloc-matches-2",
+    (),
+    "hloc match file",
+    ("matches0", "matching_scores0"),
+    _matches_to_arrays,
+    _matches_of_arrays,
+    size="keypoint_counts",
+)
+"""hloc's layout of matches, written and read as `io.matches.MATCHES` is, under `hloc_names`."""
 
 
 def _by_keypoint(matches: Matches, count0: int, count1: int) -> tuple[NDArray[Any], NDArray[np.float16]]:

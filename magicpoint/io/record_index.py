@@ -27,7 +27,7 @@ from ..core.errors import InputError
 
 MAGIC = b"MGPTIDX2"
 _FOOTER = struct.Struct("<8sQI")
-TYPES = frozenset({"<f4", "<f2", "|u1", "<i8"})
+TYPES = frozenset({"<f4", "<f2", "<f8", "|u1", "<i2", "<i4", "<i8"})
 """The types of numbers that a record may hold, as NumPy writes them."""
 MOST_INFLATED = 1032
 """How many bytes zlib can make of one (its manual, "Technical details")."""

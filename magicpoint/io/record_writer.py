@@ -98,6 +98,7 @@ class RecordWriter:
         skipped: Why which images have no record, by key.
         compressed: Names of the fields that are compressed.
         attributes: Attributes of fields, by the field's name.
+        size: What the two whole numbers of each record are called.
 
     Raises:
         OSError: The file cannot be written, here or in a method.
@@ -111,9 +112,10 @@ class RecordWriter:
         skipped: Mapping[str, str],
         compressed: frozenset[str] = frozenset(),
         attributes: Mapping[str, Mapping[str, float]] | None = None,
+        size: str = "image_size",
     ) -> None:
         self._format, self._provenance, self._skipped = format, dict(provenance), dict(skipped)
-        self._compressed, self._attributes = compressed, attributes or {}
+        self._compressed, self._attributes, self._size = compressed, attributes or {}, size
         self._records: dict[str, list[Any]] = {}
         self._disk = _Disk(path)
         self._file = h5py.File(self._disk, "w", libver=_VERSIONS)
@@ -139,7 +141,7 @@ class RecordWriter:
     ) -> None:
         """Writes a record; its key is one that `check_key` gave, and no other record has it or lies in it."""
         group = self._file.create_group(key)
-        group.attrs.create("image_size", np.array(image_size, np.int64))
+        group.attrs.create(self._size, np.array(image_size, np.int64))
         if digest is not None:
             group.attrs["image_sha256"] = digest
         fields, checksum = {}, 0

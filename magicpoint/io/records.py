@@ -43,6 +43,8 @@ class Layout(Generic[Record]):
             not fit is a `KeyError`, a `TypeError` or a `ValueError`.
         compressed: Names of fields that are stored by zlib, as HDF5's filter gzip has it.
         attributes: Numbers beside fields, by the field's name, for other programs.
+        size: What the two whole numbers that every record has are called, in the record and in the file; of images it
+            is their size.
     """
 
     format: str
@@ -53,10 +55,11 @@ class Layout(Generic[Record]):
     of_arrays: Callable[[Mapping[str, NDArray[Any]], tuple[int, int]], Record]
     compressed: frozenset[str] = frozenset()
     attributes: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    size: str = "image_size"
 
     def open(self, path: Path, provenance: Mapping[str, str], skipped: Mapping[str, str]) -> RecordWriter:
         """A writer of such a file."""
-        return RecordWriter(path, self.format, provenance, skipped, self.compressed, self.attributes)
+        return RecordWriter(path, self.format, provenance, skipped, self.compressed, self.attributes, self.size)
 
 
 def check_key(key: str) -> str:
@@ -85,7 +88,7 @@ def write_records(
     Args:
         path: The file; one that is there is replaced when the new one is complete.
         layout: How a record is written.
-        records: By key; each has an `image_size`.
+        records: By key.
         provenance: Where they come from; attributes of the file.
         digests: SHA-256 of the image files, by key.
 
@@ -104,7 +107,7 @@ def write_records(
     def write(temporary: Path) -> None:
         with layout.open(temporary, provenance or {}, {}) as writer:
             for key, record in zip(keys, records.values(), strict=True):
-                writer.add(key, layout.to_arrays(record), record.image_size, known.get(key))  # type: ignore[attr-defined]
+                writer.add(key, layout.to_arrays(record), getattr(record, layout.size), known.get(key))
 
     write_atomically(path, write)
     return Path(path)

@@ -118,7 +118,7 @@ ABSENT = [
     (["match", "a.png", "a.png", "--out", "a.png"], "a.png"),
     (["match", "a.png", "a.png", "--out", "a.png/m.png"], "a.png"),
     (["match", "a.png", "a.png", "--weights", "detector.safetensors"], "descriptors"),
-    (["match", "a.png"], "image1"),
+    (["match", "a.png"], "a second image"),
     (["match", "a.png", "a.png", "a.png"], "a.png"),
     (["track", "absent", "--out", "t"], "absent"),
     (["track", "absent.mp4", "--out", "t"], "absent.mp4"),

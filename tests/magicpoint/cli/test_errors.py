@@ -69,10 +69,6 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (
-            ["match", "a.png", "a.png", "--homography_threshold", "-1"],
-            "homography_threshold must be in (0, inf), got -1",
-        ),
         (["match", "a.png", "a.png", "--weights", "magicpoint"], "matching needs descriptors"),
         (["extract", "a.png", "--out", "f.h5", "--backend", "onnxruntime", "--precision", "int8"], "onnxruntime"),
         (["extract", "b.txt", "--out", "f.h5"], "none of 1 images could be read"),

@@ -13,6 +13,7 @@ from magicpoint.data import hpatches_writer
 from magicpoint.data.hpatches_writer import write_view_pairs
 from magicpoint.evaluation.shapes import figures
 from magicpoint.evaluation.shapes import run as shapes_run
+from magicpoint.io.matches import read_matches
 from magicpoint.jobs.finetune import run as finetune
 from magicpoint.model.weights import save_weights
 
@@ -85,6 +86,27 @@ def test_match(run, folder, weights, tmp_path):
         "match", tmp_path / "flat.png", images[0], "--out", tmp_path / "m.png", "--threshold", 0.9, *weights
     )
     assert (nothing["match_count"], nothing["H_0to1"], nothing["matched_keypoints0"]) == (0, None, [])
+
+
+def test_match_as_data(run, folder, weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["match", *[folder / "images" / f"{number}.png" for number in (0, 1)], "--max_keypoints", "40", *weights]
+    shown, _ = run(*words, "--model", "fundamental")
+    assert (shown["path"], shown["model"], shown["H_0to1"], list(tmp_path.iterdir())) == (None, "fundamental", None, [])
+    count = shown["match_count"]
+    found = {}
+    for suffix in ("json", "csv", "h5"):
+        found[suffix], _ = run(*words, "--out", f"m.{suffix}")
+        assert (found[suffix]["path"], found[suffix]["drawn"]) == (f"m.{suffix}", 0)
+    assert json.loads((tmp_path / "m.json").read_text()) == found["json"]
+    first, *rows = [line.split(",") for line in (tmp_path / "m.csv").read_text().splitlines()]
+    assert first == ["x0", "y0", "x1", "y1", "score", "inlier"]
+    np.testing.assert_array_equal(
+        np.array(rows, np.float32)[:, :4], np.hstack([shown["matched_keypoints0"], shown["matched_keypoints1"]])
+    )
+    [(pair, record)] = read_matches(tmp_path / "m.h5").items()
+    assert (pair, len(record.matches), record.geometry.model) == (("0.png", "1.png"), count, "homography")
+    np.testing.assert_allclose(record.geometry.matrix, np.eye(3), atol=0.01)
 
 
 def test_track(run, folder, weights, tmp_path):

@@ -17,7 +17,7 @@ from magicpoint.jobs import match as match_job
 from magicpoint.jobs.finetune import report as finetune_report
 from magicpoint.jobs.finetune import run as finetune
 from magicpoint.jobs.finetune.settings import FinetuneSettings
-from magicpoint.matching.settings import MatchSettings
+from magicpoint.matching.settings import GeometrySettings, MatchSettings
 from magicpoint.model.network import MagicPoint, SuperPoint
 from magicpoint.model.weights import save_weights
 from magicpoint.training.tasks.settings import JointSettings
@@ -84,14 +84,14 @@ def test_no_image_is_replaced_by_the_picture(folder, tmp_path, capsys):
     assert f"would replace the image {folder / 'a.png'}" in capsys.readouterr().err
     assert (folder / "a.png").read_bytes() == before
     assert main([*words(folder), "--out", str(tmp_path / "m.jpg")]) == 1
-    assert "must end in .png" in capsys.readouterr().err
+    assert "a picture (.png) or data (.json, .csv, .h5)" in capsys.readouterr().err
 
 
 def test_a_homography_on_which_few_agree_is_called_doubtful(folder, tmp_path, monkeypatch, capsys):
     arguments = [*words(folder), "--out", str(tmp_path / "m.png"), "--threshold", "0", "--max_keypoints", "40"]
     assert main(arguments) == 0
     assert "doubtful" not in capsys.readouterr().out
-    monkeypatch.setattr(match_job, "SHARE_AGREEING", 1.0)
+    monkeypatch.setitem(match_job.CHANCE, "homography", (8, 1.0))
     assert main(arguments) == 0
     assert "doubtful" in capsys.readouterr().out
 
@@ -101,10 +101,11 @@ def test_every_option_arrives(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(match_job, "match_images", lambda *arguments: seen.extend(arguments))
     monkeypatch.setattr(match_job, "format_matching", str)
     monkeypatch.chdir(tmp_path)
-    options = ["--mutual", "false", "--ratio", "0.9", "--min_similarity", "0.2", "--homography_threshold", "2"]
+    options = ["--mutual", "false", "--ratio", "0.9", "--min_similarity", "0.2", "--model_threshold", "2"]
     assert main([*words(folder), *options, "--threshold", "0.1", "--max_keypoints", "7", "--nms_radius", "3"]) == 0
-    image0, image1, extractor, out, settings, threshold = seen
-    assert (image0.name, image1.name, str(out), threshold) == ("a.png", "b.png", "matches.png", 2.0)
+    image0, image1, extractor, out, settings, geometry, intrinsics = seen
+    assert (image0.name, image1.name, str(out), intrinsics) == ("a.png", "b.png", "matches.png", None)
+    assert geometry == GeometrySettings("homography", 2.0, "opencv")
     assert settings == MatchSettings(mutual=False, ratio=0.9, min_similarity=0.2)
     assert (extractor.settings.threshold, extractor.settings.max_keypoints, extractor.settings.nms_radius) == (
         0.1,
