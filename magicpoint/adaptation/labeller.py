@@ -22,6 +22,7 @@ from ..decoding.decode import decode, logits_to_heatmap
 from ..decoding.settings import DecodeSettings
 from ..inference.extractor import Extractor
 from ..io.images import shrink
+from ..io.masks import well_inside
 from ..model.fold import fold_batch_norm
 from .settings import AdaptationSettings
 
@@ -48,16 +49,17 @@ class Labeller:
         self.provenance = {name: text for name, text in extractor.provenance.items() if name not in _OF_EXTRACTION}
         self.provenance["adaptation"] = json.dumps(dataclasses.asdict(self.settings))
 
-    def label(self, grey: NDArray[np.float32], key: str) -> Labels:
+    def label(self, grey: NDArray[np.float32], key: str, mask: NDArray[np.bool_] | None = None) -> Labels:
         """The labels of one image, the same whatever was labelled before.
 
         Args:
             grey: (H, W) in [0, 1].
             key: The name of the image, which with the seed decides its views.
+            mask: (H, W), False where nothing is wanted; None wants all.
 
         Returns:
             Positions and mask in pixels of `grey`, on the CPU. The mask's True pixels were seen, with their neighbours,
-            by at least one view.
+            by at least one view, and are more than `io.masks.MARGIN` pixels away from what the given mask leaves out.
         """
         settings = self.settings
         shrunk = grey if settings.longest_side is None else shrink(grey, settings.longest_side)
@@ -72,10 +74,12 @@ class Labeller:
             tolerance=settings.tolerance,
         )
         heatmap = adapted.heatmap / (adapted.view_count if settings.aggregation == "sum" else 1)
-        mask = adapted.valid_mask[None, None]
+        known = adapted.valid_mask.cpu().numpy()
+        if mask is not None:
+            known = known & well_inside(_shrink_mask(mask, (height, width)))
         decoding = DecodeSettings(settings.nms_radius, settings.threshold, border=0)
-        [(keypoints, scores)] = decode(heatmap[None], decoding, valid_mask=mask)
-        return self._in_pixels_of(grey, keypoints.cpu(), scores.cpu(), adapted.valid_mask.cpu().numpy())
+        [(keypoints, scores)] = decode(heatmap[None], decoding, valid_mask=torch.from_numpy(known)[None, None])
+        return self._in_pixels_of(grey, keypoints.cpu(), scores.cpu(), known)
 
     @torch.inference_mode()
     def heatmap(self, views: Tensor) -> Tensor:
@@ -106,6 +110,14 @@ class Labeller:
         mask = torch.from_numpy(np.asarray(inner, bool))
         kept = _look_up(mask, keypoints).nonzero()[: self.settings.max_keypoints, 0]
         return Labels(keypoints[kept], scores[kept], None, (width, height), mask)
+
+
+def _shrink_mask(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask (H, W) in another size: True where all that a pixel covers is."""
+    if mask.shape == size_hw:
+        return mask
+    shares = cv2.resize(mask.astype(np.float32), size_hw[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(shares > 1 - 1e-3)
 
 
 def _look_up(mask: Tensor, keypoints: Tensor) -> Tensor:

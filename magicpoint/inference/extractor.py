@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from ..core.types import Features
 from ..decoding.decode import decode
 from ..decoding.descriptors import sample_descriptors
 from ..decoding.settings import DecodeSettings
-from ..io.images import Image, read_image, to_grey
+from ..io.images import Image, open_image
+from ..io.masks import MARGIN, both_masks, well_inside
 from ..io.reading import ImageReading
 from ..model.network import PointNetwork
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
@@ -88,7 +89,11 @@ class Extractor:
         self.model = copy.deepcopy(model).eval().to(self.device)
         self.weights = weights
         self.reading = reading or ImageReading()
-        images = None if calibration is None else [as_input(self._grey(image), CELL_SIZE) for image in calibration]
+        images = (
+            None
+            if calibration is None
+            else [as_input(open_image(image, self.reading).grey, CELL_SIZE) for image in calibration]
+        )
         self.network = open_network(self.model, self.device, backend, precision, images)
 
     @classmethod
@@ -183,12 +188,15 @@ class Extractor:
             "versions": json.dumps(versions()),
         }
 
-    def extract(self, image: Image) -> Features:
+    def extract(self, image: Image, mask: NDArray[Any] | None = None, mask_margin: int = MARGIN) -> Features:
         """Find the keypoints of one image of any size.
 
         Args:
-            image: The path of an image file (see `io.images.read_image`) or an array or tensor (see
-                `io.images.to_grey`).
+            image: The path of an image file (see `io.images.read_image`), an array or tensor (see `io.grey.to_grey`),
+                or an image of Pillow. What is transparent is masked.
+            mask: (H, W), 0 where no keypoint is wanted; None wants them everywhere. The network sees all of the image,
+                and the best keypoints are chosen among those that the mask leaves.
+            mask_margin: Pixels beside what is masked in which no keypoint is found either, see `io.masks.MARGIN`.
 
         Returns:
             Positions in pixels of that image, on the extractor's device.
@@ -199,23 +207,38 @@ class Extractor:
             ValueError: The array has another shape, no pixel, or values out of range, or the file is no intact image,
                 which is an `InputError`.
         """
-        grey = self._grey(image)
+        opened = open_image(image, self.reading)
+        grey = opened.grey
         height, width = grey.shape
-        if needs_tiles(grey):
-            heatmap, dense = run_in_tiles(self.network, grey)
-            [(keypoints, scores)] = decode(heatmap, self.settings)
+        valid = both_masks(opened.mask, None if mask is None else _checked(mask, (height, width)))
+        is_large = needs_tiles(grey)
+        heatmap, dense = run_in_tiles(self.network, grey) if is_large else self.network(as_input(grey, CELL_SIZE))
+        usable = None if valid is None else _padded(well_inside(valid, mask_margin), heatmap)
+        [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)], usable)
+        if is_large:
             descriptors = None if dense is None else sample_strips(dense, keypoints)
             return Features(keypoints, scores, descriptors, (width, height)).to(self.device)
-        heatmap, dense = self.network(as_input(grey, CELL_SIZE))
-        [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)])
         descriptors = None if dense is None else sample_descriptors(dense, [keypoints])[0]
         return Features(keypoints, scores, descriptors, (width, height))
 
     def extract_batch(self, images: Iterable[Image]) -> list[Features]:
-        """Find the keypoints of images of any sizes: for each, in their order, exactly what `extract` gives."""
+        """Find the keypoints of images of any sizes: for each, in their order, exactly what `extract` gives.
+
+        Args:
+            images: A list, or an array (N, H, W, C) or tensor (N, C, H, W).
+        """
         return [self.extract(image) for image in images]
 
-    def _grey(self, image: Image) -> NDArray[np.float32]:
-        if isinstance(image, (str, os.PathLike)):
-            return read_image(image, self.reading)
-        return to_grey(image, self.reading.limits)
+
+def _checked(mask: NDArray[Any], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    if not isinstance(mask, np.ndarray) or mask.dtype not in (np.bool_, np.uint8) or mask.shape != size_hw:
+        got = f"{mask.dtype} {tuple(mask.shape)}" if hasattr(mask, "shape") else type(mask).__name__
+        raise ValueError(f"the mask must be a bool or uint8 array {size_hw} as the image, got {got}")
+    return mask.astype(np.bool_)
+
+
+def _padded(mask: NDArray[np.bool_], heatmap: Tensor) -> Tensor:
+    """The mask (1, 1, H', W') of a heatmap (1, H', W'), False where that goes beyond the image."""
+    valid = torch.zeros(1, *heatmap.shape, dtype=torch.bool)
+    valid[0, 0, : mask.shape[0], : mask.shape[1]] = torch.from_numpy(mask)
+    return valid

@@ -9,8 +9,8 @@ from torch.nn.utils.rnn import pad_sequence
 from ..core.grid import CELL_SIZE
 from ..core.types import Features
 from ..inference.extractor import Extractor
-from ..io.images import to_grey
-from .extraction import check_descriptors, extract_where
+from ..io.grey import to_grey
+from .extraction import check_descriptors
 
 SCALE = CELL_SIZE / 2
 """Of every local affine frame: half the side of a cell, upright, since the network tells neither size nor direction."""
@@ -61,7 +61,7 @@ class LocalFeature(nn.Module):
 
     def _extract(self, image: Tensor, mask: Tensor | None) -> Features:
         wanted = None if mask is None else (mask != 0).cpu().numpy()
-        return extract_where(self.extractor, to_grey(image), wanted)
+        return self.extractor.extract(to_grey(image), wanted, mask_margin=0)
 
 
 def _frames(keypoints: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..core.grid import CELL_SIZE
 from ..inference.extractor import Extractor
-from ..io.images import to_grey
-from .extraction import check_descriptors, describe_keypoints, extract_where
+from ..io.grey import to_grey
+from .extraction import check_descriptors, describe_keypoints
 
 
 class Feature2D:
@@ -21,7 +21,7 @@ class Feature2D:
 
     It is none by inheritance: OpenCV's own classes call its C++ and not a method written in Python, and crash.
     So it serves wherever Python calls these methods. Images are as `cv2.imread` gives them: (H, W), (H, W, 3) in the
-    order blue, green, red, or (H, W, 4), whose transparency is passed over; of the types that `io.images.to_grey`
+    order blue, green, red, or (H, W, 4), whose transparency is passed over; of the types that `io.grey.to_grey`
     takes. The centre of the top-left pixel is (0, 0), as in OpenCV.
 
     Args:
@@ -95,7 +95,7 @@ class Feature2D:
         self, image: NDArray[Any], mask: NDArray[Any] | None
     ) -> tuple[tuple[cv2.KeyPoint, ...], NDArray[np.float32] | None]:
         wanted = None if mask is None else np.asarray(mask) != 0
-        found = extract_where(self.extractor, _grey(image), wanted).to("cpu")
+        found = self.extractor.extract(_grey(image), wanted, mask_margin=0).to("cpu")
         positions = zip(found.keypoints.tolist(), found.keypoint_scores.tolist(), strict=True)
         keypoints = tuple(cv2.KeyPoint(x, y, CELL_SIZE, -1, score) for (x, y), score in positions)
         return keypoints, found.descriptors.numpy() if found.descriptors is not None and keypoints else None

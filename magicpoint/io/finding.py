@@ -64,6 +64,7 @@ def find_images(
         else:
             check_regular(root)
             found.add(root)
+    found -= {path for path in found if _is_mask_of_another(path, found)}
     if others and say_passed_over:
         listed = ", ".join(f"{suffix or 'without a suffix'} {count}" for suffix, count in others.most_common())
         _LOG.warning("%d files of other types passed over: %s", others.total(), listed)
@@ -87,6 +88,14 @@ def is_image_name(path: Path) -> bool:
     return suffix in IMAGE_SUFFIXES or (
         suffix in SOME_IMAGE_SUFFIXES and path.is_file() and bool(cv2.haveImageReader(str(path)))
     )
+
+
+def _is_mask_of_another(path: Path, found: set[Path]) -> bool:
+    """A shell expands *.png to the images and their masks."""
+    if not path.name.lower().endswith(MASK_ENDING):
+        return False
+    name = path.name[: -len(MASK_ENDING)]
+    return any(other.parent == path.parent and name in (other.name, other.stem) for other in found if other != path)
 
 
 def _expand(path: AnyPath) -> list[AnyPath]:

@@ -59,7 +59,9 @@ def has_alpha(data: bytes) -> bool:
     if data[8:12] == b"WEBP":
         return data[12:16] == b"VP8L" or (data[12:16] == b"VP8X" and bool(data[20] & 0x10))
     if data[:2] in (b"II", b"MM"):
-        return TiffImagePlugin.EXTRASAMPLES in _tiff_fields(data)
+        fields = _tiff_fields(data)
+        colours = {0: 1, 1: 1, 2: 3}.get(fields.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, -1))
+        return colours is not None and fields.get(TiffImagePlugin.SAMPLESPERPIXEL, 1) == colours + 1
     return data.startswith((b"GIF8", b"\0\0\0\x0cjP  ", _CODESTREAM)) or data[4:8] == b"ftyp"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,130 +9,24 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as pillow
 from torch import Tensor
 
 from synthetic_shapes.png import PNG_SIGNATURE, png_is_intact
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, check_regular, write_atomically
+from .grey import ROUNDING, GreyImage, as_grey_image, opaque_mask, to_grey
 from .headers import declared_size, has_alpha, has_more_frames, largest_value, transparency_by_key
 from .ranges import Limits, full_limits, used_limits
 from .reading import ImageReading
 
-Image = str | os.PathLike[str] | NDArray[Any] | Tensor
+Image = str | os.PathLike[str] | NDArray[Any] | Tensor | pillow.Image
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
-_RED, _BLUE = 0.299, 0.114  # ITU-R BT.601, section 2.5.1; green has the rest
-_DEPTHS = ("bool", "uint8", "uint16")
-_ROUNDING = 1e-4  # how far a float image may lie outside [0, 1]
-_BLOCK_PIXELS = 2**16  # turned to grey at once: their colours and what is in between, 3 MB, stay in a processor's cache
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
 _BYTES_PER_PIXEL, _BYTES_OF_TEXTS = 32, 2**24  # four channels of 64 bits; profiles, thumbnails and the like beside them
-_OPAQUE = 0.5  # the alpha from which on a pixel counts
-
-
-def to_grey(image: NDArray[Any] | Tensor, limits: Limits | None = None) -> NDArray[np.float32]:
-    """Turn an image into grey values from 0 (black) to 1 (white).
-
-    Beside the image and the result it takes a few MB, however large they are.
-
-    Colours become 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601) of the values as they are stored. 255 of an 8-bit
-    image and 1 of a float one are white. Of a 16-bit one 65535 is, unless the image uses few of these values: then
-    black and white are the ends of what it uses, see `ranges.used_limits`.
-
-    Args:
-        image: An array (H, W), (H, W, 1) or (H, W, 3), or a tensor (H, W), (1, H, W) or (3, H, W), red first; bool,
-            uint8, uint16, or floating in [0, 1].
-        limits: The values of black and white, where they are others; of numbers of any type.
-
-    Returns:
-        float32 (H, W), contiguous.
-
-    Raises:
-        TypeError: It is neither array nor tensor, or holds numbers of another type.
-        ValueError: Its shape is none of these, a side is 0, or a floating value is NaN, or outside [0, 1] without
-            limits.
-
-    Examples:
-        >>> red = np.zeros((1, 1, 3), np.uint8)
-        >>> red[..., 0] = 255
-        >>> to_grey(red)
-        array([[0.299]], dtype=float32)
-    """
-    _check_shape(image)
-    if isinstance(image, Tensor):
-        image = image.detach().cpu()
-        image = (image.float() if image.is_floating_point() else image).numpy()
-        image = np.moveaxis(image, 0, -1) if image.ndim == 3 else image
-    if image.size == 0:
-        raise ValueError(f"image must have at least one pixel, got shape {image.shape}")
-    black, white = _limits(image) if limits is None else limits
-    height, width = image.shape[:2]
-    grey = np.empty((height, width), np.float32)
-    rows = max(1, _BLOCK_PIXELS // width)
-    for top in range(0, height, rows):
-        grey[top : top + rows] = _block_to_grey(image[top : top + rows], black, white)
-    return grey
-
-
-def _check_shape(image: NDArray[Any] | Tensor) -> None:
-    if not isinstance(image, (np.ndarray, Tensor)):
-        raise TypeError(f"image must be an array or a tensor, got {type(image).__name__}")
-    kind, channels, swapped = ("a tensor", 0, "last") if isinstance(image, Tensor) else ("an array", -1, "first")
-    shape = tuple(image.shape)
-    if len(shape) == 2 or (len(shape) == 3 and shape[channels] in (1, 3)):
-        return
-    hint = f": {kind} whose channels come {swapped}?" if len(shape) == 3 and shape[-1 - channels] in (1, 3) else ""
-    raise ValueError(
-        "image must be an array (H, W), (H, W, 1) or (H, W, 3) or a tensor (H, W), (1, H, W) or (3, H, W), "
-        f"got {kind} of shape {shape}{hint}"
-    )
-
-
-def _limits(image: NDArray[Any]) -> Limits:
-    """The values of black and white; refuses numbers of another type and floating ones out of range."""
-    if image.dtype.name in _DEPTHS:
-        full = full_limits(image)
-        return used_limits(image, full) if image.dtype == np.uint16 else full
-    if image.dtype.kind != "f":
-        raise TypeError(f"image must be bool, uint8, uint16 or floating, got {image.dtype}")
-    lowest, highest = image.min(), image.max()
-    if not (lowest >= -_ROUNDING and highest <= 1.0 + _ROUNDING):
-        hint = ": divide by 255, or give uint8" if lowest >= 0 and 1 < highest <= 255 else ""
-        raise ValueError(f"a floating image must lie in [0, 1], got values from {lowest} to {highest}{hint}")
-    return 0.0, 1.0
-
-
-def _block_to_grey(block: NDArray[Any], black: float, white: float) -> NDArray[np.float32]:
-    if black:
-        values = ((block.astype(np.float64) - black) / (white - black)).astype(np.float32)
-    else:
-        values = block.astype(np.float32) / np.float32(white)
-    if values.ndim == 3:
-        red, green, blue = values[..., 0], values[..., values.shape[2] // 2], values[..., -1]
-        # Written with differences, so that equal channels give exactly their value.
-        values = green + np.float32(_RED) * (red - green) + np.float32(_BLUE) * (blue - green)
-    return values.clip(0.0, 1.0)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class GreyImage:
-    """An image as it was read.
-
-    Args:
-        grey: float32 (H, W) in [0, 1].
-        mask: bool (H, W), False where the image is transparent or masked; None where nothing is.
-        limits: The stored values of black and white.
-        stretched: Whether the image uses so few values that these are not those of its number format.
-        several: Whether it is the first of several: of an animation, of pages.
-    """
-
-    grey: NDArray[np.float32]
-    mask: NDArray[np.bool_] | None = None
-    limits: Limits = (0.0, 255.0)
-    stretched: bool = False
-    several: bool = False
 
 
 def read_image(path: AnyPath, reading: ImageReading | None = None) -> NDArray[np.float32]:
@@ -156,6 +49,20 @@ def read_image(path: AnyPath, reading: ImageReading | None = None) -> NDArray[np
     return decode_image(read_content(path, reading), Path(path), reading).grey
 
 
+def open_image(image: Image, reading: ImageReading | None = None) -> GreyImage:
+    """An image in any form that the public functions take, with its mask where it is transparent.
+
+    Raises:
+        OSError: A file cannot be read.
+        TypeError: As from `to_grey`.
+        ValueError: As from `to_grey`; of a file it is an `InputError`.
+    """
+    reading = reading or ImageReading()
+    if isinstance(image, (str, os.PathLike)):
+        return decode_image(read_content(image, reading), Path(image), reading)
+    return as_grey_image(image, reading.limits)
+
+
 def read_content(path: AnyPath, reading: ImageReading | None = None) -> bytes:
     """The bytes of an image file.
 
@@ -175,7 +82,7 @@ def read_content(path: AnyPath, reading: ImageReading | None = None) -> bytes:
 def decode_image(data: bytes, path: Path, reading: ImageReading | None = None) -> GreyImage:
     """`read_image` of the content of a file that was read already, with all that is known; the path is for messages."""
     reading = reading or ImageReading()
-    image = _decode(data, path, reading)
+    image = decode_values(data, path, reading)
     try:
         alpha = _alpha(data, image) if has_alpha(data) else None
         full = full_limits(image) if (white := largest_value(data)) is None else (0.0, float(white))
@@ -183,8 +90,7 @@ def decode_image(data: bytes, path: Path, reading: ImageReading | None = None) -
         grey = to_grey(image[..., ::-1] if image.ndim == 3 else image, limits)
     except (TypeError, ValueError, cv2.error) as error:
         raise InputError(f"{path}: {error}") from error
-    opaque = None if alpha is None else alpha >= _OPAQUE * full_limits(alpha)[1]
-    mask = None if opaque is None or opaque.all() else opaque
+    mask = None if alpha is None else opaque_mask(alpha)
     return GreyImage(grey, mask, limits, limits != full and reading.range == "auto", has_more_frames(data))
 
 
@@ -194,15 +100,15 @@ def _wanted_limits(image: NDArray[Any], full: Limits, reading: ImageReading) -> 
     if reading.limits is not None:
         return reading.limits
     if reading.range == "full" or image.dtype == np.uint8:
-        if image.dtype.kind == "f" and not (image.min() >= -_ROUNDING and image.max() <= 1.0 + _ROUNDING):
+        if image.dtype.kind == "f" and not (image.min() >= -ROUNDING and image.max() <= 1.0 + ROUNDING):
             raise ValueError(f"its values reach from {image.min()} to {image.max()}, and the full range is [0, 1]")
         return full
-    if image.dtype.kind == "f" and image.min() >= -_ROUNDING and image.max() <= 1.0 + _ROUNDING:
+    if image.dtype.kind == "f" and image.min() >= -ROUNDING and image.max() <= 1.0 + ROUNDING:
         return full
     return used_limits(image, full)
 
 
-def _decode(data: bytes, path: Path, reading: ImageReading) -> NDArray[Any]:
+def decode_values(data: bytes, path: Path, reading: ImageReading) -> NDArray[Any]:
     """The image of a file as OpenCV gives it, blue first."""
     # OpenCV opens no path with letters beyond the system's code page on Windows, so it gets the content.
     if not data:

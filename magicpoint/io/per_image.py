@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..core.errors import InputError
-from .images import GreyImage
+from .grey import GreyImage
 from .reading import ImageReading
 from .records import RecordFile, folders_of
 from .stream import Loaded, Remarks, is_video, load_images
@@ -58,6 +58,7 @@ def process_images(
     progress: bool = True,
     videos: bool = False,
     reading: ImageReading | None = None,
+    masks: Mapping[str, Path] | None = None,
 ) -> ProcessedImages:
     """Make the records of images and join them to one file.
 
@@ -74,6 +75,7 @@ def process_images(
         videos: Take a path with one of `io.video.VIDEO_SUFFIXES` for the images that are its frames, under the keys
             KEY/000000, KEY/000001 and so on.
         reading: How files are read; None stands for `ImageReading()`.
+        masks: Files of masks by the images' keys.
 
     Raises:
         KeyboardInterrupt: The message says how to go on.
@@ -91,7 +93,7 @@ def process_images(
         return draw is None and unfinished.has(key, digest)
 
     try:
-        with contextlib.closing(load_images(images, is_known, videos, reading)) as loaded:
+        with contextlib.closing(load_images(images, is_known, videos, reading, masks)) as loaded:
             for image in tqdm(loaded, total=None if has_videos else len(images), unit="image", disable=not progress):
                 if image.error is not None:
                     skipped[image.key] = image.error

@@ -12,11 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..core.errors import InputError
-from .images import GreyImage, decode_image, read_content
+from .grey import GreyImage
+from .images import decode_image, read_content
+from .masks import both_masks, decode_mask
 from .reading import ImageReading
 from .records import check_key
 from .video import VIDEO_SUFFIXES, open_source, read_ahead
@@ -85,7 +84,11 @@ def _span(values: list[float]) -> str:
 
 
 def load_images(
-    images: Mapping[str, Path], is_known: IsKnown, videos: bool = False, reading: ImageReading | None = None
+    images: Mapping[str, Path],
+    is_known: IsKnown,
+    videos: bool = False,
+    reading: ImageReading | None = None,
+    masks: Mapping[str, Path] | None = None,
 ) -> Generator[Loaded, None, None]:
     """The images in their order; what cannot be read comes with its reason.
 
@@ -94,8 +97,10 @@ def load_images(
         is_known: Says of which no more than the digest is needed.
         videos: Take a path with one of `io.video.VIDEO_SUFFIXES` for the images that are its frames.
         reading: None stands for `ImageReading()`.
+        masks: Files of masks by the images' keys, of a video for all its frames; see `io.masks`. The digest is over
+            both files.
     """
-    stream = _Stream(is_known, reading or ImageReading())
+    stream = _Stream(is_known, reading or ImageReading(), masks or {})
     for are_videos, group in groupby(images.items(), key=lambda item: videos and is_video(item[1])):
         load = stream.load_videos if are_videos else stream.load_files
         with contextlib.closing(load(group)) as loaded:
@@ -110,6 +115,7 @@ def is_video(path: Path) -> bool:
 class _Stream:
     is_known: IsKnown
     reading: ImageReading
+    masks: Mapping[str, Path]
 
     def load_files(self, images: Iterator[tuple[str, Path]]) -> Generator[Loaded, None, None]:
         waiting: deque[Future[Loaded]] = deque()
@@ -129,10 +135,13 @@ class _Stream:
         try:
             _check(key, path)
             content = read_content(path, self.reading)
-            digest = hashlib.sha256(content).hexdigest()
-            return Loaded(
-                key, digest, None if self.is_known(key, digest) else decode_image(content, path, self.reading)
-            )
+            mask = self.masks.get(key)
+            of_mask = b"" if mask is None else read_content(mask, self.reading)
+            digest = hashlib.sha256(content + of_mask).hexdigest()
+            if self.is_known(key, digest):
+                return Loaded(key, digest, None)
+            image = decode_image(content, path, self.reading)
+            return Loaded(key, digest, image if mask is None else self._masked(image, of_mask, mask))
         except (OSError, InputError, MemoryError) as error:
             return _failed(key, path, error)
 
@@ -146,12 +155,20 @@ class _Stream:
                 yield _failed(key, path, error)
 
     def _load_frames(self, key: str, path: Path) -> Generator[Loaded, None, None]:
+        mask = self.masks.get(key)
+        of_mask = b"" if mask is None else read_content(mask, self.reading)
         for number, grey in enumerate(open_source(path, self.reading).frames):
-            yield Loaded(f"{key}/{number:06d}", _digest(grey), GreyImage(grey))
+            digest = hashlib.sha256(grey.data)
+            digest.update(of_mask)
+            image = GreyImage(grey)
+            if mask is not None:
+                image = self._masked(image, of_mask, mask)
+            yield Loaded(f"{key}/{number:06d}", digest.hexdigest(), image)
 
-
-def _digest(grey: NDArray[np.float32]) -> str:
-    return hashlib.sha256(grey.data).hexdigest()
+    def _masked(self, image: GreyImage, content: bytes, path: Path) -> GreyImage:
+        height, width = image.grey.shape
+        mask = decode_mask(content, path, (height, width), self.reading)
+        return dataclasses.replace(image, mask=both_masks(image.mask, mask))
 
 
 def _has_room(waiting: deque[Future[Loaded]]) -> bool:

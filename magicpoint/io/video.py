@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ..core.errors import InputError
 from ..core.files import AnyPath, check_regular
 from .finding import find_images, is_image_name
-from .images import check_pixels, read_image, to_grey
+from .grey import to_grey
+from .images import check_pixels, read_image
 from .reading import ImageReading
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})

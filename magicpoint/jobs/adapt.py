@@ -17,8 +17,9 @@ from ..core.plain import json_text
 from ..core.types import Labels
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
-from ..io.images import GreyImage
+from ..io.grey import GreyImage
 from ..io.labels import LABELS, read_labels
+from ..io.masks import find_masks
 from ..io.per_image import process_images
 from ..io.unfinished import UnfinishedRecords
 from ..pictures.sheets import write_sheets
@@ -31,6 +32,7 @@ def adapt_images(
     settings: AdaptationSettings | None = None,
     overlay: AnyPath | None = None,
     progress: bool = True,
+    masks: AnyPath | None = None,
 ) -> LabelReport:
     """Label images, and all images in folders, by homographic adaptation (SuperPoint, section 5).
 
@@ -45,6 +47,8 @@ def adapt_images(
         settings: None stands for `AdaptationSettings()`.
         overlay: A folder for sheets of images with their labels, to look at.
         progress: Show a progress bar on the standard error.
+        masks: A folder of masks, see `io.masks.find_masks`; those beside the images are taken in any case. Nothing is
+            known of what they cover.
 
     Returns:
         What the labels look like.
@@ -57,18 +61,19 @@ def adapt_images(
             settings, versions or images is there.
     """
     out = Path(out)
-    images = find_images(paths, skip=[overlay], say_passed_over=True)
+    images = find_images(paths, skip=[overlay, masks], say_passed_over=True)
     labeller = Labeller(extractor, settings)
     unfinished = UnfinishedRecords(out, LABELS, labeller.provenance)
     seconds: list[float] = []
 
     def process(key: str, image: GreyImage) -> Labels:
         start = time.perf_counter()
-        labels = labeller.label(image.grey, key)
+        labels = labeller.label(image.grey, key, image.mask)
         seconds.append(time.perf_counter() - start)
         return labels
 
-    process_images(images, unfinished, process, progress=progress, reading=extractor.reading)
+    of_images = find_masks(images, masks)
+    process_images(images, unfinished, process, progress=progress, reading=extractor.reading, masks=of_images)
     labels = read_labels(out)
     rate = len(seconds) / sum(seconds) if seconds else None
     report = summarise_labels(labels, labeller.settings.longest_side, rate)

@@ -17,7 +17,8 @@ from ..core.types import Features
 from ..inference.extractor import Extractor
 from ..io.features import read_features
 from ..io.finding import find_images
-from ..io.images import GreyImage
+from ..io.grey import GreyImage
+from ..io.masks import find_masks
 from ..io.per_image import process_images
 from ..io.unfinished import UnfinishedFeatures
 from ..pictures.keypoints import overlay_path, write_overlay
@@ -55,6 +56,7 @@ def extract_images(
     extractor: Extractor,
     overlay: AnyPath | None = None,
     progress: bool = True,
+    masks: AnyPath | None = None,
 ) -> ExtractResult:
     """Write the features of images and of all images in folders to one HDF5 file.
 
@@ -70,6 +72,7 @@ def extract_images(
         extractor: It finds the keypoints.
         overlay: A folder for pictures of the keypoints, named as the keys, as PNG.
         progress: Show a progress bar on the standard error.
+        masks: A folder of masks, see `io.masks.find_masks`; those beside the images are taken in any case.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -78,16 +81,17 @@ def extract_images(
         InputError: There is no image, or not one that can be read; a picture would replace an image or another picture;
             or a file, finished or not, of other weights, settings, versions or images is there.
     """
-    images = find_images(paths, skip=[overlay], say_passed_over=True)
+    images = find_images(paths, skip=[overlay, masks], say_passed_over=True)
     draw = None if overlay is None else partial(_draw, Path(overlay))
     if overlay is not None:
         _check_pictures(images, Path(overlay))
     unfinished = UnfinishedFeatures(out, extractor.provenance)
 
     def process(key: str, image: GreyImage) -> Features:
-        return extractor.extract(image.grey)
+        return extractor.extract(image.grey, image.mask)
 
-    done = process_images(images, unfinished, process, draw, progress, videos=True, reading=extractor.reading)
+    of_images = find_masks(images, masks)
+    done = process_images(images, unfinished, process, draw, progress, True, extractor.reading, of_images)
     keypoints = sum(read_features(done.path).keypoint_counts().values())
     return ExtractResult(done.path, done.images, keypoints, done.kept, done.changed, done.skipped)
 

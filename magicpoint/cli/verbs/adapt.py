@@ -21,6 +21,13 @@ def add(parser: Parser) -> None:
         "--out", type=Path, required=True, help="HDF5 file of labels to write; a report goes beside it."
     )
     parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for sheets of labelled images.")
+    parser.add_argument(
+        "--masks",
+        type=Path | None,
+        default=None,
+        help="Folder of masks, black where nothing is wanted: that of sub/a.jpg is sub/a.jpg.png or sub/a.png in it. "
+        "Beside an image a.jpg.mask.png or a.mask.png is taken, and what is transparent is masked, in any case.",
+    )
     add_network(parser, "magicpoint")
     add_json(parser)
     parser.add_class_arguments(AdaptationSettings, as_group=False)
@@ -35,5 +42,7 @@ def run(arguments: Namespace) -> None:
     keep_freed_memory()
     settings = build(AdaptationSettings, arguments)
     extractor = open_extractor(arguments)
-    report = adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay)
+    report = adapt_images(
+        arguments.images, arguments.out, extractor, settings, arguments.overlay, masks=arguments.masks
+    )
     show(arguments, f"{format_labels(report)}\n{arguments.out}", report)

@@ -24,6 +24,13 @@ def add(parser: Parser) -> None:
         default=None,
         help="Folder for pictures with the keypoints, from red to green by their score.",
     )
+    parser.add_argument(
+        "--masks",
+        type=Path | None,
+        default=None,
+        help="Folder of masks, black where nothing is wanted: that of sub/a.jpg is sub/a.jpg.png or sub/a.png in it. "
+        "Beside an image a.jpg.mask.png or a.mask.png is taken, and what is transparent is masked, in any case.",
+    )
     add_network(parser, "superpoint")
     add_engine(parser)
     add_json(parser)
@@ -37,5 +44,5 @@ def run(arguments: Namespace) -> None:
 
     keep_freed_memory()
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
-    result = extract_images(arguments.images, arguments.out, extractor, arguments.overlay)
+    result = extract_images(arguments.images, arguments.out, extractor, arguments.overlay, masks=arguments.masks)
     show(arguments, format_extraction(result), result)

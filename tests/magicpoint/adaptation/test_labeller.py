@@ -253,11 +253,11 @@ def test_a_stopped_run_goes_on_where_it_was(extractor, labeller, folder, tmp_pat
     out, done = tmp_path / "labels.h5", []
 
     class Stopping(Labeller):
-        def label(self, grey, key):
+        def label(self, grey, key, mask):
             if len(done) == 3 and error is not None:
                 raise error
             done.append(key)
-            return super().label(grey, key)
+            return super().label(grey, key, mask)
 
     monkeypatch.setattr(adapt_job, "Labeller", Stopping)
     with pytest.raises(type(error)):

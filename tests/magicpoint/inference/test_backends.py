@@ -20,7 +20,8 @@ from magicpoint.inference.backends import ENGINES, open_network, preferred_devic
 from magicpoint.inference.backends.base import Engine, Maps
 from magicpoint.inference.backends.torch_int8 import QuantizedNetwork
 from magicpoint.inference.extractor import Extractor, as_input
-from magicpoint.io.images import read_image, to_grey
+from magicpoint.io.grey import to_grey
+from magicpoint.io.images import read_image
 from magicpoint.measures.agreement import compare_features
 from magicpoint.model.network import MagicPoint, PointNetwork, SuperPoint
 from magicpoint.model.weights import load_weights, shipped_weights

@@ -258,11 +258,11 @@ class Stopping(Extractor):
     error: BaseException | None = None
     calls = 0
 
-    def extract(self, image):
+    def extract(self, *given, **more):
         self.calls += 1
         if self.calls == 4 and self.error:
             raise self.error
-        return super().extract(image)
+        return super().extract(*given, **more)
 
 
 class Killed(BaseException):

@@ -10,9 +10,9 @@ import torch
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference import tiles
 from magicpoint.inference.extractor import Extractor
-from magicpoint.interop.extraction import describe_keypoints, extract_where
+from magicpoint.interop.extraction import describe_keypoints
 from magicpoint.interop.opencv import Feature2D
-from magicpoint.io.images import to_grey
+from magicpoint.io.grey import to_grey
 
 PHOTOGRAPH = Path(__file__).parents[3] / "notebooks" / "images" / "cameraman.png"
 
@@ -81,7 +81,7 @@ def test_the_mask_acts_before_the_best_are_chosen(extractor, photograph):
     assert inner == best[: len(inner)]
     assert len(inner) > 10
     for wrong in (mask[1:], mask[..., None]):
-        with pytest.raises(ValueError, match="mask must be bool"):
+        with pytest.raises(ValueError, match="mask must be a bool"):
             Feature2D(few).detect(photograph, wrong)
 
 
@@ -156,17 +156,17 @@ def test_without_a_mask_it_is_extract_bit_for_bit_also_in_tiles(random_network, 
     everywhere = np.ones(grey.shape, np.bool_)
     right = everywhere.copy()
     right[:, :200] = False
-    whole = extract_where(extractor, grey, right)
+    whole = extractor.extract(grey, right, mask_margin=0)
     for tiled in (False, True):
         if tiled:
             monkeypatch.setattr(tiles, "MOST_PIXELS", 100)
             monkeypatch.setattr(tiles.run_in_tiles, "__defaults__", (2 * tiles.HALO_CELLS + 6,))
         expected = extractor.extract(grey)
         for mask in (None, everywhere):
-            found = extract_where(extractor, grey, mask)
+            found = extractor.extract(grey, mask, mask_margin=0)
             for name in ("keypoints", "keypoint_scores", "descriptors"):
                 assert torch.equal(getattr(found, name), getattr(expected, name)), name
         assert torch.equal(describe_keypoints(extractor, grey, expected.keypoints), expected.descriptors)
-        masked = extract_where(extractor, grey, right)
+        masked = extractor.extract(grey, right, mask_margin=0)
         assert 10 < len(masked) < len(expected)
         torch.testing.assert_close(masked.keypoints, whole.keypoints, rtol=0, atol=1e-3)

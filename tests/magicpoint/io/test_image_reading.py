@@ -14,7 +14,8 @@ from PIL import Image
 from magicpoint import ImageReading, read_image
 from magicpoint.core.errors import InputError
 from magicpoint.io.finding import find_images
-from magicpoint.io.images import decode_image, to_grey
+from magicpoint.io.grey import to_grey
+from magicpoint.io.images import decode_image
 from magicpoint.io.video import open_source
 
 SIDE = 60000

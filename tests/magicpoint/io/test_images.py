@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from magicpoint.inference.extractor import as_input
-from magicpoint.io import images
+from magicpoint.io import grey as grey_values
 from magicpoint.io.finding import find_images
-from magicpoint.io.images import read_image, to_grey
+from magicpoint.io.grey import to_grey
+from magicpoint.io.images import read_image
 
 
 def picture(height=40, width=56, seed=0):
@@ -115,7 +116,7 @@ def grey_at_once(image):
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "float16", "float32", "float64"])
 @pytest.mark.parametrize("shape", [(301, 601), (301, 601, 1), (301, 601, 3), (3, 70001, 3), (70001, 3)])
 def test_rows_at_a_time_give_the_bits_of_all_at_once(monkeypatch, dtype, shape):
-    monkeypatch.setattr(images, "_BLOCK_PIXELS", 2**14)
+    monkeypatch.setattr(grey_values, "_BLOCK_PIXELS", 2**14)
     generator = np.random.default_rng(0)
     if dtype.startswith("float"):
         image = generator.uniform(-0.00005, 1.00005, shape).astype(dtype)
@@ -141,7 +142,7 @@ def test_a_large_image_needs_little_beside_itself_and_its_grey_values(dtype):
 
 
 def test_the_range_in_the_message_is_that_of_the_whole_image(monkeypatch):
-    monkeypatch.setattr(images, "_BLOCK_PIXELS", 2)
+    monkeypatch.setattr(grey_values, "_BLOCK_PIXELS", 2)
     with pytest.raises(ValueError, match=r"from -3\.0 to 7\.0"):
         to_grey(np.array([[0.5, 2.0], [0.5, 7.0], [-3.0, 0.5]]))
 
