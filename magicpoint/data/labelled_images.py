@@ -17,6 +17,7 @@ from ..core.types import Labels
 from ..io.finding import find_images
 from ..io.images import read_image
 from ..io.labels import read_labels
+from ..io.reading import ImageReading
 from .samples import TrainingSample, certain_sample
 from .sources import ShuffledIndices
 
@@ -60,7 +61,7 @@ class LabelledImages:
     def __getitem__(self, index: int) -> TrainingSample:
         key = self._keys[index]
         path, labels = self._paths[key], self._labels[key]
-        grey = read_image(path)
+        grey = read_image(path, self._reading(labels))
         if grey.shape != labels.valid_mask.shape:
             raise InputError(
                 f"{path} is {grey.shape[1]}x{grey.shape[0]}, but was labelled as "
@@ -72,6 +73,12 @@ class LabelledImages:
             self._certainties(labels),
             labels.valid_mask.numpy(),
         )
+
+    def _reading(self, labels: Labels) -> ImageReading:
+        """As the images were read to be labelled; labels that do not say it are older than the other ways."""
+        width, height = labels.image_size
+        megapixels = max(ImageReading().max_megapixels, width * height / 1e6)
+        return ImageReading(self._labels.provenance.get("range", "full"), megapixels)
 
     def _certainties(self, labels: Labels) -> NDArray[np.float32]:
         scores = labels.keypoint_scores.numpy()

@@ -193,7 +193,7 @@ class Extractor:
 
         Args:
             image: The path of an image file (see `io.images.read_image`), an array or tensor (see `io.grey.to_grey`),
-                or an image of Pillow. What is transparent is masked.
+                an image of Pillow, or what `io.images.open_image` gives. What is transparent is masked.
             mask: (H, W), 0 where no keypoint is wanted; None wants them everywhere. The network sees all of the image,
                 and the best keypoints are chosen among those that the mask leaves.
             mask_margin: Pixels beside what is masked in which no keypoint is found either, see `io.masks.MARGIN`.

@@ -21,7 +21,7 @@ from .headers import declared_size, has_alpha, has_more_frames, largest_value, t
 from .ranges import Limits, full_limits, used_limits
 from .reading import ImageReading
 
-Image = str | os.PathLike[str] | NDArray[Any] | Tensor | pillow.Image
+Image = str | os.PathLike[str] | NDArray[Any] | Tensor | pillow.Image | GreyImage
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -60,6 +60,8 @@ def open_image(image: Image, reading: ImageReading | None = None) -> GreyImage:
     reading = reading or ImageReading()
     if isinstance(image, (str, os.PathLike)):
         return decode_image(read_content(image, reading), Path(image), reading)
+    if isinstance(image, GreyImage):
+        return image
     return as_grey_image(image, reading.limits)
 
 

@@ -88,7 +88,7 @@ def extract_images(
     unfinished = UnfinishedFeatures(out, extractor.provenance)
 
     def process(key: str, image: GreyImage) -> Features:
-        return extractor.extract(image.grey, image.mask)
+        return extractor.extract(image)
 
     of_images = find_masks(images, masks)
     done = process_images(images, unfinished, process, draw, progress, True, extractor.reading, of_images)

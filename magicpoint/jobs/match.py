@@ -18,7 +18,7 @@ from ..core.plain import json_text
 from ..core.types import Features, Matches
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
-from ..io.images import read_image, write_png
+from ..io.images import open_image, write_png
 from ..io.matches import PairMatches, write_matches
 from ..matching.geometry import estimate_geometry
 from ..matching.nearest import match_features
@@ -148,8 +148,9 @@ def match_images(
     """
     geometry, images = geometry or GeometrySettings(), (Path(image0), Path(image1))
     path = None if out is None else _check_out(Path(out), images)
-    greys = read_image(image0, extractor.reading), read_image(image1, extractor.reading)
-    features = extractor.extract(greys[0]).to("cpu"), extractor.extract(greys[1]).to("cpu")
+    opened0, opened1 = (open_image(image, extractor.reading) for image in images)
+    greys = opened0.grey, opened1.grey
+    features = extractor.extract(opened0).to("cpu"), extractor.extract(opened1).to("cpu")
     matches = match_features(*features, settings)
     index0, index1 = matches.matches01.T
     places = features[0].keypoints[index0], features[1].keypoints[index1]

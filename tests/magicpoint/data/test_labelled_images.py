@@ -118,3 +118,14 @@ def test_a_share_of_the_samples_are_shapes(folder):
     assert (keypoints == wanted_keypoints).all()
     assert (certainties == 1).all()
     assert mask.all()
+
+
+@pytest.mark.parametrize(("provenance", "white"), [({"range": "auto"}, 510), ({"range": "0,1020"}, 1020), ({}, 65535)])
+def test_images_are_read_as_they_were_labelled(tmp_path, provenance, white):
+    values = np.linspace(0, 510, 48 * 64).reshape(48, 64).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", values)[1].tobytes())
+    mask = torch.ones(48, 64, dtype=torch.bool)
+    labels = Labels(torch.zeros(1, 2), torch.ones(1), None, (64, 48), mask)
+    write_records(tmp_path / "labels.h5", LABELS, {"a.png": labels}, {"skipped": "{}", **provenance})
+    [sample] = LabelledImages([tmp_path / "a.png"], tmp_path / "labels.h5")
+    assert sample.image.max() == pytest.approx(255 * 510 / white, abs=1)
