@@ -20,17 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DatasetError
+from .manifest import MANIFEST, Manifest, installed_versions, read_manifest
 from .parallel import CHUNK_SIZE, run_chunks
 from .sample import Sample, ShapeSettings, render_sample
 from .sample_files import (
-    MANIFEST,
-    Manifest,
     dataset_digest,
     inside_image,
-    installed_versions,
     is_temporary,
     make_folders,
-    read_manifest,
     read_sample,
     sample_digest,
     sample_paths,
@@ -166,7 +163,8 @@ class ShapesDataset:
 
         Raises:
             FileNotFoundError: `root` has no dataset.json.
-            DatasetError: The dataset is unfinished, has no such split, or its dataset.json is damaged.
+            DatasetError: The dataset is unfinished, has no such split, or its dataset.json is damaged or says something
+                else than its settings or the number of the files of the split.
         """
         self.root = Path(root)
         self.split = split
@@ -180,6 +178,21 @@ class ShapesDataset:
         self.digest = manifest.digest
         self._splits = dict(manifest.splits)
         self._warned = False
+        self._check_files()
+
+    def _check_files(self) -> None:
+        if self.settings is not None and (self.settings.shapes.size_hw, self.settings.splits) != (
+            self.size_hw,
+            {name: count for name, count in self._splits.items() if count},
+        ):
+            raise DatasetError(f"{self.root / MANIFEST}: size_hw and splits are not those of the settings beside them")
+        for kind, pattern in (("images", "*.png"), ("points", "*.npy")):
+            folder = self.root / self.split / kind
+            found = sum(1 for path in folder.glob(pattern) if not is_temporary(path))
+            if found != len(self):
+                paths = (sample_paths(self.root, self.split, index)[kind == "points"] for index in range(len(self)))
+                missing = next((f": {path.name} is missing" for path in paths if not path.exists()), "")
+                raise DatasetError(f"{folder} has {found} files {pattern}, {MANIFEST} says {len(self)}{missing}")
 
     def __len__(self) -> int:
         return self._splits[self.split]

@@ -7,6 +7,7 @@ Both rpautrat/SuperPoint and eric-yyjau/pytorch-superpoint write, for each shape
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import shutil
 import tarfile
@@ -22,20 +23,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .array_files import read_npy, read_png
 from .errors import DatasetError
+from .manifest import Manifest, installed_versions
 from .parallel import CHUNK_SIZE, run_chunks
 from .sample_files import (
-    Manifest,
     dataset_digest,
     inside_image,
-    installed_versions,
     make_folders,
-    read_npy,
-    read_png,
     sample_digest,
     write_manifest,
     write_sample,
 )
+
+_MARK = ".magicpoint-conversion"
+"""A file that says whose an unfinished folder is."""
 
 _SPLIT_ORDER = {"training": 0, "validation": 1, "test": 2}
 
@@ -86,9 +88,7 @@ def convert_legacy_dataset(
     _check_folders(source, out)
     if drawn_at is not None and min(drawn_at) < 1:
         raise DatasetError(f"drawn_at must be a height and a width of at least 1 pixel, got {drawn_at}")
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    unfinished = _make_unfinished(out)
     try:
         extracted = unfinished / "extracted"
         samples = _list_samples(_find_shapes(source, extracted))
@@ -98,12 +98,25 @@ def convert_legacy_dataset(
             )
         written = _convert(samples, source.name, unfinished, drawn_at, workers, progress)
         shutil.rmtree(extracted, ignore_errors=True)
+        (unfinished / _MARK).unlink()
         if out.exists():
             out.rmdir()
         os.replace(unfinished, out)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return out / written.name
+
+
+def _make_unfinished(out: Path) -> Path:
+    """The folder beside the output that becomes it; what a killed process left of one is removed."""
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    if unfinished.exists():
+        if not (unfinished / _MARK).is_file():
+            raise FileExistsError(f"{unfinished} is in the way, and not of an earlier conversion: remove it")
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(parents=True)
+    (unfinished / _MARK).touch()
+    return unfinished
 
 
 def _check_folders(source: Path, out: Path) -> None:
@@ -138,11 +151,24 @@ def _unpack(archive: Path, folder: Path) -> None:
     """Unpacks an archive from anywhere: no member may be a device, or leave the folder by its path or a link."""
     if not hasattr(tarfile, "data_filter"):
         raise DatasetError(f"{archive} needs Python 3.11.4 or later, which unpacks safely: unpack it yourself before")
+    if not archive.is_file():
+        raise DatasetError(f"{archive} is no regular file")
     try:
         with tarfile.open(archive) as members:
-            members.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DatasetError(f"{archive} is damaged or unsafe: {str(error).splitlines()[0]}") from error
+            members.extractall(folder, filter=_safe_member)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DatasetError(f"{archive} is damaged or unsafe: {reason}") from error
+
+
+def _safe_member(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """What is unpacked of a member: nothing that leaves the folder, no time, and no more than the disk has room for."""
+    free = shutil.disk_usage(folder).free
+    if member.size > free:
+        raise DatasetError(f"{member.name} has {member.size} bytes, and the disk {free}")
+    member = tarfile.data_filter(member, folder)
+    # A time that the system cannot set would be an error, and none is of interest.
+    return member.replace(mtime=None, deep=False)  # type: ignore[arg-type]
 
 
 def _list_samples(shapes: Mapping[str, Path]) -> list[_LegacySample]:

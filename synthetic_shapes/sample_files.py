@@ -1,109 +1,33 @@
-"""The files of a dataset: one image and one keypoint file per sample, and `dataset.json`."""
+"""The files of a dataset: one image and one keypoint file per sample."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .array_files import read_npy, read_png
 from .errors import DatasetError
-from .png import png_is_intact
-
-MANIFEST = "dataset.json"
-FORMAT = 2
-"""Number of the layout that this module writes. It reads 1, too, which said `size` for `size_hw`, and no other."""
+from .manifest import MANIFEST, Manifest, manifest_text
 
 # Run lengths only: for these images faster to write and smaller than zlib's string search.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
-
-@dataclass(frozen=True)
-class Manifest:
-    """What `dataset.json` says.
-
-    Args:
-        size_hw: Height and width of every image, in pixels.
-        splits: Number of samples of each split, in the order in which the digest takes them.
-        settings: The settings of a generated dataset, nested; None for a converted one.
-        source: What a converted dataset was made from; None for a generated one.
-        versions: The versions of the packages that wrote it.
-        digest: See `dataset_digest`; None while the dataset is unfinished.
-    """
-
-    size_hw: tuple[int, int]
-    splits: Mapping[str, int]
-    settings: Mapping[str, Any] | None = None
-    source: Mapping[str, Any] | None = None
-    versions: Mapping[str, str] | None = None
-    digest: str | None = None
-
-
-def installed_versions() -> dict[str, str]:
-    """The versions that decide an image's bytes, by package."""
-    try:
-        own = metadata.version("magicpoint")
-    except metadata.PackageNotFoundError:
-        own = "source tree"
-    return {"magicpoint": own, "numpy": np.__version__, "opencv": cv2.__version__}
+_TEMPORARY = re.compile(rf"\.({re.escape(MANIFEST)}|\d{{6,}}\.(png|npy))\.\d+\.tmp")
 
 
 def write_manifest(root: Path, manifest: Manifest) -> Path:
     """Writes `dataset.json` and returns its path."""
     path = root / MANIFEST
-    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=2)
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, manifest_text(manifest).encode())
     return path
-
-
-def read_manifest(root: Path) -> Manifest:
-    """Reads `dataset.json`.
-
-    Raises:
-        FileNotFoundError: There is none in `root`.
-        DatasetError: It is not a manifest of this layout.
-    """
-    path = root / MANIFEST
-    if not path.is_file():
-        raise FileNotFoundError(f"{root} is no dataset: it has no {MANIFEST}")
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise DatasetError(f"{path} is not JSON: {error}") from error
-    form = content.pop("format", None) if isinstance(content, dict) else None
-    if form not in (1, FORMAT):
-        raise DatasetError(f"{path} is not a dataset description of format 1 or {FORMAT}")
-    if form == 1:
-        _rename_sizes(content)
-    names = {field.name for field in fields(Manifest)}
-    if content.keys() != names:
-        raise DatasetError(f"{path}: missing or unknown entries: {', '.join(sorted(content.keys() ^ names))}")
-    size_hw, splits = content["size_hw"], content["splits"]
-    if not (isinstance(size_hw, list) and len(size_hw) == 2 and isinstance(splits, dict)):
-        raise DatasetError(
-            f"{path}: size_hw must be [height, width] and splits their counts, got {size_hw} and {splits}"
-        )
-    if not all(isinstance(number, int) for number in (*size_hw, *splits.values())):
-        raise DatasetError(f"{path}: size_hw and splits must be whole numbers, got {size_hw} and {splits}")
-    return Manifest(**{**content, "size_hw": tuple(size_hw)})
-
-
-def _rename_sizes(content: dict[str, Any]) -> None:
-    """Turns the content of format 1 into that of today."""
-    settings = content.get("settings")
-    shapes = settings.get("shapes") if isinstance(settings, dict) else None
-    for group in (content, shapes):
-        if isinstance(group, dict) and "size" in group:
-            group["size_hw"] = group.pop("size")
 
 
 def sample_paths(root: Path, split: str, index: int) -> tuple[Path, Path]:
@@ -120,8 +44,8 @@ def make_folders(root: Path, splits: Iterable[str]) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether `write_atomically` gives such names to its temporary files."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+    """Whether it is what `write_atomically` calls the beginning of a file of a dataset."""
+    return _TEMPORARY.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -160,7 +84,8 @@ def read_sample(
 
     Raises:
         FileNotFoundError: A file is missing.
-        DatasetError: A file is damaged, or is not an image of `size_hw` (height, width) or not float32 (N, 2).
+        DatasetError: A file is damaged, or is not an image of `size_hw` (height, width) or not float32 (N, 2) of
+            finite numbers.
     """
     image_path, points_path = sample_paths(root, split, index)
     image = read_png(image_path)
@@ -171,27 +96,9 @@ def read_sample(
     keypoints = read_npy(points_path)
     if keypoints.dtype != np.float32 or keypoints.ndim != 2 or keypoints.shape[1] != 2:
         raise DatasetError(f"{points_path}: expected float32 (N, 2), got {keypoints.dtype} {keypoints.shape}")
+    if not np.isfinite(keypoints).all():
+        raise DatasetError(f"{points_path}: a keypoint is not a number")
     return image, keypoints
-
-
-def read_png(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
-    """Decodes a PNG file; raises ValueError where a byte of it is missing or wrong."""
-    data = path.read_bytes()
-    # Decoders differ in what they make of a damaged file: some return the part that they could read.
-    if not png_is_intact(data):
-        raise DatasetError(f"{path} is truncated, damaged or no PNG file")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None:
-        raise DatasetError(f"{path} cannot be decoded")
-    return image
-
-
-def read_npy(path: Path) -> NDArray[Any]:
-    """Reads one array without pickles; raises ValueError where the file is damaged or no such array."""
-    try:
-        return np.lib.format.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except ValueError as error:
-        raise DatasetError(f"{path} is truncated, damaged or no NumPy array: {error}") from error
 
 
 def inside_image(keypoints: NDArray[np.floating], size_hw: tuple[int, int]) -> NDArray[np.bool_]:

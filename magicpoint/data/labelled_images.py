@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from synthetic_shapes import ShapeSettings, render_sample
@@ -18,7 +19,7 @@ from ..io.finding import find_images
 from ..io.images import read_image
 from ..io.labels import read_labels
 from ..io.reading import ImageReading
-from .samples import TrainingSample, certain_sample
+from .samples import TrainingSample, certain_sample, keep_visible
 from .sources import ShuffledIndices
 
 HELD_OUT_SHARE = 0.05
@@ -28,7 +29,7 @@ MOST_HELD_OUT = 64
 class LabelledImages:
     """The images of a label file; files are opened when they are asked for, so that this can be sent to processes.
 
-    `len(dataset)` is their number; `dataset[i]` is a `TrainingSample`.
+    `len(dataset)` is their number; `dataset[i]` is a `TrainingSample`, whose keypoints are those on valid pixels.
 
     Args:
         images: Image files and folders, as they were given to `magicpoint adapt`.
@@ -60,19 +61,33 @@ class LabelledImages:
 
     def __getitem__(self, index: int) -> TrainingSample:
         key = self._keys[index]
-        path, labels = self._paths[key], self._labels[key]
+        path, labels = self._paths[key], self._read(key)
         grey = read_image(path, self._reading(labels))
         if grey.shape != labels.valid_mask.shape:
             raise InputError(
                 f"{path} is {grey.shape[1]}x{grey.shape[0]}, but was labelled as "
                 f"{labels.image_size[0]}x{labels.image_size[1]} in {self._labels.path}"
             )
-        return TrainingSample(
+        sample = TrainingSample(
             np.rint(grey * 255).astype(np.uint8),
             labels.keypoints.numpy(),
             self._certainties(labels),
             labels.valid_mask.numpy(),
         )
+        return keep_visible(sample)
+
+    def _read(self, key: str) -> Labels:
+        """The labels of an image, each of them where a keypoint can be."""
+        labels = self._labels[key]
+        keypoints, scores, (width, height) = labels.keypoints, labels.keypoint_scores, labels.image_size
+        inside = (keypoints >= -0.5) & (keypoints <= torch.tensor([width - 0.5, height - 0.5]))  # NaN is not
+        if not inside.all():
+            x, y = keypoints[~inside.all(1)][0].tolist()
+            raise InputError(f"{self._labels.path}: a keypoint of {key} is at ({x}, {y}), outside {width}x{height}")
+        usable = (scores >= 0) & (scores <= 1)
+        if not usable.all():
+            raise InputError(f"{self._labels.path}: a score of {key} is {scores[~usable][0]}, outside [0, 1]")
+        return labels
 
     def _reading(self, labels: Labels) -> ImageReading:
         """As the images were read to be labelled; labels that do not say it are older than the other ways."""
@@ -88,10 +103,14 @@ class LabelledImages:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the keys and the labels with their scores."""
+        """SHA-256 over the keys and the labels with their scores.
+
+        Raises:
+            InputError: A keypoint or a score cannot be; the image is named.
+        """
         digest = hashlib.sha256()
         for key in self._keys:
-            labels = self._labels[key]
+            labels = self._read(key)
             digest.update(key.encode() + b"\0" + labels.keypoints.numpy().tobytes())
             digest.update(labels.keypoint_scores.numpy().tobytes())
             digest.update(np.packbits(labels.valid_mask.numpy()).tobytes())

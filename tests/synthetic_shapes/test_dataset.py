@@ -15,8 +15,9 @@ import pytest
 
 from synthetic_shapes import DatasetError
 from synthetic_shapes.dataset import DatasetSettings, ShapesDataset, generate_dataset
+from synthetic_shapes.manifest import read_manifest
 from synthetic_shapes.sample import ShapeSettings, render_sample
-from synthetic_shapes.sample_files import read_manifest, sample_digest
+from synthetic_shapes.sample_files import sample_digest
 
 SMALL = ShapeSettings(size_hw=(48, 64))
 SETTINGS = DatasetSettings(count=36, validation_count=9, test_count=9, seed=5, shapes=SMALL)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from synthetic_shapes import DatasetError, legacy
 from synthetic_shapes.dataset import DatasetSettings, ShapesDataset, generate_dataset
 from synthetic_shapes.legacy import convert_legacy_dataset
 
@@ -167,3 +168,41 @@ def test_a_converted_dataset_is_not_generated_over(tmp_path):
     convert(tmp_path / "source", tmp_path / "out")
     with pytest.raises(ValueError, match="converted dataset"):
         generate_dataset(tmp_path / "out", DatasetSettings(), workers=1, progress=False)
+
+
+@pytest.mark.parametrize("time", [-1.0, 1e30, 2.0**63])
+def test_a_time_that_no_system_can_set_is_passed_over(tmp_path, time):
+    write_legacy(tmp_path / "draw_lines", "training", 0, np.array([[1.0, 2.0]]))
+
+    def timed(member):
+        member.mtime = time
+        return member
+
+    with tarfile.open(tmp_path / "draw_lines.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as members:
+        members.add(tmp_path / "draw_lines", "draw_lines", filter=timed)
+    convert(tmp_path / "draw_lines.tar.gz", tmp_path / "out")
+    assert len(ShapesDataset(tmp_path / "out", "training")) == 1
+
+
+def test_an_archive_that_the_disk_has_no_room_for_is_refused(tmp_path, monkeypatch):
+    write_legacy(tmp_path / "draw_lines", "training", 0, np.array([[1.0, 2.0]]))
+    pack(tmp_path / "draw_lines", tmp_path / "draw_lines.tar.gz")
+    usage = legacy.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(legacy.shutil, "disk_usage", lambda path: usage._replace(free=100))
+    with pytest.raises(DatasetError, match=r"has \d+ bytes, and the disk 100"):
+        convert(tmp_path / "draw_lines.tar.gz", tmp_path / "out")
+    assert not (tmp_path / ".out.unfinished").exists()
+
+
+def test_a_folder_that_is_in_the_way_is_not_removed(tmp_path):
+    write_legacy(tmp_path / "draw_lines", "training", 0, np.array([[1.0, 2.0]]))
+    unfinished = tmp_path / ".out.unfinished"
+    unfinished.mkdir()
+    (unfinished / "mine.txt").write_text("kept")
+    with pytest.raises(FileExistsError, match=r"\.out\.unfinished is in the way"):
+        convert(tmp_path / "draw_lines", tmp_path / "out")
+    assert (unfinished / "mine.txt").read_text() == "kept"
+    (unfinished / ".magicpoint-conversion").touch()  # as a killed conversion leaves it
+    convert(tmp_path / "draw_lines", tmp_path / "out")
+    assert not unfinished.exists()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"dataset.json", "training"}

@@ -1,5 +1,6 @@
 """Labelled images as samples: what belongs together stays together, and what does not fit is named."""
 
+import math
 import pickle
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from magicpoint.core.errors import InputError
 from magicpoint.core.types import Labels
 from magicpoint.data.labelled_images import LabelledImages, LabelledSource
 from magicpoint.io.labels import LABELS
@@ -25,12 +27,12 @@ def write_images(folder, count):
 
 
 def write_labels(path, keys_and_sizes):
-    """One keypoint at (number, 2 number) in each image, whose first row is not valid."""
+    """One keypoint at (number, 2 number + 1) in each image, whose first row is not valid."""
     records = {}
     for number, (key, (width, height)) in enumerate(keys_and_sizes):
         mask = torch.ones(height, width, dtype=torch.bool)
         mask[0] = False
-        keypoints = torch.tensor([[float(number), 2.0 * number]])
+        keypoints = torch.tensor([[float(number), 2.0 * number + 1.0]])
         records[key] = Labels(keypoints, torch.tensor([0.5]), None, (width, height), mask)
     write_records(path, LABELS, records, {"skipped": "{}"})
 
@@ -53,12 +55,12 @@ def test_images_come_with_their_own_labels(folder):
         image, keypoints, certainties, mask = dataset[number]
         assert image.dtype == np.uint8
         assert (image == 10 * number).all()
-        assert keypoints.tolist() == [[number, 2 * number]]
+        assert keypoints.tolist() == [[number, 2 * number + 1]]
         assert certainties.tolist() == [1.0]
         assert image.shape == mask.shape == (30 + number, 40)
         assert not mask[0].any()
         assert mask[1:].all()
-    assert pickle.loads(pickle.dumps(dataset))[2].keypoints.tolist() == [[2, 4]]
+    assert pickle.loads(pickle.dumps(dataset))[2].keypoints.tolist() == [[2, 5]]
 
 
 @pytest.mark.parametrize(("certain_score", "certainty"), [(0.0, 1.0), (1.0, 0.5), (0.625, 0.8), (0.5, 1.0), (0.1, 1.0)])
@@ -129,3 +131,37 @@ def test_images_are_read_as_they_were_labelled(tmp_path, provenance, white):
     write_records(tmp_path / "labels.h5", LABELS, {"a.png": labels}, {"skipped": "{}", **provenance})
     [sample] = LabelledImages([tmp_path / "a.png"], tmp_path / "labels.h5")
     assert sample.image.max() == pytest.approx(255 * 510 / white, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("keypoint", "score", "said"),
+    [
+        ((math.nan, 3.0), 0.5, r"00\.png is damaged: keypoints has a value that is not a number"),
+        ((math.inf, 3.0), 0.5, r"00\.png is damaged: keypoints has a value that is not a number"),
+        ((39.6, 3.0), 0.5, r"a keypoint of 00\.png is at \(39\.59.*, 3\.0\), outside 40x30"),
+        ((3.0, 29.6), 0.5, "outside 40x30"),
+        ((-0.6, 3.0), 0.5, "outside 40x30"),
+        ((3.0, 4.0), math.nan, r"00\.png is damaged: keypoint_scores has a value that is not"),
+        ((3.0, 4.0), 1.1, r"a score of 00\.png is 1\.1.*, outside \[0, 1\]"),
+        ((3.0, 4.0), -0.1, "a score of"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused_by_image(tmp_path, keypoint, score, said):
+    write_images(tmp_path / "images", 1)
+    labels = Labels(torch.tensor([keypoint]), torch.tensor([score]), None, (40, 30), torch.ones(30, 40, dtype=bool))
+    write_records(tmp_path / "labels.h5", LABELS, {"00.png": labels})
+    for look in (lambda dataset: dataset[0], lambda dataset: dataset.digest):
+        with pytest.raises(InputError, match=rf"labels\.h5: .*{said}"):
+            look(open_images(tmp_path))
+
+
+def test_a_keypoint_on_a_masked_pixel_is_none(tmp_path):
+    write_images(tmp_path / "images", 1)
+    mask = torch.ones(30, 40, dtype=torch.bool)
+    mask[:, 20:] = False
+    keypoints = torch.tensor([[19.4, 3.0], [19.6, 3.0], [30.0, 3.0]])
+    labels = Labels(keypoints, torch.tensor([0.5, 0.6, 0.7]), None, (40, 30), mask)
+    write_records(tmp_path / "labels.h5", LABELS, {"00.png": labels})
+    sample = LabelledImages([tmp_path / "images"], tmp_path / "labels.h5", 1.0)[0]
+    assert sample.keypoints.tolist() == [pytest.approx([19.4, 3.0])]
+    assert sample.certainties.tolist() == [0.5]
