@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from ..model.encoder import CHANNELS, scaled
 from ..model.heads import HIDDEN_CHANNELS
 from ..model.network import PointNetwork
 from ..model.settings import BatchNormLayout, ModelSettings
+from ..model.tensors import read_saved
 
 _NORM_LAYOUTS: Mapping[ForeignLayout, BatchNormLayout] = {
     "magicleap": "none",
@@ -97,16 +99,13 @@ def load_checkpoint(path: AnyPath, source: str, licence: str) -> tuple[PointNetw
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix.lower() == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
+        try:
             content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # of any kind: the bytes decide where the reader stumbles
-        first_line = str(error).partition("\n")[0]
-        raise InputError(f"{path} is damaged or holds more than weights: {first_line:.200}") from error
+        except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged or no file of weights: {error!s:.200}") from error
+    else:
+        content = read_saved(path, "file of weights")
     if isinstance(content, Mapping) and "model_state_dict" in content:
         content = content["model_state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import InputError
+
+
+def read_saved(path: Path, kind: str) -> Any:
+    """What a file of `torch.save` holds: tensors and plain values; no code of it is run.
+
+    Args:
+        path: The file.
+        kind: What it should be, for messages: "file of weights".
+
+    Raises:
+        OSError: It cannot be read.
+        InputError: It is damaged or holds something else; it is named.
+    """
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old pickles, which are refused anyway
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except MemoryError:
+            raise
+        except UnpicklingError as error:  # torch's words for it are advice to run the file's code
+            raise InputError(f"{path} is damaged or no {kind}: it has more than tensors and plain values") from error
+        except Exception as error:  # of any kind: the bytes decide where the reader stumbles
+            reason = str(error).partition("\n")[0].partition(" In PyTorch 2.6")[0]
+            raise InputError(f"{path} is damaged or no {kind}: {reason:.200}") from error
 
 
 def take_weights(network: nn.Module, weights: Any, name: str) -> None:

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
-from ..model.tensors import check_tensor
+from ..model.tensors import check_tensor, read_saved
 
 STATE_FILE = "last.state"
 
@@ -35,13 +35,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"{path} is no regular file")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # of any kind: the bytes decide where the reader stumbles
-        first_line = str(error).split("\n")[0]
-        raise InputError(f"{path} is damaged or no training state: {first_line}") from error
+    state = read_saved(path, "training state")
     try:
         _check_form(state)
     except InputError as error:

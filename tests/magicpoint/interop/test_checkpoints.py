@@ -188,7 +188,7 @@ class Evil:
 def test_a_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({**random_weights(MAGICLEAP), "epoch": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(ValueError, match=r"evil\.pth is damaged or holds more than weights"):
+    with pytest.raises(ValueError, match=r"evil\.pth is damaged or no file of weights: it has more than tensors"):
         load_checkpoint(tmp_path / "evil.pth", **ORIGIN)
     assert not (tmp_path / "owned").exists()
 
