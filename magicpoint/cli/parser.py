@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
+from ..core.errors import InputError
+from .settings_files import read_settings_file
 from .wording import plain, with_underscores
 
 
@@ -34,6 +36,7 @@ class SettingsFile(ActionConfigFile):
         path = find_settings(values)
         if path is None:
             raise argparse.ArgumentError(self, f"no file {values}, nor one of the shipped: {', '.join(presets())}")
+        parser.check_file(path)
         super().__call__(parser, cfg, str(path), option_string)  # type: ignore[no-untyped-call]
 
 
@@ -44,6 +47,7 @@ class Parser(ArgumentParser):
         super().__init__(*args, print_config=None, **kwargs)
         self._begun: Callable[[Namespace], Path | None] | None = None
         self._add: Callable[[Sequence[str]], None] | None = None
+        self._files: list[Path] = []
 
     def go_on_with(self, begun: Callable[[Namespace], Path | None]) -> None:
         """Lets a file of settings, where there is one, give the values of the options that are not given.
@@ -75,10 +79,23 @@ class Parser(ArgumentParser):
 
     def take_defaults_of(self, file: Path) -> None:
         """Takes the values of a file of settings, where there is one, as defaults."""
+        if file.exists():
+            self.check_file(file)
         self.default_config_files = [glob.escape(str(file))]
+
+    def check_file(self, file: Path) -> None:
+        """Refuses a file that holds no settings; of another one it is said in messages that it was read."""
+        try:
+            read_settings_file(file)
+        except (OSError, InputError) as error:
+            self.error(str(error))
+        if file not in self._files:
+            self._files.append(file)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Says in one line what is wrong with the words, and exits with status 2."""
         if not self.exit_on_error:  # inside another parser, which tells it
             super().error(message, ex)
-        self.exit(2, f"{self.prog}: {plain(message, self._option_string_actions)} (see {self.prog} --help)\n")
+        said = plain(message, self._option_string_actions)
+        read = "".join(f" (with the settings of {file})" for file in self._files)
+        self.exit(2, f"{self.prog}: {said}{read} (see {self.prog} --help)\n")

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, get_type_hints
 
-import yaml
 from docstring_parser import parse
 
+from ..core.errors import InputError
 from .parser import find_settings
+from .settings_files import read_settings_file
 
 if TYPE_CHECKING:
     from ..training.tasks.settings import TaskSettings
@@ -105,7 +106,6 @@ def _options(settings: Any, group: str = "") -> Iterator[str]:
 def _read(file: Path | None) -> dict[str, Any]:
     """The settings in a file; none where it cannot be read."""
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8")) if file is not None else None
-    except (OSError, ValueError, yaml.YAMLError):
+        return {} if file is None else read_settings_file(file)
+    except (OSError, InputError):
         return {}
-    return found if isinstance(found, dict) else {}
