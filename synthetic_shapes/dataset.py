@@ -24,6 +24,7 @@ from .manifest import MANIFEST, Manifest, installed_versions, read_manifest
 from .parallel import CHUNK_SIZE, run_chunks
 from .sample import Sample, ShapeSettings, render_sample
 from .sample_files import (
+    AnyPath,
     dataset_digest,
     inside_image,
     is_temporary,
@@ -92,7 +93,9 @@ class DatasetSettings:
         return {split: count for split, count in counts.items() if count != 0}
 
 
-def generate_dataset(out: Path, settings: DatasetSettings, workers: int | None = None, progress: bool = True) -> Path:
+def generate_dataset(
+    out: AnyPath, settings: DatasetSettings, workers: int | None = None, progress: bool = True
+) -> Path:
     """Renders a dataset into the folder `out`.
 
     The samples depend on the settings alone. A run that was stopped, in whatever way, is continued by the same call:
@@ -158,7 +161,7 @@ class ShapesDataset:
         digest: Hexadecimal SHA-256 of all samples of all splits.
     """
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: AnyPath, split: str) -> None:
         """Opens a split.
 
         Raises:

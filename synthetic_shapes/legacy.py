@@ -28,6 +28,7 @@ from .errors import DatasetError
 from .manifest import Manifest, installed_versions
 from .parallel import CHUNK_SIZE, run_chunks
 from .sample_files import (
+    AnyPath,
     dataset_digest,
     inside_image,
     make_folders,
@@ -52,8 +53,8 @@ class _LegacySample:
 
 
 def convert_legacy_dataset(
-    source: Path,
-    out: Path,
+    source: AnyPath,
+    out: AnyPath,
     drawn_at: tuple[int, int] | None = None,
     workers: int | None = None,
     progress: bool = True,

@@ -17,6 +17,9 @@ from .array_files import read_npy, read_png
 from .errors import DatasetError
 from .manifest import MANIFEST, Manifest, manifest_text
 
+AnyPath = str | os.PathLike[str]
+"""What public functions take for a path."""
+
 # Run lengths only: for these images faster to write and smaller than zlib's string search.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 

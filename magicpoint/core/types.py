@@ -59,6 +59,11 @@ class Features:
     def __len__(self) -> int:
         return self.keypoints.shape[0]
 
+    def __repr__(self) -> str:
+        width, height = self.image_size
+        described = "" if self.descriptors is None else f", descriptors of length {self.descriptors.shape[1]}"
+        return f"{type(self).__name__}({len(self)} keypoints{described}, image of {width}x{height})"
+
     def to(self, device: torch.device | str) -> Self:
         """The same features with every tensor on `device`."""
         return dataclasses.replace(
@@ -70,7 +75,7 @@ class Features:
         )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Labels(Features):
     """The keypoints of an image to learn from.
 
@@ -111,6 +116,9 @@ class Matches:
 
     def __len__(self) -> int:
         return self.matches01.shape[0]
+
+    def __repr__(self) -> str:
+        return f"Matches({len(self)} matches)"
 
     def to(self, device: torch.device | str) -> Matches:
         """The same matches with both tensors on `device`."""

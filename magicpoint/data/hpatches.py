@@ -98,7 +98,7 @@ def _find_sequence(folder: Path) -> PairSequence:
     return PairSequence(folder.name, _CHANGES[folder.name[:2]], reference, views)
 
 
-def read_homography(path: Path) -> NDArray[np.float64]:
+def read_homography(path: AnyPath) -> NDArray[np.float64]:
     """Read a homography of HPatches: a text file of three lines of three numbers.
 
     Returns:
@@ -111,7 +111,7 @@ def read_homography(path: Path) -> NDArray[np.float64]:
             infinity; the file is named.
     """
     try:
-        rows = [[float(word) for word in line.split()] for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [[float(word) for word in line.split()] for line in Path(path).read_text(encoding="utf-8").splitlines()]
         H = np.array([row for row in rows if row], np.float64)
     except ValueError as error:
         raise InputError(f"{path} is no 3x3 matrix of numbers: {error}") from error

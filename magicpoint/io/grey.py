@@ -91,7 +91,9 @@ def _check_shape(image: NDArray[Any] | Tensor) -> None:
     shape = tuple(image.shape)
     if len(shape) == 2 or (len(shape) == 3 and shape[channels] in (1, 3)):
         return
-    hint = f": {kind} whose channels come {swapped}?" if len(shape) == 3 and shape[-1 - channels] in (1, 3) else ""
+    hint = f": {kind} whose channels come {swapped}?" if len(shape) == 3 and shape[-1 - channels] in (1, 3, 4) else ""
+    if len(shape) == 4:
+        hint = ": a batch of them is for extract_batch"
     raise ValueError(
         "image must be an array (H, W), (H, W, 1) or (H, W, 3) or a tensor (H, W), (1, H, W) or (3, H, W), "
         f"got {kind} of shape {shape}{hint}"

@@ -83,14 +83,14 @@ def adapt_images(
     return report
 
 
-def read_label_report(labels: Path, longest_side: int | None) -> LabelReport:
+def read_label_report(labels: AnyPath, longest_side: int | None) -> LabelReport:
     """The report beside a file of labels; it is made, without the speed, where a stop came before it was written.
 
     Raises:
         OSError: A file cannot be read or written.
         InputError: A file is damaged; it is named.
     """
-    path = labels.with_suffix(".json")
+    path = Path(labels).with_suffix(".json")
     if not path.exists():
         report = summarise_labels(read_labels(labels), longest_side)
         write_text(path, json_text(report))

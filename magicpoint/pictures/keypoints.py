@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.files import AnyPath
 from ..core.types import Features
 from ..io.images import write_png
 
@@ -51,12 +52,12 @@ def _colours(scores: NDArray[np.float32]) -> list[list[int]]:
     return colours
 
 
-def overlay_path(folder: Path, key: str) -> Path:
+def overlay_path(folder: AnyPath, key: str) -> Path:
     """Where the picture of an image goes: its key under the folder, with .png behind it unless it ends so."""
-    return folder / (key if key.lower().endswith(".png") else f"{key}.png")
+    return Path(folder) / (key if key.lower().endswith(".png") else f"{key}.png")
 
 
-def write_overlay(path: Path, grey: NDArray[np.float32], features: Features) -> Path:
+def write_overlay(path: AnyPath, grey: NDArray[np.float32], features: Features) -> Path:
     """Write the picture of `draw_keypoints` as a PNG file, in full or not at all.
 
     Raises:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..core.files import AnyPath
 from ..core.types import Features, Labels
 from ..io.images import read_image, write_png
 from ..io.reading import ImageReading
@@ -23,7 +24,7 @@ _CAPTION_HEIGHT = 16
 
 
 def write_sheets(
-    labels: Mapping[str, Labels], images: Mapping[str, Path], folder: Path, reading: ImageReading | None = None
+    labels: Mapping[str, Labels], images: Mapping[str, AnyPath], folder: AnyPath, reading: ImageReading | None = None
 ) -> list[Path]:
     """Draw images with their labels, 4 x 3 on a sheet, as sheet_0.png and so on.
 
@@ -50,7 +51,7 @@ def write_sheets(
         ]
         tiles += [np.zeros_like(tiles[0])] * (per_sheet - len(tiles))
         rows = [np.concatenate(tiles[row : row + SHEET_COLUMNS], axis=1) for row in range(0, per_sheet, SHEET_COLUMNS)]
-        sheets.append(write_png(folder / f"sheet_{number}.png", np.concatenate(rows)))
+        sheets.append(write_png(Path(folder) / f"sheet_{number}.png", np.concatenate(rows)))
     return sheets
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...core.files import write_text
+from ...core.files import AnyPath, write_text
 from ...core.plain import json_text
 from ..tables import aligned, as_text
 from .results import InteriorsEvaluation, InteriorsMethodResult
@@ -13,12 +13,13 @@ INTERIORS_JSON = "interiors.json"
 INTERIORS_TABLE = "interiors.txt"
 
 
-def write_interiors_report(evaluation: InteriorsEvaluation, out: Path) -> None:
+def write_interiors_report(evaluation: InteriorsEvaluation, out: AnyPath) -> None:
     """Writes the table and the JSON file of an evaluation to a folder.
 
     Raises:
         OSError: A file cannot be written.
     """
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / INTERIORS_TABLE, format_interiors(evaluation) + "\n")
     write_text(out / INTERIORS_JSON, json_text(evaluation))

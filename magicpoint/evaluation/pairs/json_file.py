@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import InputError
+from ...core.files import AnyPath
 from ...core.plain import as_plain
 from .results import (
     Bootstrap,
@@ -49,7 +50,7 @@ def _method_as_plain(method: PairsMethodResult) -> dict[str, Any]:
     return {**as_plain(method.splits), "pairs": pairs}
 
 
-def read_pairs_evaluation(path: Path) -> PairsEvaluation:
+def read_pairs_evaluation(path: AnyPath) -> PairsEvaluation:
     """Read what `pairs_as_plain` laid out, as the value that it was.
 
     Raises:
@@ -57,7 +58,7 @@ def read_pairs_evaluation(path: Path) -> PairsEvaluation:
         InputError: It is damaged or no such file; it is named.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(Path(path).read_text(encoding="utf-8"))
         return PairsEvaluation(
             sequences={
                 name: EvaluatedSequence(sequence["change"], tuple(sequence["views"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...core.files import write_text
+from ...core.files import AnyPath, write_text
 from ...core.plain import json_text
 from ...data.hpatches import Change
 from ...io.images import write_png
@@ -25,7 +25,7 @@ _DETECTION = {
 _MATCHING = {"matching_score": "matching score", "matching_accuracy_3": "MMA 3 px", "nn_map": "NN mAP"}
 
 
-def write_pairs_report(evaluation: PairsEvaluation, out: Path) -> None:
+def write_pairs_report(evaluation: PairsEvaluation, out: AnyPath) -> None:
     """Writes an evaluation to a folder; the JSON file, which says that it is complete, comes last.
 
     Args:
@@ -35,6 +35,7 @@ def write_pairs_report(evaluation: PairsEvaluation, out: Path) -> None:
     Raises:
         OSError: A file cannot be written.
     """
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / PAIRS_TABLE, format_pairs(evaluation) + "\n")
     for protocol in evaluation.protocols:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...core.files import write_text
+from ...core.files import AnyPath, write_text
 from ...core.plain import as_plain, json_text
 from ...data.pinned_images import CONDITIONS
 from ...io.images import write_png
@@ -18,7 +18,7 @@ SHAPES_JSON = "synthetic.json"
 SHAPES_TABLE = "synthetic.txt"
 
 
-def write_shapes_report(evaluation: ShapesEvaluation, name: str, method: ShapesMethod, out: Path) -> None:
+def write_shapes_report(evaluation: ShapesEvaluation, name: str, method: ShapesMethod, out: AnyPath) -> None:
     """Writes an evaluation to a folder.
 
     Args:
@@ -30,6 +30,7 @@ def write_shapes_report(evaluation: ShapesEvaluation, name: str, method: ShapesM
     Raises:
         OSError: A file cannot be written.
     """
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / SHAPES_TABLE, format_shapes(evaluation) + "\n")
     for condition in CONDITIONS:
