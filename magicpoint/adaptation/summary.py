@@ -54,6 +54,11 @@ class LabelReport:
         images_per_second: Of the images labelled in this run; None if there were none.
         labels_per_hour: Images that this rate labels in an hour.
         warnings: What should be looked at before anything is trained on the labels.
+        kept: Of the images with labels, how many had them before this run; see `io.earlier.Outcome`.
+        new: How many had none.
+        changed: How many had changed.
+        dropped: Number of images of the earlier file that this one does not have.
+        unread: Number of those that could not be read now and kept their earlier labels.
     """
 
     images: int
@@ -68,6 +73,11 @@ class LabelReport:
     images_per_second: float | None
     labels_per_hour: float | None
     warnings: tuple[str, ...]
+    kept: int = 0
+    new: int = 0
+    changed: int = 0
+    dropped: int = 0
+    unread: int = 0
 
 
 def summarise_labels(

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..core.errors import MagicpointError
+from ..core.memory import is_out_of_memory
 from .log import log_to_stderr, warn_of_two_flavours
 from .options import UnusableArgument
 from .parser import Parser
@@ -55,7 +56,7 @@ def _report(error: Exception) -> int:
 
     if isinstance(error, (MagicpointError, DatasetError, OSError)):
         print(f"magicpoint: {error}", file=sys.stderr)
-    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has its own
+    elif is_out_of_memory(error):
         print(f"magicpoint: out of memory: {error}", file=sys.stderr)
     else:
         traceback.print_exception(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from jsonargparse import Namespace
@@ -58,6 +59,18 @@ def add_network(parser: Parser, weights: str) -> None:
         "there, else the CPU.",
     )
     parser.add_class_arguments(ImageReading, as_group=False)
+
+
+def add_earlier(parser: Parser) -> None:
+    """The options that say what becomes of what the output holds already, and under which keys."""
+    parser.add_argument("--append", action="store_true", help="Keep what the output holds of other images than these.")
+    parser.add_argument("--prune", action="store_true", help="Drop it.")
+    parser.add_argument(
+        "--root",
+        type=Path | None,
+        default=None,
+        help="Folder from which the images' keys are paths; null: the deepest that holds all that is asked for.",
+    )
 
 
 def add_settings_file(parser: Parser) -> None:

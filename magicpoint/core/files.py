@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -43,17 +44,18 @@ def check_regular(path: AnyPath) -> int:
 def write_atomically(path: AnyPath, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a temporary file beside `path`, then renames it: `path` is old or new, never half.
 
-    The folder is made.
+    The folder is made. A link stays: the file that it leads to is written.
 
     Raises:
         OSError: naming the file, when it cannot be written; the temporary file is gone then.
     """
     path = Path(path)
-    temporary = temporary_beside(path)
+    target = target_of(path)
+    temporary = temporary_beside(target)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        put_in_place(temporary, path)
+        put_in_place(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -67,10 +69,19 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
 
     What a killed process had begun is begun anew.
     """
-    unfinished = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    write(unfinished)
-    os.replace(unfinished, folder)
+    remove_leftovers_of(folder)
+    unfinished = temporary_beside(folder)
+    try:
+        write(unfinished)
+        os.replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def target_of(path: AnyPath) -> Path:
+    """The file that is written where a path is asked for: where it is a link, what it leads to."""
+    path = Path(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:
@@ -78,18 +89,49 @@ def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}{suffix}")
 
 
-def is_leftover(path: Path, names: Iterable[str], suffix: str = ".tmp") -> bool:
-    """Whether a file is what `temporary_beside` calls the beginning of one of these, which a killed process left."""
-    own, number = path.name[1:].removesuffix(suffix).rpartition(".")[::2]
-    leftover = path.name == f".{own}.{number}{suffix}" and own in names and number.isdecimal()
-    return leftover and path.is_file() and not path.is_symlink()
+def is_leftover(path: Path, names: Iterable[str]) -> bool:
+    """Whether a file or folder is what `temporary_beside` calls the beginning of one of these, left by a process that
+    was killed.
+    """
+    match = _TEMPORARY.fullmatch(path.name)
+    is_own = match is not None and match["name"] in names and not path.is_symlink()
+    return is_own and match is not None and not _is_alive(int(match["process"]))
 
 
-def remove_leftovers(folder: Path, names: Iterable[str], suffix: str = ".tmp") -> None:
-    """Removes what killed processes left of these files; only for a folder that nobody else writes (`core.locks`)."""
-    for path in [*folder.glob(f".*{suffix}")]:
-        if is_leftover(path, names, suffix):
-            path.unlink(missing_ok=True)
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Removes what killed processes left of these files; only where nobody else writes them (`core.locks`)."""
+    names = frozenset(names)
+    for path in [*folder.glob(".*.tmp*")] if folder.is_dir() else []:
+        if is_leftover(path, names):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def remove_leftovers_of(*paths: Path) -> None:
+    """`remove_leftovers` of outputs wherever they are."""
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, of_folder in names.items():
+        remove_leftovers(folder, of_folder)
+
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]{1,9})\.tmp(\.\w+)?", re.DOTALL)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether it is another process that runs; on Windows, which removes no open file, that need not be known."""
+    if process == os.getpid() or os.name == "nt":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return True
+    return True
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

@@ -66,7 +66,7 @@ def _held(file: Path, output: AnyPath) -> Iterator[None]:
             f"{os.fspath(output)} is being written by another process: wait for its end, or choose another output"
         ) from error
     except OSError as error:
-        raise OSError(f"cannot write {os.fspath(output)}: {error}") from error
+        raise OSError(f"cannot write {os.fspath(output)}: {error.strerror or error}") from error
     try:
         yield
     finally:

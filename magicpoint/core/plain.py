@@ -38,6 +38,15 @@ def as_plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no plain form: {value!r}")
 
 
+def json_has(content: bytes, *names: str) -> bool:
+    """Whether a file's content is a JSON object with values of these names."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.keys() >= set(names)
+
+
 def json_text(value: Any) -> str:
     """The plain form of a value as JSON, with the line break at its end."""
     return json.dumps(as_plain(value), indent=1, allow_nan=False) + "\n"

@@ -30,7 +30,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def find_images(
-    paths: Sequence[AnyPath], skip: Iterable[AnyPath | None] = (), say_passed_over: bool = False
+    paths: Sequence[AnyPath],
+    skip: Iterable[AnyPath | None] = (),
+    say_passed_over: bool = False,
+    root: AnyPath | None = None,
 ) -> dict[str, Path]:
     """List images under the names by which they are stored, their keys.
 
@@ -43,6 +46,7 @@ def find_images(
             `photos/*.jpg`. Names that begin with a dot and masks, which end in `MASK_ENDING`, are passed over.
         skip: Folders inside those that are not searched.
         say_passed_over: Say in the log how many files of which other types the folders hold.
+        root: The folder from which the keys are paths, where it is another.
 
     Returns:
         Keys and paths, in the order of the keys. What stands in a folder under the name of an image but is no file, a
@@ -51,19 +55,20 @@ def find_images(
     Raises:
         FileNotFoundError: A path does not exist.
         OSError: A folder cannot be read.
-        InputError: There is no image, a path is neither file nor folder, or the paths are on several drives.
+        InputError: There is no image, a path is neither file nor folder, the paths are on several drives, or an image
+            is not in `root`.
     """
     # Not resolved: a link keeps its own name.
-    roots = [Path(os.path.abspath(root)) for path in paths for root in _expand(path)]
+    roots = [Path(os.path.abspath(place)) for path in paths for place in _expand(path)]
     left_out = {Path(os.path.abspath(folder)) for folder in skip if folder is not None}
     found: set[Path] = set()
     others: Counter[str] = Counter()
-    for root in roots:
-        if root.is_dir():
-            found.update(_search(root, left_out, others))
+    for place in roots:
+        if place.is_dir():
+            found.update(_search(place, left_out, others))
         else:
-            check_regular(root)
-            found.add(root)
+            check_regular(place)
+            found.add(place)
     found -= {path for path in found if _is_mask_of_another(path, found)}
     if others and say_passed_over:
         listed = ", ".join(f"{suffix or 'without a suffix'} {count}" for suffix, count in others.most_common())
@@ -73,9 +78,14 @@ def find_images(
         others_there = f" (files of other types: {listed})" if listed else ""
         raise InputError(f"no images in {', '.join(map(str, paths)) or 'an empty list of paths'}{others_there}")
     try:
-        base = os.path.commonpath([root if root.is_dir() else root.parent for root in roots])
+        base = os.path.commonpath([path if path.is_dir() else path.parent for path in roots])
     except ValueError as error:
         raise InputError(f"images on several drives have no folder in common: {error}") from error
+    if root is not None:
+        outside = next((image for image in sorted(found) if not image.is_relative_to(os.path.abspath(root))), None)
+        if outside is not None:
+            raise InputError(f"{outside} is not in the root {root}")
+        base = os.path.abspath(root)
     images = {image.relative_to(base).as_posix(): image for image in found}
     return dict(sorted(images.items()))
 

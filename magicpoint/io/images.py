@@ -18,6 +18,7 @@ from ..core.errors import InputError
 from ..core.files import AnyPath, check_regular, write_atomically
 from .grey import ROUNDING, GreyImage, as_grey_image, opaque_mask, to_grey
 from .headers import declared_size, has_alpha, has_more_frames, largest_value, transparency_by_key
+from .png_text import with_title
 from .ranges import Limits, full_limits, used_limits
 from .reading import ImageReading
 
@@ -195,8 +196,13 @@ def shrink(image: NDArray[Pixel], longest_side: int, shortest_side: int = 1) -> 
     return np.asarray(cv2.resize(image, image_size, interpolation=cv2.INTER_AREA), image.dtype)
 
 
-def write_png(path: AnyPath, picture: NDArray[np.uint8]) -> Path:
+def write_png(path: AnyPath, picture: NDArray[np.uint8], title: str | None = None) -> Path:
     """Write a picture (H, W, 3), red first, as a PNG file, in full or not at all.
+
+    Args:
+        path: The file.
+        picture: uint8.
+        title: What it says that it shows, see `png_text.with_title`; None writes no text.
 
     Raises:
         OSError: It cannot be written.
@@ -205,5 +211,6 @@ def write_png(path: AnyPath, picture: NDArray[np.uint8]) -> Path:
     encoded, content = cv2.imencode(".png", picture[..., ::-1])
     if not encoded:
         raise ValueError(f"cannot encode a picture of shape {picture.shape} for {path}")
-    write_atomically(path, lambda temporary: temporary.write_bytes(content.tobytes()))
+    data = content.tobytes() if title is None else with_title(content.tobytes(), title)
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
     return Path(path)

@@ -157,3 +157,12 @@ def read_matches(path: AnyPath) -> MatchFile:
         ([('a/1.png', 'b.png')], [[4, 1]])
     """
     return MatchFile(path)
+
+
+def is_match_file(path: Path) -> bool:
+    """Whether `read_matches` opens a file."""
+    try:
+        read_matches(path)
+    except (OSError, InputError):
+        return False
+    return True

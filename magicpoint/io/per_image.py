@@ -8,8 +8,9 @@ would no longer give the same bits alone and among others, so images are not sor
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import itertools
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -19,35 +20,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..core.errors import InputError
+from ..core.memory import is_out_of_memory
+from .earlier import Earlier, Outcome
 from .grey import GreyImage
 from .reading import ImageReading
-from .records import RecordFile, folders_of
 from .stream import Loaded, Remarks, is_video, load_images
-from .unfinished import ADVICE, UnfinishedRecords
+from .unfinished import UnfinishedRecords
 
 Record = TypeVar("Record")
 Grey = NDArray[np.float32]
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class ProcessedImages:
-    """What became of the images of a list.
-
-    Args:
-        path: The file with their records.
-        images: Number of images, or frames, with a record.
-        kept: Number of those whose record was there before.
-        changed: Number of those that had changed since the earlier file.
-        skipped: Why which images could not be read, by key.
-    """
-
-    path: Path
-    images: int
-    kept: int
-    changed: int
-    skipped: Mapping[str, str]
 
 
 def process_images(
@@ -59,12 +42,14 @@ def process_images(
     videos: bool = False,
     reading: ImageReading | None = None,
     masks: Mapping[str, Path] | None = None,
-) -> ProcessedImages:
+    append: bool = False,
+    prune: bool = False,
+) -> Outcome:
     """Make the records of images and join them to one file.
 
-    An image that cannot be read is reported in the log, listed in the file and left out. So is a truncated video, whose
-    frames up to there stay. An earlier file is replaced when the new one is complete, and it is said how many of its
-    images have changed since.
+    An image that cannot be read, or for which there is not enough memory, keeps the record that it had; one that had
+    none is listed in the file and left out. The log says so. Of a truncated video the frames up to there are made. An
+    earlier file is replaced when the new one is complete.
 
     Args:
         images: Keys and paths, as from `io.finding.find_images`.
@@ -76,64 +61,89 @@ def process_images(
             KEY/000000, KEY/000001 and so on.
         reading: How files are read; None stands for `ImageReading()`.
         masks: Files of masks by the images' keys.
+        append: Keep the records of an earlier file that are of other images than these.
+        prune: Drop them.
 
     Raises:
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
-        InputError: Not one of the images can be read, or an earlier file holds others than these.
+        InputError: Not one of the images can be read; an earlier file holds others than these, and neither `append` nor
+            `prune` is asked for; or with `append` it holds another image under the same key.
     """
-    _check_earlier(images, unfinished.earlier)
-    made: list[str] = []
-    skipped: dict[str, str] = {}
-    kept = changed = 0
+    earlier = Earlier(unfinished.earlier, images, append, prune)
+    counts: Counter[str] = Counter()
+    made: set[str] = set()
+    failed: dict[str, str] = {}
     remarks = Remarks()
     has_videos = videos and any(map(is_video, images.values()))
 
     def is_known(key: str, digest: str) -> bool:
         return draw is None and unfinished.has(key, digest)
 
+    def take(image: Loaded) -> str:
+        """Sees to it that the image has a record; says what became of the one that it had."""
+        changed = earlier.has_changed(image.key, image.digest)
+        record = None if image.image is None else unfinished.get(image.key, image.digest)
+        kind = "changed" if changed else "new" if image.image is not None and record is None else "kept"
+        if image.image is not None:
+            remarks.add(image.key, image.image)
+            if record is None:
+                record = process(image.key, image.image)
+                unfinished.add(image.key, record, image.digest)
+            if draw is not None:
+                draw(image.key, image.image.grey, record)
+        return kind
+
     try:
         with contextlib.closing(load_images(images, is_known, videos, reading, masks)) as loaded:
             for image in tqdm(loaded, total=None if has_videos else len(images), unit="image", disable=not progress):
-                if image.error is not None:
-                    skipped[image.key] = image.error
-                    _LOG.warning("skipped %s: %s", image.key, image.error)
-                    continue
-                changed += _has_changed(image, unfinished.earlier)
-                record = None if image.image is None else unfinished.get(image.key, image.digest)
-                kept += image.image is None or record is not None
-                if image.image is not None:
-                    remarks.add(image.key, image.image)
-                    if record is None:
-                        record = process(image.key, image.image)
-                        unfinished.add(image.key, record, image.digest)
-                    if draw is not None:
-                        draw(image.key, image.image.grey, record)
-                made.append(image.key)
+                error = image.error
+                if error is None:
+                    try:
+                        counts[take(image)] += 1
+                        made.add(image.key)
+                    except Exception as exception:
+                        if not is_out_of_memory(exception):
+                            raise
+                        error = "there is not enough memory for it"
+                if error is not None:
+                    failed[image.key] = error
+                    old = set(unfinished.known_of(image.key)) - made
+                    _LOG.warning("%s %s: %s", "kept the earlier record of" if old else "skipped", image.key, error)
     except KeyboardInterrupt:
         unfinished.save()
         raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
-    if not made:
-        raise InputError(f"none of {len(images)} images could be read: {next(iter(skipped.values()))}")
-    out = unfinished.finish(made, skipped)
+    unread = {key: set(unfinished.known_of(key)) - made for key in failed}
+    keys = made.union(earlier.others, *unread.values())
+    if not keys - set(earlier.others):
+        raise InputError(f"none of {len(images)} images could be read: {next(iter(failed.values()))}")
+    skipped = {key: why for key, why in failed.items() if not unread[key]}
+    outcome = Outcome(
+        path=unfinished.finish(sorted(keys), earlier.skipped | skipped),
+        images=len(keys),
+        kept=counts["kept"] + len(keys) - len(made),
+        new=counts["new"],
+        changed=counts["changed"],
+        dropped=len(earlier.keys - keys),
+        unread={key: why for key, why in failed.items() if unread[key]},
+        skipped=skipped,
+    )
     for line in remarks.lines():
         _LOG.info("%s", line)
-    if changed:
-        _LOG.warning("%d of %d images had changed since the earlier %s, now replaced", changed, len(made), out)
-    if skipped:
-        _LOG.warning("%d of %d images skipped, as listed in %s", len(skipped), len(images), out)
-    return ProcessedImages(out, len(made), kept, changed, skipped)
+    _report(outcome, len(images))
+    return outcome
 
 
-def _check_earlier(images: Mapping[str, Path], earlier: RecordFile[Record] | None) -> None:
-    """Refuses to replace a file with records of other images: of none of these and no frame of one."""
-    if earlier is None:
-        return
-    lost = [key for key in earlier if not any(name in images for name in (key, *folders_of(key)))]
-    if lost:
-        count = "an image" if len(lost) == 1 else f"{len(lost)} images"
-        raise InputError(f"{earlier.path} holds {count} not asked for now, for instance {lost[0]}: {ADVICE}")
-
-
-def _has_changed(image: Loaded, earlier: RecordFile[Record] | None) -> bool:
-    return earlier is not None and image.key in earlier and earlier.digest(image.key) != image.digest
+def _report(outcome: Outcome, asked: int) -> None:
+    out = outcome.path
+    if outcome.changed:
+        _LOG.warning(
+            "%d of %d images had changed since the earlier %s, now replaced", outcome.changed, outcome.images, out
+        )
+    if outcome.unread:
+        names = ", ".join(itertools.islice(outcome.unread, 3))
+        _LOG.warning("%d images cannot be read now: their earlier records are kept (%s)", len(outcome.unread), names)
+    if outcome.dropped:
+        _LOG.warning("%d images of the earlier %s are dropped", outcome.dropped, out)
+    if outcome.skipped:
+        _LOG.warning("%d of %d images skipped, as listed in %s", len(outcome.skipped), asked, out)

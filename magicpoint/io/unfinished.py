@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import logging
+import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -12,17 +13,18 @@ from pathlib import Path
 from typing import Any, Generic
 
 from ..core.errors import InputError
-from ..core.files import AnyPath, write_atomically
+from ..core.files import AnyPath, remove_leftovers_of, target_of, write_atomically
 from ..core.going_on import check_goes_on
+from ..core.outputs import ADVICE
 from ..core.types import Features
 from .features import FEATURES
 from .records import Layout, Record, RecordFile, write_records
 
-ADVICE = "remove it, or choose another output"
-"""How to go on where something is in the way."""
-
 _PART_LENGTH = 32
 _PART_SECONDS = 60.0
+_PART_NAME = re.compile(r"[0-9]{6,}\.h5")
+
+_LOG = logging.getLogger(__name__)
 
 
 class UnfinishedRecords(Generic[Record]):
@@ -49,7 +51,8 @@ class UnfinishedRecords(Generic[Record]):
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder, not a {layout.name}")
         self._path, self._layout, self._provenance = path, layout, dict(provenance)
-        self.folder = path.with_name(f"{path.name}.partial")
+        target = target_of(path)
+        self.folder = target.with_name(f"{target.name}.partial")
         self._parts: dict[str, RecordFile[Record]] = {}
         self._pending: dict[str, Record] = {}
         self._digests: dict[str, str] = {}
@@ -59,9 +62,14 @@ class UnfinishedRecords(Generic[Record]):
             self._parts.update(dict.fromkeys(self.earlier, self.earlier))
         self._check_writable()
         self._next_part = 0
-        for part in sorted(self.folder.glob("[0-9]*.h5")):
+        for part in self._own_parts():
             self._register(part)
             self._next_part = int(part.stem) + 1
+
+    def _own_parts(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if _PART_NAME.fullmatch(path.name) and path.is_file())
 
     def _open_earlier(self) -> RecordFile[Record]:
         try:
@@ -73,9 +81,10 @@ class UnfinishedRecords(Generic[Record]):
 
     def _check_writable(self) -> None:
         """Better refused now than when the work is done."""
+        folder = self.folder if self.folder.exists() else self.folder.parent
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
             raise OSError(f"cannot write {self._path}: {error}") from error
@@ -93,6 +102,12 @@ class UnfinishedRecords(Generic[Record]):
         """Whether the record of an image was kept before, and the image is still the same."""
         part = self._parts.get(key)
         return part is not None and part.digest(key) == digest
+
+    def known_of(self, key: str) -> list[str]:
+        """The keys of the records of an image, or of the frames of a video, whatever the file is now."""
+        if key in self._parts or key in self._pending:
+            return [key]
+        return [known for known in (*self._parts, *self._pending) if known.startswith(f"{key}/")]
 
     def get(self, key: str, digest: str) -> Record | None:
         """That record, where there is one."""
@@ -128,9 +143,21 @@ class UnfinishedRecords(Generic[Record]):
 
         if not self._is_earlier(keys, skipped):
             write_atomically(self._path, join)
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        self._remove_parts()
         return self._path
+
+    def _remove_parts(self) -> None:
+        """Of the folder beside the file what is our own, and the folder where nothing else is in it."""
+        if not self.folder.is_dir():
+            return
+        parts = self._own_parts()
+        remove_leftovers_of(*(self.folder / f"{number:06d}.h5" for number in range(self._next_part + 1)))
+        for part in parts:
+            part.unlink()
+        try:
+            self.folder.rmdir()
+        except OSError:
+            _LOG.warning("%s holds other files and stays", self.folder)
 
     def _is_earlier(self, keys: Sequence[str], skipped: Mapping[str, str]) -> bool:
         earlier = self.earlier

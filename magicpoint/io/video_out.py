@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
-from ..core.files import AnyPath, put_in_place, temporary_beside
+from ..core.files import AnyPath, put_in_place, target_of, temporary_beside
 from .images import write_png
 from .video import SourceEnded
 
@@ -20,6 +22,24 @@ DEFAULT_RATE = 25.0
 
 # Encoders of OpenCV's own FFmpeg that are free everywhere and play in common players.
 _CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "MJPG"}
+
+
+_MARK = b"written by magicpoint track"  # of an odd length, as a RIFF chunk then has a byte behind it
+_MARKS = {
+    ".mp4": struct.pack(">I4s", 8 + len(_MARK), b"free") + _MARK,
+    ".mov": struct.pack(">I4s", 8 + len(_MARK), b"free") + _MARK,
+    ".avi": struct.pack("<4sI", b"JUNK", len(_MARK)) + _MARK + b"\0",
+    ".mkv": bytes([0xEC, 0x80 | len(_MARK)]) + _MARK,
+}
+"""What stands behind the end of a video: for its players a box, chunk or element to pass over."""
+
+
+def is_own_video(path: Path) -> bool:
+    """Whether a file is a video that a sink wrote, which another may replace."""
+    mark = _MARKS.get(path.suffix.lower(), _MARK)
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - len(mark)))
+        return file.read() == mark
 
 
 class FrameSink(Protocol):
@@ -59,9 +79,10 @@ def open_sink(out: AnyPath, rate: float | None) -> FrameSink:
 
 class _VideoSink:
     def __init__(self, out: Path, rate: float) -> None:
-        self._out, self._rate = out, rate
+        self._out, self._rate = target_of(out), rate
         # FFmpeg chooses the container by the suffix, so that it has to stay at the end.
-        self._temporary = temporary_beside(out, f".tmp{out.suffix}")
+        self._temporary = temporary_beside(self._out, f".tmp{out.suffix}")
+        self._mark = _MARKS[out.suffix.lower()]
         self._writer: Any = None
         self._size = (0, 0)
         self._count = 0
@@ -99,7 +120,11 @@ class _VideoSink:
         try:
             if kind is None or issubclass(kind, (SourceEnded, KeyboardInterrupt)):
                 self._check()
+                with open(self._temporary, "ab") as file:
+                    file.write(self._mark)
                 put_in_place(self._temporary, self._out)
+        except OSError as failure:
+            raise OSError(f"cannot write {self._out}: {failure}") from failure
         finally:
             self._temporary.unlink(missing_ok=True)
 
@@ -109,7 +134,7 @@ class _VideoSink:
         count = round(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
         written.release()
         if count < self._count - 1:
-            raise OSError(f"cannot write {self._out}: it holds {count} of {self._count} frames; is the disk full?")
+            raise OSError(f"it holds {count} of {self._count} frames; is the disk full?")
 
 
 class _FolderSink:
@@ -121,7 +146,7 @@ class _FolderSink:
         self._count = 0
 
     def write(self, picture: NDArray[np.uint8]) -> None:
-        write_png(self._out / f"{self._count:06d}.png", picture)
+        write_png(self._out / f"{self._count:06d}.png", picture, "tracks")
         self._count += 1
 
     def __enter__(self) -> _FolderSink:

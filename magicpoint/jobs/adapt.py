@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from ..adaptation.labeller import Labeller
 from ..adaptation.settings import AdaptationSettings
 from ..adaptation.summary import BorderBin, LabelReport, summarise_labels
 from ..core.errors import InputError
-from ..core.files import AnyPath, write_text
-from ..core.plain import json_text
+from ..core.files import AnyPath, remove_leftovers_of, target_of, write_text
+from ..core.locks import locked
+from ..core.outputs import check_own, check_writable
+from ..core.plain import json_has, json_text
 from ..core.types import Labels
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
@@ -22,7 +26,7 @@ from ..io.labels import LABELS, read_labels
 from ..io.masks import find_masks
 from ..io.per_image import process_images
 from ..io.unfinished import UnfinishedRecords
-from ..pictures.sheets import write_sheets
+from ..pictures.sheets import KIND, is_sheet, sheet_paths, write_sheets
 
 
 def adapt_images(
@@ -33,12 +37,16 @@ def adapt_images(
     overlay: AnyPath | None = None,
     progress: bool = True,
     masks: AnyPath | None = None,
+    append: bool = False,
+    prune: bool = False,
+    root: AnyPath | None = None,
 ) -> LabelReport:
     """Label images, and all images in folders, by homographic adaptation (SuperPoint, section 5).
 
-    An image that cannot be read is reported in the log, listed in the file and left out. A run that was
-    stopped, even killed, goes on where it was when it is started again with the same arguments. An older `out` stays
-    until the new one is complete. The report is also written beside the labels, as `out` with the suffix .json.
+    An image that cannot be read keeps its earlier labels; without any it is listed in the file and left out; the log
+    says so. A run that was stopped, even killed, goes on where it was when it is started again with the same arguments.
+    An older `out` stays until the new one is complete. The report is also written beside the labels, as `out` with the
+    suffix .json.
 
     Args:
         paths: Image files and folders; see `io.finding.find_images` for the keys under which labels are stored.
@@ -49,6 +57,9 @@ def adapt_images(
         progress: Show a progress bar on the standard error.
         masks: A folder of masks, see `io.masks.find_masks`; those beside the images are taken in any case. Nothing is
             known of what they cover.
+        append: Keep the labels of an older `out` that are of other images than these.
+        prune: Drop them.
+        root: The folder from which the keys are paths; None takes the deepest that holds everything asked for.
 
     Returns:
         What the labels look like.
@@ -58,12 +69,13 @@ def adapt_images(
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
         InputError: There is no image, or not one that can be read; or a file, finished or not, of other weights,
-            settings, versions or images is there.
+            settings, versions or images is there, something else in the place of the report or a sheet, or another
+            process is writing there.
     """
     out = Path(out)
-    images = find_images(paths, skip=[overlay, masks], say_passed_over=True)
+    images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
     labeller = Labeller(extractor, settings)
-    unfinished = UnfinishedRecords(out, LABELS, labeller.provenance)
+    report_path = _check_outputs(out, images, None if overlay is None else Path(overlay))
     seconds: list[float] = []
 
     def process(key: str, image: GreyImage) -> Labels:
@@ -73,14 +85,52 @@ def adapt_images(
         return labels
 
     of_images = find_masks(images, masks)
-    process_images(images, unfinished, process, progress=progress, reading=extractor.reading, masks=of_images)
-    labels = read_labels(out)
-    rate = len(seconds) / sum(seconds) if seconds else None
-    report = summarise_labels(labels, labeller.settings.longest_side, rate)
-    write_text(out.with_suffix(".json"), json_text(report))
-    if overlay is not None:
-        write_sheets(labels, images, Path(overlay), extractor.reading)
+    with locked(out):
+        remove_leftovers_of(target_of(out), target_of(report_path))
+        unfinished = UnfinishedRecords(out, LABELS, labeller.provenance)
+        done = process_images(
+            images,
+            unfinished,
+            process,
+            progress=progress,
+            reading=extractor.reading,
+            masks=of_images,
+            append=append,
+            prune=prune,
+        )
+        labels = read_labels(out)
+        rate = len(seconds) / sum(seconds) if seconds else None
+        report = dataclasses.replace(
+            summarise_labels(labels, labeller.settings.longest_side, rate),
+            **{name: getattr(done, name) for name in ("kept", "new", "changed", "dropped")},
+            unread=len(done.unread),
+        )
+        write_text(report_path, json_text(report))
+        if overlay is not None:
+            write_sheets(labels, images, Path(overlay), extractor.reading)
     return report
+
+
+def _check_outputs(out: Path, images: Mapping[str, Path], overlay: Path | None) -> Path:
+    """Refuses to replace, by the report or a sheet, what is none; returns the path of the report."""
+    report = out.with_suffix(".json")
+    if report == out:
+        raise InputError(f"the report would replace the labels {out}: choose another suffix than .json, such as .h5")
+    check_own([report], "a report of labels", _is_report)
+    if overlay is not None:
+        sheets = sheet_paths(overlay)
+        searched = {os.path.abspath(image) for image in images.values()}
+        taken = next((sheet for sheet in sheets if os.path.abspath(sheet) in searched), None)
+        if taken is not None:
+            raise InputError(f"a sheet would replace the image {taken}: choose another overlay folder")
+        check_own(sheets, KIND, is_sheet)
+        remove_leftovers_of(*sheets)
+        check_writable(overlay)
+    return report
+
+
+def _is_report(path: Path) -> bool:
+    return json_has(path.read_bytes(), "points_percentiles", "empty_share", "border")
 
 
 def read_label_report(labels: AnyPath, longest_side: int | None) -> LabelReport:

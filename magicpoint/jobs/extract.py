@@ -12,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
-from ..core.files import AnyPath
+from ..core.files import AnyPath, remove_leftovers_of, target_of
+from ..core.locks import locked
+from ..core.outputs import check_own, check_writable
 from ..core.types import Features
 from ..inference.extractor import Extractor
+from ..io.earlier import format_outcome
 from ..io.features import read_features
 from ..io.finding import find_images
 from ..io.grey import GreyImage
 from ..io.masks import find_masks
 from ..io.per_image import process_images
 from ..io.unfinished import UnfinishedFeatures
-from ..pictures.keypoints import overlay_path, write_overlay
+from ..pictures.keypoints import KIND, is_overlay, overlay_path, write_overlay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,22 +35,28 @@ class ExtractResult:
         path: The file of features.
         images: Number of images, or frames, in it.
         keypoints: Number of their keypoints.
-        kept: Number of images whose features were there before.
-        changed: Number of images that had changed since the earlier file, which this one replaces.
-        skipped: Why which images could not be read, by key.
+        kept: See `io.earlier.Outcome`; so are all below.
+        new: Number of images that had no features before.
+        changed: Number of images that had changed.
+        dropped: Number of images of the earlier file that this one does not have.
+        unread: Why which images could not be read whose earlier features were kept, by key.
+        skipped: Why which images could not be read that have none, by key.
     """
 
     path: Path
     images: int
     keypoints: int
     kept: int
+    new: int
     changed: int
+    dropped: int
+    unread: Mapping[str, str]
     skipped: Mapping[str, str]
 
 
 def format_extraction(result: ExtractResult) -> str:
     """The result in one line."""
-    return f"{result.path}: {result.keypoints} keypoints in {result.images} images, {len(result.skipped)} skipped"
+    return f"{result.path}: {result.keypoints} keypoints in {result.images} images ({format_outcome(result)})"
 
 
 def extract_images(
@@ -57,13 +66,17 @@ def extract_images(
     overlay: AnyPath | None = None,
     progress: bool = True,
     masks: AnyPath | None = None,
+    append: bool = False,
+    prune: bool = False,
+    root: AnyPath | None = None,
 ) -> ExtractResult:
     """Write the features of images and of all images in folders to one HDF5 file.
 
-    An image that cannot be read is reported in the log, listed in the file (`FeatureFile.skipped`) and left
-    out. A run that was stopped, even killed, goes on where it was when it is started again with the same arguments. An
-    older `out` stays until the new one is complete, and for good where it is of other weights, settings or versions or
-    holds other images. An overlay folder inside a searched folder is not searched.
+    An image that cannot be read keeps its earlier features; without any it is listed in the file (`RecordFile.skipped`)
+    and left out; the log says so. A run that was stopped, even killed, goes on where it was when it is started again
+    with the same arguments. An older `out` stays until the new one is complete, and for good where it is of other
+    weights, settings or versions, or holds other images and neither `append` nor `prune` is asked for. An overlay
+    folder inside a searched folder is not searched.
 
     Args:
         paths: Image files, folders and video files; see `io.finding.find_images` for the keys under which images are
@@ -73,31 +86,41 @@ def extract_images(
         overlay: A folder for pictures of the keypoints, named as the keys, as PNG.
         progress: Show a progress bar on the standard error.
         masks: A folder of masks, see `io.masks.find_masks`; those beside the images are taken in any case.
+        append: Keep the features of an older `out` that are of other images than these.
+        prune: Drop them.
+        root: The folder from which the keys are paths; None takes the deepest that holds everything asked for.
 
     Raises:
         FileNotFoundError: A path does not exist.
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
-        InputError: There is no image, or not one that can be read; a picture would replace an image or another picture;
-            or a file, finished or not, of other weights, settings, versions or images is there.
+        InputError: There is no image, or not one that can be read; a picture would replace what is no such picture;
+            a file, finished or not, of other weights, settings, versions or images is there; or another process is
+            writing it.
     """
-    images = find_images(paths, skip=[overlay, masks], say_passed_over=True)
+    images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
     draw = None if overlay is None else partial(_draw, Path(overlay))
     if overlay is not None:
         _check_pictures(images, Path(overlay))
-    unfinished = UnfinishedFeatures(out, extractor.provenance)
 
     def process(key: str, image: GreyImage) -> Features:
         return extractor.extract(image)
 
     of_images = find_masks(images, masks)
-    done = process_images(images, unfinished, process, draw, progress, True, extractor.reading, of_images)
-    keypoints = sum(read_features(done.path).keypoint_counts().values())
-    return ExtractResult(done.path, done.images, keypoints, done.kept, done.changed, done.skipped)
+    with locked(out):
+        remove_leftovers_of(target_of(out))
+        unfinished = UnfinishedFeatures(out, extractor.provenance)
+        done = process_images(
+            images, unfinished, process, draw, progress, True, extractor.reading, of_images, append, prune
+        )
+        keypoints = sum(read_features(done.path).keypoint_counts().values())
+    return ExtractResult(keypoints=keypoints, **vars(done))
 
 
 def _draw(overlay: Path, key: str, grey: NDArray[np.float32], features: Features) -> None:
-    write_overlay(overlay_path(overlay, key), grey, features)
+    path = overlay_path(overlay, key)
+    check_own([path], KIND, is_overlay)  # those of a video's frames are not known before
+    write_overlay(path, grey, features)
 
 
 def _check_pictures(images: dict[str, Path], overlay: Path) -> None:
@@ -110,3 +133,6 @@ def _check_pictures(images: dict[str, Path], overlay: Path) -> None:
         if target in drawn:
             raise InputError(f"the overlays of {drawn[target]} and {key} would be the same file {target}")
         drawn[target] = key
+    check_own(drawn, KIND, is_overlay)
+    remove_leftovers_of(*drawn)
+    check_writable(overlay)

@@ -14,12 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.errors import InputError
 from ..core.files import AnyPath, check_not_replaced, write_text
 from ..core.geometry import GeometryModel, TwoViewGeometry
-from ..core.plain import json_text
+from ..core.outputs import claimed
+from ..core.plain import json_has, json_text
 from ..core.types import Features, Matches
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
 from ..io.images import open_image, write_png
-from ..io.matches import PairMatches, write_matches
+from ..io.matches import PairMatches, is_match_file, write_matches
+from ..io.png_text import title_of
 from ..matching.geometry import estimate_geometry
 from ..matching.nearest import match_features
 from ..matching.settings import GeometrySettings, MatchSettings
@@ -143,11 +145,26 @@ def match_images(
 
     Raises:
         OSError: A file cannot be read or written.
-        InputError: A file is no intact image, `out` is one of the images or of another suffix, the extractor has no
-            descriptors, or intrinsics are missing or too many.
+        InputError: A file is no intact image; `out` is one of the images, of another suffix, there and no such result,
+            or being written by another process; the extractor has no descriptors; or intrinsics are missing or too
+            many.
     """
     geometry, images = geometry or GeometrySettings(), (Path(image0), Path(image1))
-    path = None if out is None else _check_out(Path(out), images)
+    if out is None:
+        return _match(images, extractor, None, settings, geometry, intrinsics)
+    path = _check_out(Path(out), images)
+    with claimed(path, "a result of matching", is_own_result):
+        return _match(images, extractor, path, settings, geometry, intrinsics)
+
+
+def _match(
+    images: tuple[Path, Path],
+    extractor: Extractor,
+    path: Path | None,
+    settings: MatchSettings | None,
+    geometry: GeometrySettings,
+    intrinsics: tuple[ArrayLike, ArrayLike] | None,
+) -> MatchResult:
     opened0, opened1 = (open_image(image, extractor.reading) for image in images)
     greys = opened0.grey, opened1.grey
     features = extractor.extract(opened0).to("cpu"), extractor.extract(opened1).to("cpu")
@@ -207,7 +224,7 @@ def _result(
 
 
 def _write_picture(path: Path, result: MatchResult, found: _Found) -> None:
-    write_png(path, draw_matches(*found.greys, *found.features, found.matches, result.inliers))
+    write_png(path, draw_matches(*found.greys, *found.features, found.matches, result.inliers), _TITLE)
 
 
 def _write_json(path: Path, result: MatchResult, found: _Found) -> None:
@@ -217,7 +234,7 @@ def _write_json(path: Path, result: MatchResult, found: _Found) -> None:
 def _write_csv(path: Path, result: MatchResult, found: _Found) -> None:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("x0", "y0", "x1", "y1", "score", "inlier"))
+    rows.writerow(_COLUMNS)
     columns = (result.matched_keypoints0, result.matched_keypoints1, result.match_scores[:, None])
     for numbers, inlier in zip(np.concatenate(columns, axis=1), result.inliers.tolist(), strict=True):
         rows.writerow((*map(str, numbers), int(inlier)))  # the shortest digits that give the same float32
@@ -238,3 +255,19 @@ WRITERS: dict[str, Callable[[Path, MatchResult, _Found], None]] = {
     ".h5": _write_hdf5,
 }
 """What is written, by the suffix of the file."""
+
+_TITLE = "matches"
+_COLUMNS = ("x0", "y0", "x1", "y1", "score", "inlier")
+
+
+def is_own_result(path: Path) -> bool:
+    """Whether a file is one of those that `WRITERS` write, which another may replace."""
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        return title_of(path) == _TITLE
+    if suffix == ".h5":
+        return is_match_file(path)
+    start = path.read_bytes()[:4096] if suffix == ".csv" else path.read_bytes()
+    if suffix == ".csv":
+        return start.startswith(",".join(_COLUMNS).encode() + b"\n")
+    return json_has(start, "match_count", "matched_keypoints0", "inliers")

@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from ..core.errors import InputError
-from ..core.files import AnyPath, check_not_replaced
+from ..core.files import AnyPath, check_not_replaced, remove_leftovers_of, target_of
+from ..core.locks import locked
 from ..core.machine import versions
+from ..core.outputs import ADVICE
 from ..core.types import Features
 from ..interop.hloc import HLOC_MATCHES, hloc_names, read_hloc_features
 from ..io.features import read_features
@@ -121,7 +123,23 @@ def match_pairs(
     if layout == "hloc" and geometry is not None:
         raise InputError(f"hloc's file of matches has no place for a geometry, and {geometry.model} was asked for")
     names = hloc_names(pairs) if layout == "hloc" else {pair: key_of(pair) for pair in pairs}
-    unfinished = UnfinishedRecords(out, HLOC_MATCHES if layout == "hloc" else MATCHES, matcher.provenance)
+    with locked(out):
+        remove_leftovers_of(target_of(Path(out)))
+        unfinished = UnfinishedRecords(out, HLOC_MATCHES if layout == "hloc" else MATCHES, matcher.provenance)
+        _check_earlier(unfinished.earlier, names.values())
+        return _match_all(unfinished, names, matcher, progress)
+
+
+def _check_earlier(earlier: RecordFile[PairMatches] | None, names: Iterable[str]) -> None:
+    """Refuses to drop the matches of pairs that are not asked for now."""
+    lost = sorted(set(earlier or ()) - set(names))
+    if earlier is not None and lost:
+        raise InputError(f"{earlier.path} holds {len(lost)} pairs not asked for now, for instance {lost[0]}: {ADVICE}")
+
+
+def _match_all(
+    unfinished: UnfinishedRecords[PairMatches], names: Mapping[Pair, str], matcher: _Matcher, progress: bool
+) -> MatchPairsResult:
     kept = matches = without = agreeing = 0
     try:
         for pair, name in tqdm(names.items(), unit="pair", disable=not progress):
@@ -136,10 +154,10 @@ def match_pairs(
     except KeyboardInterrupt:
         unfinished.save()
         raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
-    images = len({key for pair in pairs for key in pair})
-    agree = None if geometry is None else agreeing
+    images = len({key for pair in names for key in pair})
+    agree = agreeing if matcher.has_geometry else None
     return MatchPairsResult(
-        unfinished.finish(list(names.values()), {}), images, len(pairs), kept, matches, without, agree
+        unfinished.finish(list(names.values()), {}), images, len(names), kept, matches, without, agree
     )
 
 
@@ -186,6 +204,11 @@ class _Matcher:
             "geometry": json.dumps(None if geometry is None else dataclasses.asdict(geometry)),
             "versions": json.dumps(versions()),
         }
+
+    @property
+    def has_geometry(self) -> bool:
+        """Whether the matches have to agree on something."""
+        return self._geometry is not None
 
     def match(self, pair: Pair) -> PairMatches:
         features0, features1 = map(self._features, pair)

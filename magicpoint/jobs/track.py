@@ -12,9 +12,11 @@ from tqdm import tqdm
 from ..core.errors import InputError
 from ..core.files import AnyPath, check_not_replaced
 from ..core.interrupts import stop_requests
+from ..core.locks import locked
+from ..core.outputs import claimed
 from ..inference.extractor import Extractor
 from ..io.video import SourceEnded, open_source, read_ahead
-from ..io.video_out import open_sink
+from ..io.video_out import is_own_video, open_sink
 from ..matching.settings import TrackSettings
 from ..matching.tracks import Tracker
 from ..pictures.tracks import Trails
@@ -71,13 +73,25 @@ def track_video(
     Raises:
         OSError: The source cannot be opened, or the output not be written.
         SourceEnded: The source is truncated or gives no more frames; the message says how many are in `out`.
-        InputError: The source is no video, the suffix of `out` of none that can be written, `out` is the source, or
-            max_frames less than 1.
+        InputError: The source is no video; the suffix of `out` of none that can be written; `out` is the source, there
+            and no video of this function, or being written by another process; or max_frames is less than 1.
     """
     if max_frames is not None and max_frames < 1:
         raise InputError(f"max_frames must be at least 1, or None for all, got {max_frames}")
     out = Path(out)
     check_not_replaced((source,), out, "source")
+    with claimed(out, "a video", is_own_video) if out.suffix else locked(out):
+        return _track(source, out, extractor, settings, max_frames, progress)
+
+
+def _track(
+    source: AnyPath,
+    out: Path,
+    extractor: Extractor,
+    settings: TrackSettings | None,
+    max_frames: int | None,
+    progress: bool,
+) -> TrackResult:
     opened = open_source(source, extractor.reading)
     tracker, trails = Tracker(settings), Trails()
     frames, longest = 0, 0

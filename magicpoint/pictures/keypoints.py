@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from ..core.files import AnyPath
 from ..core.types import Features
 from ..io.images import write_png
+from ..io.png_text import title_of
+
+KIND = "a picture of keypoints"
+_TITLE = "keypoints"
 
 _RADIUS = 3
 _FRACTION_BITS = 4
@@ -64,4 +68,9 @@ def write_overlay(path: AnyPath, grey: NDArray[np.float32], features: Features) 
         OSError: It cannot be written.
         ValueError: See `draw_keypoints`.
     """
-    return write_png(path, draw_keypoints(grey, features))
+    return write_png(path, draw_keypoints(grey, features), _TITLE)
+
+
+def is_overlay(path: Path) -> bool:
+    """Whether a file is one that `write_overlay` wrote."""
+    return title_of(path) == _TITLE

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..core.errors import InputError
 from ..core.files import AnyPath
 from ..core.types import Features, Labels
 from ..io.images import read_image, write_png
+from ..io.png_text import title_of
 from ..io.reading import ImageReading
 from .keypoints import draw_keypoints
 
@@ -23,6 +25,20 @@ TILE = (320, 240)
 _CAPTION_HEIGHT = 16
 
 
+KIND = "a sheet of labels"
+_TITLE = "labels"
+
+
+def sheet_paths(folder: Path) -> list[Path]:
+    """All that `write_sheets` may write."""
+    return [folder / f"sheet_{number}.png" for number in range(MOST_SHEETS)]
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether a file is one that `write_sheets` wrote."""
+    return title_of(path) == _TITLE
+
+
 def write_sheets(
     labels: Mapping[str, Labels], images: Mapping[str, AnyPath], folder: AnyPath, reading: ImageReading | None = None
 ) -> list[Path]:
@@ -30,7 +46,7 @@ def write_sheets(
 
     Args:
         labels: By key. Of more than eight sheets' worth, every second, third, ... image is drawn.
-        images: The image files by key.
+        images: The image files by key; what is not among them, or cannot be read, is not drawn.
         folder: Where the sheets go.
         reading: How the files are read.
 
@@ -38,21 +54,30 @@ def write_sheets(
         The sheets.
 
     Raises:
-        OSError: A file cannot be read or written.
-        ValueError: An image cannot be read.
+        OSError: A file cannot be written.
     """
     per_sheet = SHEET_COLUMNS * SHEET_ROWS
-    keys = list(labels)
+    keys = [key for key in labels if key in images]
     keys = keys[:: -(-len(keys) // (per_sheet * MOST_SHEETS))]
     sheets = []
     for number, start in enumerate(range(0, len(keys), per_sheet)):
-        tiles = [
-            draw_tile(read_image(images[key], reading), labels[key], key) for key in keys[start : start + per_sheet]
-        ]
-        tiles += [np.zeros_like(tiles[0])] * (per_sheet - len(tiles))
+        tiles = [_tile_of_file(images[key], labels[key], key, reading) for key in keys[start : start + per_sheet]]
+        tiles += [_empty_tile()] * (per_sheet - len(tiles))
         rows = [np.concatenate(tiles[row : row + SHEET_COLUMNS], axis=1) for row in range(0, per_sheet, SHEET_COLUMNS)]
-        sheets.append(write_png(Path(folder) / f"sheet_{number}.png", np.concatenate(rows)))
+        sheets.append(write_png(sheet_paths(Path(folder))[number], np.concatenate(rows), _TITLE))
     return sheets
+
+
+def _tile_of_file(path: AnyPath, labels: Labels, key: str, reading: ImageReading | None) -> NDArray[np.uint8]:
+    try:
+        grey = read_image(path, reading)
+    except (OSError, InputError):
+        return _empty_tile()  # its labels are from a time when it could be read
+    return draw_tile(grey, labels, key) if grey.shape == labels.valid_mask.shape else _empty_tile()
+
+
+def _empty_tile() -> NDArray[np.uint8]:
+    return np.zeros((TILE[1] + _CAPTION_HEIGHT, TILE[0], 3), np.uint8)
 
 
 def draw_tile(grey: NDArray[np.float32], labels: Labels, caption: str) -> NDArray[np.uint8]:
@@ -69,7 +94,7 @@ def draw_tile(grey: NDArray[np.float32], labels: Labels, caption: str) -> NDArra
     factors = torch.tensor([image_size[0] / width, image_size[1] / height])
     best = labels.keypoint_scores.max() if len(labels) else 1.0
     shown = Features((labels.keypoints + 0.5) * factors - 0.5, labels.keypoint_scores / best, None, image_size)
-    tile = np.zeros((TILE[1] + _CAPTION_HEIGHT, TILE[0], 3), np.uint8)
+    tile = _empty_tile()
     tile[: image_size[1], : image_size[0]] = draw_keypoints(np.asarray(small, np.float32), shown)
     text = f"{len(labels)} points  {caption[-40:]}"
     place = (4, TILE[1] + _CAPTION_HEIGHT - 4)

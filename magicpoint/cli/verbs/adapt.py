@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_network, build, open_extractor
+from ..options import add_earlier, add_network, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -29,6 +29,7 @@ def add(parser: Parser) -> None:
         "Beside an image a.jpg.mask.png or a.mask.png is taken, and what is transparent is masked, in any case.",
     )
     add_network(parser, "magicpoint")
+    add_earlier(parser)
     add_json(parser)
     parser.add_class_arguments(AdaptationSettings, as_group=False)
 
@@ -37,12 +38,12 @@ def run(arguments: Namespace) -> None:
     from ...adaptation.settings import AdaptationSettings
     from ...adaptation.summary import format_labels
     from ...core.machine import keep_freed_memory
+    from ...io.earlier import format_outcome
     from ...jobs.adapt import adapt_images
 
     keep_freed_memory()
     settings = build(AdaptationSettings, arguments)
     extractor = open_extractor(arguments)
-    report = adapt_images(
-        arguments.images, arguments.out, extractor, settings, arguments.overlay, masks=arguments.masks
-    )
-    show(arguments, f"{format_labels(report)}\n{arguments.out}", report)
+    options = {name: arguments[name] for name in ("masks", "append", "prune", "root")}
+    report = adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay, **options)
+    show(arguments, f"{format_labels(report)}\n{arguments.out}: {format_outcome(report)}", report)

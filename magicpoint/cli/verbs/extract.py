@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_network, build, open_extractor
+from ..options import add_earlier, add_engine, add_network, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -33,6 +33,7 @@ def add(parser: Parser) -> None:
     )
     add_network(parser, "superpoint")
     add_engine(parser)
+    add_earlier(parser)
     add_json(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
@@ -44,5 +45,6 @@ def run(arguments: Namespace) -> None:
 
     keep_freed_memory()
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
-    result = extract_images(arguments.images, arguments.out, extractor, arguments.overlay, masks=arguments.masks)
+    options = {name: arguments[name] for name in ("masks", "append", "prune", "root")}
+    result = extract_images(arguments.images, arguments.out, extractor, arguments.overlay, **options)
     show(arguments, format_extraction(result), result)

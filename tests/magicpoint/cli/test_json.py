@@ -62,7 +62,7 @@ def test_extract(run, folder, weights, tmp_path):
     reason = found["skipped"].pop("broken/none.jpg")
     assert found == {
         **{"path": str(tmp_path / "f.h5"), "images": 3, "keypoints": found["keypoints"]},
-        **{"kept": 0, "changed": 0, "skipped": {}},
+        **{"kept": 0, "new": 3, "changed": 0, "dropped": 0, "unread": {}, "skipped": {}},
     }
     assert f"skipped broken/none.jpg: {reason}\n" in said
     assert "1 of 4 images skipped, as listed in" in said

@@ -126,7 +126,7 @@ def test_a_file_of_other_images_is_not_replaced(folder, tmp_path):
     images, out = find_images([folder]), tmp_path / "f.h5"
     fewer = {key: path for key, path in images.items() if key not in ("07.png", "31.png")}
     content = run(images, out).read_bytes()
-    with pytest.raises(ValueError, match=r"f\.h5 holds 2 images not asked for now, for instance 07\.png: remove it"):
+    with pytest.raises(ValueError, match=r"f\.h5 holds 2 images not asked for now, for instance 07\.png: --append"):
         run(fewer, out)
     assert out.read_bytes() == content
     assert [entry.name for entry in tmp_path.glob("f.h5*")] == ["f.h5"]
@@ -145,9 +145,12 @@ def test_it_is_said_when_images_have_changed_since_the_file_that_is_replaced(fol
     done = process_images(
         images, UnfinishedFeatures(out, {"a": "b"}), lambda key, image: brightness(key, image.grey), progress=False
     )
-    assert (done.path, done.images, done.kept, done.changed, list(done.skipped)) == (out, 39, 38, 1, ["04.png"])
+    assert (done.path, done.images, done.kept, done.new, done.changed) == (out, 40, 39, 0, 1)
+    assert (list(done.unread), done.skipped) == (["04.png"], {})
     found = read_features(out)
-    assert "1 of 39 images had changed since the earlier " in caplog.text
+    assert "kept the earlier record of 04.png: " in caplog.text
+    assert found["04.png"].keypoint_scores * 255 == 4
+    assert "1 of 40 images had changed since the earlier " in caplog.text
     assert torch.equal(found["03.png"].keypoint_scores, found["20.png"].keypoint_scores)
 
 
