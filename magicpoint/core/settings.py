@@ -81,7 +81,9 @@ def _check_kind(name: str, value: Any, hint: Any) -> None:
 
 
 def _check_single(name: str, value: Any, kind: Any) -> None:
-    accepted, called = _SINGLE.get(kind, ((tuple, list) if issubclass(kind, tuple) else kind, f"a {kind.__name__}"))
+    accepted, called = _SINGLE.get(kind, (kind, "a group of settings"))
+    if issubclass(kind, tuple):
+        accepted, called = (tuple, list), "a pair"
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{name} must be {called}, got {_shown(value)}")
     if kind is float and not abs(value) <= _LARGEST_FLOAT and abs(value) != math.inf:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_settings_file, build
+from ..options import UnusableArgument, add_settings_file, build
 from ..output import add_json, show
 from ..parser import Parser
 from ..tasks import path_lists, read_task, summaries, tasks
@@ -57,6 +57,8 @@ def run(arguments: Namespace) -> None:
     from ...training.settings import TrainSettings
 
     keep_freed_memory()
+    if arguments.task is None:  # as a file of settings can have it
+        raise UnusableArgument(f"--task must be {' or '.join(tasks())}, got null")
     settings = tasks()[arguments.task]
     lists = {name: tuple(arguments[name]) for name in path_lists(settings)}
     task = build(settings, arguments, **lists)
