@@ -25,7 +25,7 @@ from synthetic_shapes import DatasetError, DatasetSettings, ShapeSettings, gener
 LONGEST_LINE = 400
 """Of what is said of a mistake, without the paths of the test's own folder."""
 
-SECONDS = 5
+SECONDS = 60
 """No quick case may take longer, on a machine that does other things besides."""
 
 
