@@ -13,6 +13,7 @@ from .parser import Parser, SettingsFile, presets
 if TYPE_CHECKING:
     from ..decoding.settings import DecodeSettings
     from ..inference.extractor import Extractor
+    from ..io.reading import Orientation
 
 Settings = TypeVar("Settings")
 
@@ -48,7 +49,7 @@ def add_engine(parser: Parser) -> None:
 
 def add_network(parser: Parser, weights: str) -> None:
     """The options of a verb that runs a network on images, which `open_extractor` reads."""
-    from ..io.reading import ImageReading
+    from ..io.reading import ImageReading, Orientation
 
     add_weights(parser, weights)
     parser.add_argument(
@@ -58,7 +59,14 @@ def add_network(parser: Parser, weights: str) -> None:
         help="Where the network runs: cpu, cuda, cuda:1 or mps; auto takes CUDA where there is one and the engine runs "
         "there, else the CPU.",
     )
-    parser.add_class_arguments(ImageReading, as_group=False)
+    parser.add_class_arguments(ImageReading, as_group=False, skip={"orientation"})
+    parser.add_argument(
+        "--orientation",
+        type=Orientation | None,
+        default=None,
+        help="exif turns an image as its EXIF orientation says, stored leaves it as COLMAP and hloc see it; keypoints "
+        "are in pixels of that. null: exif, but stored in what is written for those.",
+    )
 
 
 def add_earlier(parser: Parser) -> None:
@@ -81,15 +89,23 @@ def add_settings_file(parser: Parser) -> None:
     )
 
 
-def open_extractor(arguments: Namespace, settings: DecodeSettings | None = None) -> Extractor:
-    """The weights that ship under the name, else those of the file or the run's folder at the path, on the engine."""
+def open_extractor(
+    arguments: Namespace, settings: DecodeSettings | None = None, orientation: Orientation = "exif"
+) -> Extractor:
+    """The weights that ship under the name, else those of the file or the run's folder at the path, on the engine.
+
+    Args:
+        arguments: Of the verb.
+        settings: None stands for `DecodeSettings()`.
+        orientation: How images are read where the arguments do not say it.
+    """
     from ..inference.extractor import Extractor
     from ..io.reading import ImageReading
 
     engine: dict[str, Any] = {name: arguments[name] for name in ("backend", "precision") if name in arguments}
     if "device" in arguments:
         engine["device"] = arguments.device
-        engine["reading"] = build(ImageReading, arguments)
+        engine["reading"] = build(ImageReading, arguments, orientation=arguments.orientation or orientation)
     return Extractor.load(arguments.weights, settings, **engine)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from ..core.types import Labels
 from ..io.finding import find_images
 from ..io.images import read_image
 from ..io.labels import read_labels
-from ..io.reading import ImageReading
+from ..io.reading import ImageReading, Orientation
 from .samples import TrainingSample, certain_sample, keep_visible
 from .sources import ShuffledIndices
 
@@ -93,7 +94,9 @@ class LabelledImages:
         """As the images were read to be labelled; labels that do not say it are older than the other ways."""
         width, height = labels.image_size
         megapixels = max(ImageReading().max_megapixels, width * height / 1e6)
-        return ImageReading(self._labels.provenance.get("range", "full"), megapixels)
+        provenance = self._labels.provenance
+        orientation = cast(Orientation, provenance.get("orientation", "exif"))
+        return ImageReading(provenance.get("range", "full"), megapixels, orientation)
 
     def _certainties(self, labels: Labels) -> NDArray[np.float32]:
         scores = labels.keypoint_scores.numpy()

@@ -177,7 +177,7 @@ class Extractor:
     @property
     def provenance(self) -> dict[str, str]:
         """What a result depends on: the weights' name and hash, and as JSON the network's engine and number format, the
-        decoding and the versions, and the range of the images' values.
+        decoding and the versions, and how images are read.
         """
         return {
             "weights": self.weights,
@@ -185,6 +185,7 @@ class Extractor:
             "network": self.network.settings,
             "decode": json.dumps(dataclasses.asdict(self.settings)),
             "range": self.reading.range,
+            "orientation": self.reading.orientation,
             "versions": json.dumps(versions()),
         }
 

@@ -12,7 +12,8 @@ from ..core.errors import InputError
 from ..core.extras import require
 from ..core.files import AnyPath, write_atomically
 from ..core.types import Features, Matches
-from ..io.records import check_key
+from ..io.reading import Orientation
+from ..io.records import RecordFile, check_key
 from .pairs import check_pairs
 
 CameraMode = Literal["auto", "single", "per_folder", "per_image"]
@@ -34,6 +35,7 @@ def write_database(
     features: Mapping[str, Features],
     matches: Mapping[tuple[str, str], Matches],
     camera_mode: CameraMode = "auto",
+    orientation: Orientation | None = None,
 ) -> Path:
     """Write keypoints and matches as a new COLMAP database, in full or not at all.
 
@@ -47,6 +49,8 @@ def write_database(
         features: By the image's path relative to that folder.
         matches: Of pairs of those images, each pair once in whichever order.
         camera_mode: Which images share a camera; as in COLMAP's feature extractor.
+        orientation: How the images were read, see `io.reading.ImageReading`; None is as the file says from which the
+            features are, or exif.
 
     Returns:
         `path`.
@@ -65,10 +69,13 @@ def write_database(
     path, images = Path(path), Path(images)
     if path.exists():
         raise FileExistsError(f"{path} is there, and a database is not written over: choose another")
+    if orientation is None:
+        said = features.provenance.get("orientation") if isinstance(features, RecordFile) else None
+        orientation = "stored" if said == "stored" else "exif"
     names = {key: check_key(key) for key in features}
     counts: dict[str, int] = {}
     for key, found in features.items():
-        _check_image(pycolmap, images / names[key], found.image_size)
+        _check_image(pycolmap, images / names[key], found.image_size, orientation)
         counts[key] = len(found)
     check_pairs(matches, counts)
     if len({frozenset(pair) for pair in matches}) < len(matches):
@@ -102,7 +109,7 @@ def _from_corner(features: Features) -> Any:
     return features.keypoints.detach().cpu().numpy() + np.float32(0.5)
 
 
-def _check_image(pycolmap: Any, path: Path, image_size: tuple[int, int]) -> None:
+def _check_image(pycolmap: Any, path: Path, image_size: tuple[int, int], orientation: Orientation) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"no image {path}")
     bitmap = pycolmap.Bitmap.read(path, as_rgb=False)
@@ -112,10 +119,11 @@ def _check_image(pycolmap: Any, path: Path, image_size: tuple[int, int]) -> None
     if stored != image_size:
         raise InputError(
             f"{path} is stored as {stored[0]}x{stored[1]} and its features are of {image_size[0]}x{image_size[1]}: "
-            "COLMAP neither resizes nor turns an image (EXIF orientation); store it as it was extracted"
+            "COLMAP neither resizes nor turns an image: extract them with orientation stored"
         )
     # Upside down, mirrored, or square, its size does not tell that it was turned.
-    if bitmap.exif_orientation() not in (None, _UPRIGHT):
+    if orientation == "exif" and bitmap.exif_orientation() not in (None, _UPRIGHT):
         raise InputError(
-            f"{path} has EXIF orientation {bitmap.exif_orientation()}, which COLMAP passes over: store it upright"
+            f"{path} has EXIF orientation {bitmap.exif_orientation()}, which COLMAP passes over: extract it with "
+            "orientation stored"
         )

@@ -20,6 +20,7 @@ from ..core.errors import InputError
 from ..core.files import AnyPath
 from ..core.types import Features, Matches
 from ..io.features import features_to_arrays
+from ..io.images import read_image
 from ..io.matches import PairMatches
 from ..io.pairs import Pair
 from ..io.records import Layout, RecordFile, check_key, write_records
@@ -33,6 +34,8 @@ def _to_arrays(features: Features) -> dict[str, NDArray[Any]]:
     # hloc's own keypoints are float16, which beyond x = 1024 knows whole pixels alone; it reads float32 as well.
     arrays = features_to_arrays(features)
     arrays["scores"] = arrays.pop("keypoint_scores")
+    if "keypoint_scales" in arrays:
+        arrays["scales"] = arrays.pop("keypoint_scales")
     if "descriptors" in arrays:
         arrays["descriptors"] = arrays["descriptors"].T.astype(np.float16)
     return arrays | {"image_size": np.array(features.image_size, np.int64)}
@@ -43,14 +46,15 @@ def _of_arrays(arrays: Mapping[str, NDArray[Any]], image_size: tuple[int, int]) 
     descriptors = None
     if "descriptors" in arrays:
         descriptors = torch.from_numpy(np.ascontiguousarray(arrays["descriptors"].T)).float()
-    return Features(keypoints, scores, descriptors, image_size)
+    scales = torch.from_numpy(arrays["scales"]) if "scales" in arrays else None
+    return Features(keypoints, scores, descriptors, image_size, keypoint_scales=scales)
 
 
 HLOC_FEATURES = Layout(
     "hloc-features-2",
     ("hloc-features-1",),
     "hloc feature file",
-    ("keypoints", "scores", "descriptors", "image_size"),
+    ("keypoints", "scores", "descriptors", "scales", "image_size"),
     _to_arrays,
     _of_arrays,
     attributes={"keypoints": {"uncertainty": UNCERTAINTY}},
@@ -59,23 +63,49 @@ HLOC_FEATURES = Layout(
 
 
 def write_hloc_features(
-    path: AnyPath, features: Mapping[str, Features], provenance: Mapping[str, str] | None = None
+    path: AnyPath,
+    features: Mapping[str, Features],
+    provenance: Mapping[str, str] | None = None,
+    images: AnyPath | None = None,
 ) -> Path:
     """Write the features of images for hloc, in full or not at all.
+
+    hloc sees images as they are stored: features of images that were turned as their EXIF orientation says lie
+    elsewhere for it.
 
     Args:
         path: The HDF5 file; one that is there is replaced when the new one is complete.
         features: By the image's path relative to hloc's image folder.
         provenance: Where they come from; attributes of the file, which hloc does not read.
+        images: That folder, to check that hloc sees the images so, too; None trusts.
 
     Returns:
         `path`.
 
     Raises:
+        FileNotFoundError: An image is not in the folder.
         OSError: The file cannot be written.
+        InputError: An image is stored in another size than its features have, or was turned.
         ValueError: A key is unsafe, see `io.records.write_records`.
     """
+    if images is not None:
+        turned = not isinstance(features, RecordFile) or features.provenance.get("orientation") != "stored"
+        for key, found in features.items():
+            _check_stored(Path(images) / check_key(key), found.image_size, turned)
     return write_records(Path(path), HLOC_FEATURES, features, provenance)
+
+
+def _check_stored(path: Path, image_size: tuple[int, int], turned: bool) -> None:
+    """Refuses an image that hloc would see otherwise than it was extracted, turned by its EXIF orientation or not."""
+    stored = read_image(path, orientation="stored")
+    height, width = stored.shape
+    if (width, height) != image_size:
+        raise InputError(
+            f"{path} is stored as {width}x{height} and its features are of {image_size[0]}x{image_size[1]}: hloc "
+            "neither resizes nor turns an image, extract them with orientation stored"
+        )
+    if turned and not np.array_equal(stored, read_image(path, orientation="exif")):
+        raise InputError(f"{path} is turned by its EXIF orientation, which hloc passes over: extract it as stored")
 
 
 def read_hloc_features(path: AnyPath) -> RecordFile[Features]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
@@ -63,6 +64,13 @@ def has_alpha(data: bytes) -> bool:
         colours = {0: 1, 1: 1, 2: 3}.get(fields.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, -1))
         return colours is not None and fields.get(TiffImagePlugin.SAMPLESPERPIXEL, 1) == colours + 1
     return data.startswith((b"GIF8", b"\0\0\0\x0cjP  ", _CODESTREAM)) or data[4:8] == b"ftyp"
+
+
+def tiff_orientation(data: bytes) -> int:
+    """How an image is to be turned (TIFF 6.0, section 8), which OpenCV does with TIFF in any case; 1 elsewhere."""
+    if data[:2] not in (b"II", b"MM"):
+        return 1
+    return int(_tiff_fields(data).get(ExifTags.Base.Orientation, 1))
 
 
 def has_more_frames(data: bytes) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,27 +19,39 @@ from synthetic_shapes.png import PNG_SIGNATURE, png_is_intact
 from ..core.errors import InputError
 from ..core.files import AnyPath, check_regular, write_atomically
 from .grey import ROUNDING, GreyImage, as_grey_image, opaque_mask, to_grey
-from .headers import declared_size, has_alpha, has_more_frames, largest_value, transparency_by_key
+from .headers import declared_size, has_alpha, has_more_frames, largest_value, tiff_orientation, transparency_by_key
 from .png_text import with_title
 from .ranges import Limits, full_limits, used_limits
-from .reading import ImageReading
+from .reading import ImageReading, Orientation
 
 Image = str | os.PathLike[str] | NDArray[Any] | Tensor | pillow.Image | GreyImage
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
+_TURN_BACK: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: np.fliplr,
+    3: lambda image: np.rot90(image, 2),
+    4: np.flipud,
+    5: lambda image: image.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda image: np.rot90(image, 2).swapaxes(0, 1),
+    8: lambda image: np.rot90(image, -1),
+}
+"""From an image as its orientation, 2 to 8, says it is to be seen to the rows that are stored."""
 _BYTES_PER_PIXEL, _BYTES_OF_TEXTS = 32, 2**24  # four channels of 64 bits; profiles, thumbnails and the like beside them
 
 
-def read_image(path: AnyPath, reading: ImageReading | None = None) -> NDArray[np.float32]:
+def read_image(
+    path: AnyPath, reading: ImageReading | None = None, orientation: Orientation | None = None
+) -> NDArray[np.float32]:
     """Read an image file as grey values, see `to_grey`, at its full depth and without its transparency.
-
-    The image is turned as its EXIF orientation says, as viewers do: keypoints are in pixels of the image as it is seen.
 
     Args:
         path: The file.
         reading: None stands for `ImageReading()`.
+        orientation: exif turns the image as its EXIF orientation says, as viewers do; stored leaves it as COLMAP and
+            hloc see it; None is as `reading` says.
 
     Returns:
         float32 (H, W) in [0, 1].
@@ -47,6 +61,8 @@ def read_image(path: AnyPath, reading: ImageReading | None = None) -> NDArray[np
         InputError: It is no file, no image, too large a one, or an unfinished or damaged one; the message names it.
             Damage inside the data of a JPEG, which has no checksums, can pass unnoticed.
     """
+    reading = reading or ImageReading()
+    reading = reading if orientation is None else dataclasses.replace(reading, orientation=orientation)
     return decode_image(read_content(path, reading), Path(path), reading).grey
 
 
@@ -122,13 +138,16 @@ def decode_values(data: bytes, path: Path, reading: ImageReading) -> NDArray[Any
     if size is None:
         raise InputError(f"{path} is damaged or no image of a known format")
     check_pixels(*size, path, reading)
+    stored = reading.orientation == "stored"
+    way = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | (cv2.IMREAD_IGNORE_ORIENTATION if stored else 0)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), way)
     except cv2.error as error:
         raise InputError(f"{path} cannot be decoded: {' '.join(str(error).split())}") from error
     if image is None:
         raise InputError(f"{path} is damaged or no image of a known format")
-    return np.asarray(image)
+    turn_back = _TURN_BACK.get(tiff_orientation(data)) if stored else None
+    return np.asarray(image) if turn_back is None else np.ascontiguousarray(turn_back(image))
 
 
 def check_pixels(width: int, height: int, path: AnyPath, reading: ImageReading) -> None:

@@ -6,16 +6,12 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_text
 
 Pair = tuple[str, str]
 """The keys of image 0 and image 1."""
-
-MatchLayout = Literal["magicpoint", "hloc"]
-"""Whose groups a file of matches has."""
 
 
 def read_pairs(path: AnyPath, keys: Iterable[str]) -> list[Pair]:

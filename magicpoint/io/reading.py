@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal, get_args
 
 from ..core.errors import InputError
-from ..core.settings import check_range
+from ..core.settings import check_choice, check_range
+
+Orientation = Literal["exif", "stored"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +22,17 @@ class ImageReading:
             upper half free, or of floating numbers outside [0, 1], it takes those between the 0.1 % darkest and
             brightest.
         max_megapixels: An image or frame that says it has more pixels is refused before memory is taken for it.
+        orientation: exif turns an image as its EXIF orientation says, as viewers do; stored leaves it as COLMAP and
+            hloc see it. Keypoints are in pixels of that.
     """
 
     range: str = "auto"
     max_megapixels: float = 200.0
+    orientation: Orientation = "exif"
 
     def __post_init__(self) -> None:
         check_range(self, "(0, inf)", "max_megapixels")
+        check_choice(self, "orientation", get_args(Orientation))
         _ = self.limits
 
     @property

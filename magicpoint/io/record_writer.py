@@ -183,4 +183,6 @@ def _write_plain(group: Any, name: str, value: NDArray[Any]) -> tuple[Field, Any
 
 def _create(group: Any, name: str, value: NDArray[Any], properties: Any) -> Any:
     # By the functions of HDF5 themselves: h5py's own take four times as long, and there are three fields an image.
+    properties = properties or h5p.create(h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)  # the same records are the same bytes, whenever they are written
     return h5d.create(group.id, name.encode(), h5t.py_create(value.dtype), h5s.create_simple(value.shape), properties)

@@ -17,14 +17,20 @@ from ..core.locks import locked
 from ..core.outputs import check_own, check_writable
 from ..core.types import Features
 from ..inference.extractor import Extractor
+from ..interop.hloc import HLOC_FEATURES
 from ..io.earlier import format_outcome
-from ..io.features import read_features
+from ..io.features import FEATURES
 from ..io.finding import find_images
 from ..io.grey import GreyImage
+from ..io.layouts import FileLayout
 from ..io.masks import find_masks
 from ..io.per_image import process_images
-from ..io.unfinished import UnfinishedFeatures
+from ..io.records import Layout, RecordFile
+from ..io.unfinished import UnfinishedRecords
 from ..pictures.keypoints import KIND, is_overlay, overlay_path, write_overlay
+
+LAYOUTS: dict[FileLayout, Layout[Features]] = {"magicpoint": FEATURES, "hloc": HLOC_FEATURES}
+"""What a file of features can be like."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +75,7 @@ def extract_images(
     append: bool = False,
     prune: bool = False,
     root: AnyPath | None = None,
+    layout: FileLayout = "magicpoint",
 ) -> ExtractResult:
     """Write the features of images and of all images in folders to one HDF5 file.
 
@@ -89,15 +96,19 @@ def extract_images(
         append: Keep the features of an older `out` that are of other images than these.
         prune: Drop them.
         root: The folder from which the keys are paths; None takes the deepest that holds everything asked for.
+        layout: hloc writes what its pipelines read, see `interop.hloc`. It sees images as they are stored, so the
+            extractor has to read them so: `ImageReading(orientation="stored")`.
 
     Raises:
         FileNotFoundError: A path does not exist.
         KeyboardInterrupt: The message says how to go on.
         OSError: A file cannot be written.
         InputError: There is no image, or not one that can be read; a picture would replace what is no such picture;
-            a file, finished or not, of other weights, settings, versions or images is there; or another process is
-            writing it.
+            a file, finished or not, of other weights, settings, versions or images is there; another process is
+            writing it; or hloc would see other images.
     """
+    if layout == "hloc" and extractor.reading.orientation != "stored":
+        raise InputError("hloc sees images as they are stored, and these would be turned: orientation must be stored")
     images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
     draw = None if overlay is None else partial(_draw, Path(overlay))
     if overlay is not None:
@@ -109,11 +120,11 @@ def extract_images(
     of_images = find_masks(images, masks)
     with locked(out):
         remove_leftovers_of(target_of(out))
-        unfinished = UnfinishedFeatures(out, extractor.provenance)
+        unfinished = UnfinishedRecords(out, LAYOUTS[layout], extractor.provenance)
         done = process_images(
             images, unfinished, process, draw, progress, True, extractor.reading, of_images, append, prune
         )
-        keypoints = sum(read_features(done.path).keypoint_counts().values())
+        keypoints = sum(RecordFile(done.path, LAYOUTS[layout]).keypoint_counts().values())
     return ExtractResult(keypoints=keypoints, **vars(done))
 
 

@@ -21,8 +21,9 @@ from ..core.outputs import ADVICE
 from ..core.types import Features
 from ..interop.hloc import HLOC_MATCHES, hloc_names, read_hloc_features
 from ..io.features import read_features
+from ..io.layouts import FileLayout
 from ..io.matches import MATCHES, PairMatches, key_of
-from ..io.pairs import MatchLayout, Pair
+from ..io.pairs import Pair
 from ..io.records import RecordFile
 from ..io.unfinished import UnfinishedRecords
 from ..matching.geometry import estimate_geometry
@@ -87,7 +88,7 @@ def match_pairs(
     settings: MatchSettings | None = None,
     geometry: GeometrySettings | None = None,
     intrinsics: Mapping[str, ArrayLike] | None = None,
-    layout: MatchLayout = "magicpoint",
+    layout: FileLayout = "magicpoint",
     progress: bool = True,
 ) -> MatchPairsResult:
     """Match pairs of images by their features, and write the matches to one HDF5 file.

@@ -15,6 +15,7 @@ SUMMARY = "Find the keypoints of images; write them to an HDF5 file."
 
 def add(parser: Parser) -> None:
     from ...decoding.settings import DecodeSettings
+    from ...io.layouts import FileLayout
 
     parser.add_argument("images", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
     parser.add_argument("--out", type=Path, required=True, help="HDF5 file to write, one group for each image.")
@@ -31,6 +32,12 @@ def add(parser: Parser) -> None:
         help="Folder of masks, black where nothing is wanted: that of sub/a.jpg is sub/a.jpg.png or sub/a.png in it. "
         "Beside an image a.jpg.mask.png or a.mask.png is taken, and what is transparent is masked, in any case.",
     )
+    parser.add_argument(
+        "--layout",
+        type=FileLayout,
+        default="magicpoint",
+        help="Whose layout the file has, ours or hloc's, which sees images as they are stored.",
+    )
     add_network(parser, "superpoint")
     add_engine(parser)
     add_earlier(parser)
@@ -44,7 +51,8 @@ def run(arguments: Namespace) -> None:
     from ...jobs.extract import extract_images, format_extraction
 
     keep_freed_memory()
-    extractor = open_extractor(arguments, build(DecodeSettings, arguments))
-    options = {name: arguments[name] for name in ("masks", "append", "prune", "root")}
+    settings = build(DecodeSettings, arguments)
+    extractor = open_extractor(arguments, settings, "stored" if arguments.layout == "hloc" else "exif")
+    options = {name: arguments[name] for name in ("masks", "append", "prune", "root", "layout")}
     result = extract_images(arguments.images, arguments.out, extractor, arguments.overlay, **options)
     show(arguments, format_extraction(result), result)

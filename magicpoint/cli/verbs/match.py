@@ -27,7 +27,7 @@ _PICTURE = Path("matches.png")
 def add(parser: Parser) -> None:
     from ...core.geometry import GeometryModel
     from ...decoding.settings import DecodeSettings
-    from ...io.pairs import MatchLayout
+    from ...io.layouts import FileLayout
     from ...matching.settings import GeometrySettings, MatchSettings
 
     parser.add_argument(
@@ -50,7 +50,7 @@ def add(parser: Parser) -> None:
         help="features: match each image with so many after it, by name; null: not in this way.",
     )
     parser.add_argument(
-        "--layout", type=MatchLayout, default="magicpoint", help="features: whose layout the file has, ours or hloc's."
+        "--layout", type=FileLayout, default="magicpoint", help="features: whose layout the file has, ours or hloc's."
     )
     parser.add_argument(
         "--model",

@@ -18,6 +18,7 @@ from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.interop import colmap
 from magicpoint.interop.colmap import write_database
+from magicpoint.io.features import read_features, write_features
 from magicpoint.matching.nearest import match_features
 
 PHOTOGRAPH = Path(__file__).parents[3] / "notebooks" / "images" / "cameraman.png"
@@ -107,6 +108,11 @@ def test_features_of_an_image_that_colmap_sees_otherwise_are_refused(pycolmap, i
         write_database(path, images, {"over.jpg": some_features(3)}, {})
     (images / "plain.jpg").write_bytes(with_orientation((images / "sub/c d.jpg").read_bytes(), 1))
     write_database(path, images, {"plain.jpg": some_features(3)}, {})
+    # Of images that were not turned either they are taken, whether that is said or stands in their file.
+    kept = {"turned.jpg": some_features(3), "over.jpg": some_features(3)}
+    write_database(tmp_path / "said.db", images, kept, {}, orientation="stored")
+    written = write_features(tmp_path / "f.h5", kept, {"orientation": "stored"})
+    write_database(tmp_path / "known.db", images, read_features(written), {})
 
 
 def test_what_cannot_be_written_is_refused_and_leaves_nothing(pycolmap, images, tmp_path):

@@ -4,10 +4,16 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from PIL import Image as pillow
 from torch.nn import functional as F
 
+from magicpoint.cli import main
+from magicpoint.core.errors import InputError
 from magicpoint.core.types import Features, Matches
+from magicpoint.decoding.settings import DecodeSettings
+from magicpoint.inference.extractor import Extractor
 from magicpoint.interop.hloc import read_hloc_features, write_hloc_features, write_hloc_matches
+from magicpoint.jobs.extract import extract_images
 
 
 def some_features(count, seed=0, dim=8, image_size=(4000, 3000)):
@@ -64,6 +70,29 @@ def test_the_features_come_back(tmp_path):
             assert found[key].descriptors is None
         else:
             torch.testing.assert_close(found[key].descriptors, expected.descriptors, rtol=1e-3, atol=1e-4)
+
+
+def test_features_of_an_image_that_hloc_sees_otherwise_are_refused(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    for orientation in (1, 3, 6):
+        tag = pillow.Exif()
+        tag[0x0112] = orientation
+        pillow.fromarray(noise).save(tmp_path / f"{orientation}.jpg", exif=tag)
+    extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=5), "cpu")
+    seen = {f"{orientation}.jpg": extractor.extract(tmp_path / f"{orientation}.jpg") for orientation in (1, 3, 6)}
+    write_hloc_features(tmp_path / "f.h5", {"1.jpg": seen["1.jpg"]}, images=tmp_path)
+    for key, said in (("6.jpg", "stored as 60x40 and its features are of 40x60"), ("3.jpg", "turned by its EXIF")):
+        with pytest.raises(InputError, match=said):
+            write_hloc_features(tmp_path / "no.h5", {key: seen[key]}, images=tmp_path)
+    with pytest.raises(InputError, match="orientation must be stored"):
+        extract_images([tmp_path / "6.jpg"], tmp_path / "no.h5", extractor, layout="hloc", progress=False)
+    words = ["extract", *(str(tmp_path / key) for key in seen), "--weights", "superpoint-tiny", "--layout", "hloc"]
+    assert main([*words, "--out", str(tmp_path / "h.h5")]) == 0
+    found = read_hloc_features(tmp_path / "h.h5")
+    assert {key: features.image_size for key, features in found.items()} == dict.fromkeys(seen, (60, 40))
+    assert found.provenance["orientation"] == "stored"
+    write_hloc_features(tmp_path / "again.h5", found, found.provenance, images=tmp_path)
+    assert not (tmp_path / "no.h5").exists()
 
 
 def test_matches_are_a_partner_for_each_keypoint(tmp_path):

@@ -5,12 +5,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image as pillow
+from PIL import ImageOps
 
 from magicpoint.inference.extractor import as_input
 from magicpoint.io import grey as grey_values
 from magicpoint.io.finding import find_images
 from magicpoint.io.grey import to_grey
 from magicpoint.io.images import read_image
+from magicpoint.io.reading import ImageReading
 
 
 def picture(height=40, width=56, seed=0):
@@ -180,6 +183,24 @@ def test_exif_orientation_is_applied(tmp_path):
     assert seen.shape == (32, 16)
     assert seen[:14].min() > 0.9
     assert seen[18:].max() < 0.1
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_turned_as_exif_says_or_left_as_it_is_stored(tmp_path, form, orientation):
+    stored = pillow.fromarray(picture())
+    tag = pillow.Exif()
+    tag[0x0112] = orientation
+    path = tmp_path / f"turned.{form.lower()}"
+    stored.save(path, form, exif=tag, **({"lossless": True} if form == "WEBP" else {}))
+    with pillow.open(path) as opened:
+        turned = ImageOps.exif_transpose(opened)
+    most = 0.02 if form == "JPEG" else 1e-6  # two decoders of JPEG differ by a few grey levels
+    for way, expected in (("exif", turned), ("stored", stored if form != "JPEG" else pillow.open(path))):
+        expected = to_grey(np.asarray(expected))
+        for found in (read_image(path, orientation=way), read_image(path, ImageReading(orientation=way))):
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, atol=most)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp", ".webp", ".ppm"])
