@@ -9,6 +9,7 @@ import torch
 from ..core.grid import CELL_SIZE, DUSTBIN
 from ..model.fold import fold_batch_norm
 from ..model.network import PointNetwork
+from .quantized import add_quantized
 
 if TYPE_CHECKING:
     from onnxscript import OpBuilder, ir
@@ -17,11 +18,11 @@ SHORTEST = 1e-12
 """A vector is divided by its length, but by no less than this, as torch's `normalize` does it: 0 stays 0."""
 
 
-def add_dense(op: OpBuilder, image: ir.Value, model: PointNetwork) -> dict[str, ir.Value]:
+def add_dense(op: OpBuilder, image: ir.Value, model: PointNetwork, precision: str = "float32") -> dict[str, ir.Value]:
     """Heatmap (B, H, W) and descriptors (B, D, H / 8, W / 8) of images whose sides are multiples of 8."""
     from onnxscript import ir
 
-    heatmap, descriptors = add_network(op, image, model)
+    heatmap, descriptors = add_network(op, image, model, precision)
     heatmap.shape = ir.Shape(["batch", "height", "width"])
     if descriptors is None:
         return {"heatmap": heatmap}
@@ -29,14 +30,18 @@ def add_dense(op: OpBuilder, image: ir.Value, model: PointNetwork) -> dict[str, 
     return {"heatmap": heatmap, "descriptors": descriptors}
 
 
-def add_network(op: OpBuilder, image: ir.Value, model: PointNetwork) -> tuple[ir.Value, ir.Value | None]:
+def add_network(
+    op: OpBuilder, image: ir.Value, model: PointNetwork, precision: str
+) -> tuple[ir.Value, ir.Value | None]:
     """The heatmap (B, H, W) and the dense descriptors."""
-    folded = fold_batch_norm(model).float().cpu()
-    features = _add_layers(op, image, folded, "encoder")
-    heatmap = _add_heatmap(op, _add_layers(op, features, folded, "detector"))
-    if folded.descriptor is None:
-        return heatmap, None
-    return heatmap, add_normalization(op, _add_layers(op, features, folded, "descriptor"), axis=1)
+    if precision == "int8":
+        logits, dense = add_quantized(op, image, model)
+    else:
+        folded = fold_batch_norm(model).float().cpu()
+        features = _add_layers(op, image, folded, "encoder")
+        logits = _add_layers(op, features, folded, "detector")
+        dense = None if folded.descriptor is None else _add_layers(op, features, folded, "descriptor")
+    return _add_heatmap(op, logits), None if dense is None else add_normalization(op, dense, axis=1)
 
 
 def _add_heatmap(op: OpBuilder, logits: ir.Value) -> ir.Value:

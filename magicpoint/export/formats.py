@@ -13,7 +13,25 @@ from ..decoding.settings import DecodeSettings
 from ..model.network import PointNetwork
 from . import foreign, onnx
 
-Write = Callable[[Path, PointNetwork, str, DecodeSettings, Mapping[str, Any]], object]
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a file is to hold.
+
+    Args:
+        kind: One of the format's.
+        precision: One of the format's; of the network's layers.
+        settings: Of the decoding, where it is a part of that.
+        provenance: Where the weights come from.
+    """
+
+    kind: str
+    precision: str
+    settings: DecodeSettings
+    provenance: Mapping[str, Any]
+
+
+Write = Callable[[Path, PointNetwork, Wanted], object]
 
 
 @dataclass(frozen=True)
@@ -23,36 +41,38 @@ class Format:
     Args:
         suffix: What the name of a file ends in; nothing where the format is a folder.
         kinds: What it can hold, the default first.
-        write: Writes a network to a path, as one of the kinds, with settings of the decoding and a provenance.
+        write: Writes a network to a path.
+        precisions: The number formats that there are, the default first.
     """
 
     suffix: str
     kinds: tuple[str, ...]
     write: Write
+    precisions: tuple[str, ...] = ("float32",)
 
 
-def as_file(content: Callable[[PointNetwork, str, DecodeSettings, Mapping[str, Any]], bytes]) -> Write:
+def as_file(content: Callable[[PointNetwork, Wanted], bytes]) -> Write:
     """How a format is written whose content is made in memory."""
 
-    def write(
-        path: Path, model: PointNetwork, kind: str, settings: DecodeSettings, provenance: Mapping[str, Any]
-    ) -> None:
-        made = content(model, kind, settings, provenance)
+    def write(path: Path, model: PointNetwork, wanted: Wanted) -> None:
+        made = content(model, wanted)
         write_atomically(path, lambda temporary: temporary.write_bytes(made))
 
     return write
 
 
+def _onnx(model: PointNetwork, wanted: Wanted) -> bytes:
+    return onnx.onnx_model(model, wanted.kind, wanted.settings, wanted.provenance, wanted.precision)
+
+
+def _transformers(folder: Path, model: PointNetwork, wanted: Wanted) -> object:
+    return foreign.write_transformers(folder, model, wanted.provenance, wanted.settings)
+
+
 FORMATS = {
-    "onnx": Format(".onnx", tuple(onnx.KINDS), as_file(onnx.onnx_model)),
-    "transformers": Format(
-        "",
-        ("weights",),
-        lambda path, model, kind, settings, provenance: foreign.write_transformers(path, model, provenance, settings),
-    ),
-    "magicleap": Format(
-        ".pth", ("weights",), lambda path, model, kind, settings, provenance: foreign.write_magicleap(path, model)
-    ),
+    "onnx": Format(".onnx", tuple(onnx.KINDS), as_file(_onnx), onnx.PRECISIONS),
+    "transformers": Format("", ("weights",), _transformers),
+    "magicleap": Format(".pth", ("weights",), lambda path, model, wanted: foreign.write_magicleap(path, model)),
 }
 """By their names. A format is a file in this folder and a row here."""
 
@@ -64,6 +84,7 @@ def export_model(
     kind: str | None = None,
     settings: DecodeSettings | None = None,
     provenance: Mapping[str, Any] | None = None,
+    precision: str | None = None,
 ) -> Path:
     """Write a network for another program.
 
@@ -91,12 +112,16 @@ def export_model(
         kind: What the file computes; None takes the format's first, for onnx dense.
         settings: For keypoints; K is their `max_keypoints`, or 1024 if that is None.
         provenance: Where the weights come from, as `model.weights.load_weights` gives it.
+        precision: Number format of the network's layers; None takes the format's first, float32. int8, of onnx alone,
+            has the numbers of the engine int8, as QuantizeLinear and DequantizeLinear around each convolution: runtimes
+            that know the pattern compute with whole numbers between them.
 
     Returns:
         `out`.
 
     Raises:
-        InputError: The format or kind is unknown, the file has another suffix, or the format cannot hold the network.
+        InputError: The format, kind or precision is unknown, the file has another suffix, or the format cannot hold the
+            network.
         MissingPackageError: A package is not installed; the message says how to get it.
         OSError: The file cannot be written.
     """
@@ -106,6 +131,9 @@ def export_model(
     kind = chosen.kinds[0] if kind is None else kind
     if kind not in chosen.kinds:
         raise InputError(f"kind of {format} must be {' or '.join(chosen.kinds)}, got {kind!r}")
+    precision = chosen.precisions[0] if precision is None else precision
+    if precision not in chosen.precisions:
+        raise InputError(f"precision of {format} must be {' or '.join(chosen.precisions)}, got {precision!r}")
     out = Path(out)
     if out.suffix.lower() != chosen.suffix:
         raise InputError(
@@ -113,5 +141,5 @@ def export_model(
             if chosen.suffix
             else f"{format} is a folder: its name has no suffix, got {out}"
         )
-    chosen.write(out, model, kind, settings or DecodeSettings(), provenance or {})
+    chosen.write(out, model, Wanted(kind, precision, settings or DecodeSettings(), provenance or {}))
     return out

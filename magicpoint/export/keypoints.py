@@ -26,7 +26,12 @@ def capacity(settings: DecodeSettings) -> int:
 
 
 def add_keypoints(
-    op: OpBuilder, image: ir.Value, model: PointNetwork, settings: DecodeSettings, rounds: int | None
+    op: OpBuilder,
+    image: ir.Value,
+    model: PointNetwork,
+    settings: DecodeSettings,
+    precision: str,
+    rounds: int | None,
 ) -> dict[str, ir.Value]:
     """Outputs by name, see `export_model`, of images (B, 1, H, W).
 
@@ -35,6 +40,7 @@ def add_keypoints(
         image: In the graph.
         model: It stays as it is.
         settings: Of the decoding.
+        precision: Of the network's layers, float32 or int8.
         rounds: Of the suppression; None goes on in a `Loop` until no pixel is left.
     """
     from onnxscript import ir
@@ -42,7 +48,7 @@ def add_keypoints(
     size = op.Slice(op.Shape(image), [2], [4])
     missing = op.Mod(op.Neg(size), CELL_SIZE)  # the sign of the divisor: 0 to 7
     padded = op.Pad(image, op.Concat([0] * 6, missing, axis=0), mode="edge")
-    heatmap, dense = add_network(op, padded, model)
+    heatmap, dense = add_network(op, padded, model, precision)
     heatmap = op.Slice(op.Unsqueeze(heatmap, [1]), [0, 0], size, [2, 3])
     outputs = add_decoding(op, heatmap, dense, settings, rounds)
     count = capacity(settings)

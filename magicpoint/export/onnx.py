@@ -30,10 +30,13 @@ _IR_VERSION = 8  # the file format of that opset
 UNROLLED_ROUNDS = 5
 """Of the suppression where there is no `Loop`. With the default settings photographs need up to 3."""
 
-Add = Callable[["OpBuilder", "ir.Value", PointNetwork, DecodeSettings], dict[str, "ir.Value"]]
+PRECISIONS: tuple[str, ...] = ("float32", "int8")
+"""The number formats of the network's layers."""
+
+Add = Callable[["OpBuilder", "ir.Value", PointNetwork, DecodeSettings, str], dict[str, "ir.Value"]]
 
 KINDS: Mapping[str, Add] = {
-    "dense": lambda op, image, model, settings: add_dense(op, image, model),
+    "dense": lambda op, image, model, settings, precision: add_dense(op, image, model, precision),
     "keypoints": partial(add_keypoints, rounds=None),
     "keypoints_unrolled": partial(add_keypoints, rounds=UNROLLED_ROUNDS),
 }
@@ -41,16 +44,22 @@ KINDS: Mapping[str, Add] = {
 
 
 def onnx_model(
-    model: PointNetwork, kind: str, settings: DecodeSettings, provenance: Mapping[str, Any] | None = None
+    model: PointNetwork,
+    kind: str,
+    settings: DecodeSettings,
+    provenance: Mapping[str, Any] | None = None,
+    precision: str = "float32",
 ) -> bytes:
     """The content of an ONNX file, see `export_model`."""
     metadata = {"kind": kind, "weights_hash": weights_hash(model.state_dict()), "version": __version__}
+    if precision != "float32":
+        metadata["precision"] = precision
     if provenance and "licence" in provenance:
         metadata["licence"] = str(provenance["licence"])
     if kind != "dense":
         settings = dataclasses.replace(settings, max_keypoints=capacity(settings))
         metadata["decode"] = json.dumps(dataclasses.asdict(settings))
-    return build(lambda op, image: KINDS[kind](op, image, model, settings), "image", metadata)
+    return build(lambda op, image: KINDS[kind](op, image, model, settings, precision), "image", metadata)
 
 
 def build(

@@ -34,6 +34,12 @@ def add(parser: Parser) -> None:
         "the decoding options say, at most 1024 where max_keypoints is null; keypoints_unrolled: the same for runtimes "
         "that know no loops.",
     )
+    parser.add_argument(
+        "--precision",
+        choices=list(dict.fromkeys(name for format in FORMATS.values() for name in format.precisions)),
+        default="float32",
+        help="Number format of the network's layers. int8: for runtimes with integer convolutions; onnx alone.",
+    )
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
 
@@ -44,4 +50,6 @@ def run(arguments: Namespace) -> None:
 
     settings = build(DecodeSettings, arguments)
     model, provenance = load_weights(resolve(arguments.weights).path)
-    print(export_model(model, arguments.out, arguments.format, arguments.kind, settings, provenance))
+    print(
+        export_model(model, arguments.out, arguments.format, arguments.kind, settings, provenance, arguments.precision)
+    )

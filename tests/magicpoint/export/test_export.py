@@ -16,6 +16,7 @@ from magicpoint.export.keypoints import add_decoding
 from magicpoint.export.onnx import build, onnx_model
 from magicpoint.inference.extractor import Extractor
 from magicpoint.model.network import SuperPoint
+from magicpoint.model.quantize import activation_steps, foldable, layers, quantized_weight
 from magicpoint.model.weights import weights_hash
 
 onnx = pytest.importorskip("onnx")
@@ -205,6 +206,68 @@ def test_the_licence_of_the_weights_stays_with_the_file(random_network):
     assert {entry.key: entry.value for entry in model.metadata_props}["licence"] == "MIT"
 
 
+def in_bytes(model, image, whole_bias):
+    """Logits and descriptors with activations and weights rounded to the steps of `model.quantize`, in doubles.
+
+    With `whole_bias` the biases are whole numbers, too, in units of a step of the activations times one of the weights.
+    """
+    folded = foldable(model)
+    steps, (encoder, heads) = activation_steps(folded), layers(folded)
+
+    def rounded(values, step):
+        return (values / step).round().clip(0, 255) * step
+
+    def convolved(values, layer, step):
+        whole, units = quantized_weight(layer)
+        weight, bias = whole.double() * units.double()[:, None, None, None], layer.bias.double()
+        bias = (bias / (step * units)).round() * (step * units) if whole_bias else bias
+        return torch.nn.functional.conv2d(values, weight, bias, padding=layer.padding)
+
+    values, before = rounded(torch.from_numpy(image).double(), 1 / 255), 1 / 255
+    for number, (layer, step) in enumerate(zip(encoder, steps, strict=False)):
+        values, before = rounded(convolved(values, layer, before), step), step
+        values = torch.nn.functional.max_pool2d(values, 2) if number in (1, 3, 5) else values
+    outputs = [
+        convolved(rounded(convolved(values, first, before), step), last, step)
+        for (first, last), step in zip(heads, steps[len(encoder) :], strict=True)
+    ]
+    shares = torch.pixel_shuffle(outputs[0].softmax(1)[:, :64], 8)[:, 0]
+    return shares.numpy(), torch.nn.functional.normalize(outputs[1], dim=1).numpy()
+
+
+def test_int8_has_the_numbers_of_the_quantised_network(tmp_path):
+    model = Extractor.load("superpoint-tiny", device="cpu").model
+    path = export_model(model, tmp_path / "a.onnx", precision="int8")
+    image = as_batch(picture(120, 160))
+    result = run(path, image=image)
+    with torch.no_grad():
+        heatmap, descriptors = in_bytes(model, image, whole_bias=True)
+        exact_bias, _ = in_bytes(model, image, whole_bias=False)
+        unrounded = torch.pixel_shuffle(model(torch.from_numpy(image)).logits.softmax(1)[:, :64], 8)[:, 0].numpy()
+    # A sum just beside a half may be rounded either way, so in the mean and not at every pixel.
+    assert np.abs(result["heatmap"] - heatmap).mean() < 1e-5
+    assert (result["descriptors"] * descriptors).sum(1).mean() > 0.9999
+    # The biases of the engine int8 are exact; from the network itself both are as far away.
+    of_graph, of_engine = (np.abs(found - unrounded).mean() for found in (result["heatmap"], exact_bias))
+    assert 1e-5 < of_graph < 1.1 * of_engine < 1e-3
+    graph = onnx.load(path)
+    assert {entry.key: entry.value for entry in graph.metadata_props}["precision"] == "int8"
+    kinds = {initializer.data_type for initializer in graph.graph.initializer if len(initializer.dims) == 4}
+    assert kinds == {onnx.TensorProto.INT8}
+    assert path.stat().st_size < 0.4 * len(onnx_model(model, "dense", SETTINGS))
+
+
+def test_keypoints_of_int8_are_decoded_in_the_graph():
+    model = Extractor.load("superpoint-tiny", device="cpu").model
+    image = as_batch(picture(61, 83))
+    result = run(onnx_model(model, "keypoints", SETTINGS, None, "int8"), image=image)
+    exact = Extractor(model, SETTINGS, "cpu").extract(picture(61, 83))
+    found = result["keypoints"][0, : result["count"][0]]
+    distances = np.abs(found[:, None] - exact.keypoints.numpy()[None]).max(2).min(1)
+    assert len(found) > 10
+    assert (distances < 1).mean() > 0.9
+
+
 def test_batch_norm_behind_the_relu_is_exported():
     torch.manual_seed(0)
     network = SuperPoint(0.125, "after_relu")
@@ -252,6 +315,8 @@ def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch, random_network):
         export_model(random_network(), tmp_path / "a.onnx", format="transformers")
     with pytest.raises(ValueError, match="kind of magicleap must be weights, got 'dense'"):
         export_model(random_network(), tmp_path / "a.pth", format="magicleap", kind="dense")
+    with pytest.raises(ValueError, match="precision of magicleap must be float32, got 'int8'"):
+        export_model(random_network(), tmp_path / "a.pth", format="magicleap", precision="int8")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ImportError, match=r"magicpoint\[onnx\]"):
         export_model(random_network(), tmp_path / "a.onnx")
