@@ -17,6 +17,10 @@ MOST_VALUES = 100_000
 """With all aliases written out, of which a few short ones can stand for more than a memory holds."""
 
 
+DEEPEST = 20
+"""Groups in groups; the settings have four."""
+
+
 def read_settings_file(path: Path) -> dict[str, Any]:
     """The settings in a YAML file by their names.
 
@@ -32,10 +36,9 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} has {status.st_size} bytes, a file of settings at most {LARGEST_FILE}")
     try:
         text = path.read_text(encoding="utf-8")
+        _check_depth(text)
         _count(yaml.compose(text, Loader=yaml.SafeLoader), {})
         found = yaml.safe_load(text)
-    except RecursionError:
-        raise InputError(f"{path} is no file of settings: it is nested too deeply") from None
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path} is no file of settings: {' '.join(str(error).split()):.200}") from error
     if found is None:
@@ -43,6 +46,15 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise InputError(f"{path} is no file of settings: it must hold values by name")
     return found
+
+
+def _check_depth(text: str) -> None:
+    """Refuses deep nesting at its beginning: the time that YAML takes grows with its square."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise InputError(f"it is nested more than {DEEPEST} deep")
 
 
 def _count(node: Any, counted: dict[int, int]) -> int:

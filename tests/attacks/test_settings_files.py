@@ -29,7 +29,7 @@ SETTINGS = {
     "an anchor to nothing": "steps: *nowhere",
     "an anchor to itself": "model: &a {width: *a}",
     "an anchor to itself in a list": "model: &a [*a]",
-    "nested deeply": "model: " + "[" * 3_000,
+    "nested deeply": "model: " + "[" * 50_000,
     "two documents": "steps: 3\n---\nsteps: 4\n",
     "a name twice": "steps: 3\nsteps: 4\n",
     "a name twice in a group": "model: {width: 1, width: 0.5}",
