@@ -22,7 +22,7 @@ from ..decoding.decode import decode, logits_to_heatmap
 from ..decoding.settings import DecodeSettings
 from ..inference.extractor import Extractor
 from ..io.images import shrink
-from ..io.masks import well_inside
+from ..io.masks import shrink_mask, well_inside
 from ..model.fold import fold_batch_norm
 from .settings import AdaptationSettings
 
@@ -76,7 +76,7 @@ class Labeller:
         heatmap = adapted.heatmap / (adapted.view_count if settings.aggregation == "sum" else 1)
         known = adapted.valid_mask.cpu().numpy()
         if mask is not None:
-            known = known & well_inside(_shrink_mask(mask, (height, width)))
+            known = known & well_inside(shrink_mask(mask, (height, width)))
         decoding = DecodeSettings(settings.nms_radius, settings.threshold, border=0)
         [(keypoints, scores)] = decode(heatmap[None], decoding, valid_mask=torch.from_numpy(known)[None, None])
         return self._in_pixels_of(grey, keypoints.cpu(), scores.cpu(), known)
@@ -110,14 +110,6 @@ class Labeller:
         mask = torch.from_numpy(np.asarray(inner, bool))
         kept = _look_up(mask, keypoints).nonzero()[: self.settings.max_keypoints, 0]
         return Labels(keypoints[kept], scores[kept], None, (width, height), mask)
-
-
-def _shrink_mask(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask (H, W) in another size: True where all that a pixel covers is."""
-    if mask.shape == size_hw:
-        return mask
-    shares = cv2.resize(mask.astype(np.float32), size_hw[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(shares > 1 - 1e-3)
 
 
 def _look_up(mask: Tensor, keypoints: Tensor) -> Tensor:

@@ -22,14 +22,14 @@ class UnusableArgument(Exception):
     """An option has a value that it cannot have; the message names both."""
 
 
-def add_weights(parser: Parser, default: str) -> None:
-    """The option that `open_extractor` reads."""
-    parser.add_argument(
-        "--weights",
-        type=str,
-        default=default,
-        help="Shipped name, weights file, run folder, or hf:USER/REPOSITORY[@REVISION].",
-    )
+def add_weights(parser: Parser, default: str | None) -> None:
+    """The option that `open_extractor` reads; without a default the verb decides."""
+    where = "Weights file, run folder, shipped name, or hf:USER/REPOSITORY of the Hugging Face hub."
+    if default is None:
+        help = f"{where} null: magicpoint on rendered shapes, superpoint on all else."
+        parser.add_argument("--weights", type=str | None, default=None, help=help)
+    else:
+        parser.add_argument("--weights", type=str, default=default, help=where)
 
 
 def add_engine(parser: Parser) -> None:
@@ -47,7 +47,7 @@ def add_engine(parser: Parser) -> None:
     )
 
 
-def add_network(parser: Parser, weights: str) -> None:
+def add_network(parser: Parser, weights: str | None) -> None:
     """The options of a verb that runs a network on images, which `open_extractor` reads."""
     from ..io.reading import ImageReading, Orientation
 
@@ -81,6 +81,17 @@ def add_earlier(parser: Parser) -> None:
     )
 
 
+def add_resize(parser: Parser) -> None:
+    """The option of the size at which the network sees images, which `open_extractor` reads."""
+    parser.add_argument(
+        "--resize",
+        type=int | None,
+        default=None,
+        help="Shrink larger images to this many pixels on the longer side; keypoints stay in pixels of the image as it "
+        "is. null: not.",
+    )
+
+
 def add_settings_file(parser: Parser) -> None:
     """The options that read settings from a file and show what they are in the end."""
     parser.add_argument("--config", action=SettingsFile, help=f"YAML file, or one of: {', '.join(presets())}.")
@@ -103,6 +114,10 @@ def open_extractor(
     from ..io.reading import ImageReading
 
     engine: dict[str, Any] = {name: arguments[name] for name in ("backend", "precision") if name in arguments}
+    if arguments.get("resize") is not None:
+        if arguments.resize < 8:
+            raise UnusableArgument(f"--resize must be at least 8, got {arguments.resize}")
+        engine["longest_side"] = arguments.resize
     if "device" in arguments:
         engine["device"] = arguments.device
         engine["reading"] = build(ImageReading, arguments, orientation=arguments.orientation or orientation)

@@ -59,6 +59,17 @@ class Features:
     def __len__(self) -> int:
         return self.keypoints.shape[0]
 
+    def at_size(self, image_size: tuple[int, int]) -> Self:
+        """The same keypoints in pixels of the image at another size (W, H).
+
+        A pixel's edges, at -1/2 and +1/2 of its centre, scale with the image: x + 1/2 becomes its multiple.
+        """
+        if image_size == self.image_size:
+            return self
+        sides = zip(image_size, self.image_size, strict=True)
+        ratio = torch.tensor([new / old for new, old in sides], device=self.keypoints.device)
+        return dataclasses.replace(self, keypoints=(self.keypoints + 0.5) * ratio - 0.5, image_size=image_size)
+
     def __repr__(self) -> str:
         width, height = self.image_size
         described = "" if self.descriptors is None else f", descriptors of length {self.descriptors.shape[1]}"

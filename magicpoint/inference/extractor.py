@@ -16,12 +16,13 @@ from torch import Tensor
 
 from ..core.grid import CELL_SIZE
 from ..core.machine import find_device, versions
+from ..core.settings import check_whole
 from ..core.types import Features
 from ..decoding.decode import decode
 from ..decoding.descriptors import sample_descriptors
 from ..decoding.settings import DecodeSettings
-from ..io.images import Image, open_image
-from ..io.masks import MARGIN, both_masks, well_inside
+from ..io.images import Image, open_image, shrink
+from ..io.masks import MARGIN, both_masks, shrink_mask, well_inside
 from ..io.reading import ImageReading
 from ..model.network import PointNetwork
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
@@ -61,6 +62,8 @@ class Extractor:
         calibration: For int8, images such as the extractor will see, from which the layers' ranges are measured; None
             takes rendered shapes.
         reading: How files are read; None stands for `ImageReading()`.
+        longest_side: Larger images are shrunk to this many pixels on the longer side before the network sees them; the
+            keypoints are in pixels of the image as it was. None takes all as they are.
 
     Examples:
         >>> extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=10), device="cpu")
@@ -81,8 +84,12 @@ class Extractor:
         precision: NetworkPrecision = "float32",
         calibration: Iterable[Image] | None = None,
         reading: ImageReading | None = None,
+        longest_side: int | None = None,
     ) -> None:
         self.settings = settings or DecodeSettings()
+        self.longest_side = longest_side
+        if longest_side is not None:
+            check_whole(self, CELL_SIZE, "longest_side")
         self.device = (
             preferred_device(backend, precision) if device is None or device == "auto" else find_device(device)
         )
@@ -106,6 +113,7 @@ class Extractor:
         precision: NetworkPrecision = "float32",
         calibration: Iterable[Image] | None = None,
         reading: ImageReading | None = None,
+        longest_side: int | None = None,
     ) -> Self:
         """Take weights by the name under which they ship, else by their path; nothing is downloaded unless asked for.
 
@@ -117,7 +125,8 @@ class Extractor:
         Raises:
             InputError: There are no such weights, or the file is damaged or holds others; it is named.
         """
-        return cls._open(resolve(weights), settings, device, backend, precision, calibration, reading)
+        file = resolve(weights)
+        return cls._open(file, settings, device, backend, precision, calibration, reading, longest_side)
 
     @classmethod
     def from_pretrained(
@@ -164,9 +173,10 @@ class Extractor:
         precision: NetworkPrecision,
         calibration: Iterable[Image] | None = None,
         reading: ImageReading | None = None,
+        longest_side: int | None = None,
     ) -> Self:
         model, _ = load_weights(file.path)
-        return cls(model, settings, device, file.name, backend, precision, calibration, reading)
+        return cls(model, settings, device, file.name, backend, precision, calibration, reading, longest_side)
 
     def with_settings(self, settings: DecodeSettings) -> Self:
         """The same network with another decoding."""
@@ -177,9 +187,11 @@ class Extractor:
     @property
     def provenance(self) -> dict[str, str]:
         """What a result depends on: the weights' name and hash, and as JSON the network's engine and number format, the
-        decoding and the versions, and how images are read.
+        decoding and the versions, how images are read and, if they were shrunk, to which longest side.
         """
+        resized = {} if self.longest_side is None else {"longest_side": str(self.longest_side)}
         return {
+            **resized,
             "weights": self.weights,
             "weights_hash": weights_hash(self.model.state_dict()),
             "network": self.network.settings,
@@ -212,9 +224,17 @@ class Extractor:
         grey = opened.grey
         height, width = grey.shape
         valid = both_masks(opened.mask, None if mask is None else _checked(mask, (height, width)))
+        shrunk = grey if self.longest_side is None else shrink(grey, self.longest_side)
+        if valid is not None:
+            valid = well_inside(shrink_mask(valid, shrunk.shape), mask_margin)
+        return self._find(shrunk, valid).at_size((width, height))
+
+    def _find(self, grey: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> Features:
+        """The keypoints of a grey (H, W) where a mask (H, W) is True."""
+        height, width = grey.shape
         is_large = needs_tiles(grey)
         heatmap, dense = run_in_tiles(self.network, grey) if is_large else self.network(as_input(grey, CELL_SIZE))
-        usable = None if valid is None else _padded(well_inside(valid, mask_margin), heatmap)
+        usable = None if valid is None else _padded(valid, heatmap)
         [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)], usable)
         if is_large:
             descriptors = None if dense is None else sample_strips(dense, keypoints)

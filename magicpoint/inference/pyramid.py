@@ -63,23 +63,11 @@ def extract_pyramid(extractor: Extractor, grey: NDArray[np.float32], scales: Seq
 
 
 def _extract_resized(extractor: Extractor, grey: NDArray[np.float32], image_size: tuple[int, int]) -> Features:
-    """Features of an image at another size, with positions in pixels of the image.
-
-    A pixel's edges, at -1/2 and +1/2 of its centre, scale with the image: x + 1/2 becomes its multiple.
-    """
+    """Features of an image at another size, with positions in pixels of the image."""
     height, width = grey.shape
-    features = extractor.extract(_resized(grey, image_size))
-    keypoints = features.keypoints
-    if image_size != (width, height):
-        ratio = torch.tensor([width / image_size[0], height / image_size[1]], device=keypoints.device)
-        keypoints = (keypoints + 0.5) * ratio - 0.5
+    features = extractor.extract(_resized(grey, image_size)).at_size((width, height))
     scale = (width * height / (image_size[0] * image_size[1])) ** 0.5
-    return dataclasses.replace(
-        features,
-        keypoints=keypoints,
-        image_size=(width, height),
-        keypoint_scales=torch.full_like(features.keypoint_scores, scale),
-    )
+    return dataclasses.replace(features, keypoint_scales=torch.full_like(features.keypoint_scores, scale))
 
 
 def _resized(grey: NDArray[np.float32], image_size: tuple[int, int]) -> NDArray[np.float32]:

@@ -113,3 +113,11 @@ def well_inside(mask: NDArray[np.bool_], margin: int = MARGIN) -> NDArray[np.boo
         return mask
     square = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
     return np.asarray(cv2.erode(mask.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=1), np.bool_)
+
+
+def shrink_mask(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask (H, W) in another size: True where all that a pixel covers is."""
+    if mask.shape == size_hw:
+        return mask
+    shares = cv2.resize(mask.astype(np.float32), size_hw[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(shares > 1 - 1e-3)

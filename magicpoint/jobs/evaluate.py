@@ -28,6 +28,7 @@ from ..evaluation.shapes.run import evaluate_on_shapes
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
 from ..io.images import read_image
+from ..io.reading import ImageReading
 
 DESCRIBING = tuple(name for name, method in ON_PAIRS.items() if method.has_descriptors)
 """The methods of pairs whose keypoints can be matched."""
@@ -81,6 +82,7 @@ def evaluate_pairs(
     methods: Sequence[str] = tuple(ON_PAIRS),
     protocols: Sequence[str] = tuple(PAIRS_PROTOCOLS),
     progress: bool = True,
+    reading: ImageReading | None = None,
 ) -> PairsEvaluation:
     """Evaluates networks and other methods on image pairs, and writes it all to a folder.
 
@@ -92,6 +94,7 @@ def evaluate_pairs(
         methods: Names of other methods, of `opencv.ON_PAIRS`.
         protocols: Names of `PAIRS_PROTOCOLS`.
         progress: Show a progress bar on the standard error.
+        reading: How the images are read; None stands for `ImageReading()`.
 
     Raises:
         OSError: A file is missing or cannot be read or written.
@@ -107,7 +110,7 @@ def evaluate_pairs(
     compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
     compared |= {name: ON_PAIRS[name] for name in methods}
     chosen = {name: PAIRS_PROTOCOLS[name] for name in protocols}
-    evaluation = evaluate_on_pairs(find_sequences(folder), compared, chosen, progress)
+    evaluation = evaluate_on_pairs(find_sequences(folder), compared, chosen, progress, reading)
     if out is not None:
         write_pairs_report(evaluation, Path(out))
     return evaluation
@@ -120,6 +123,7 @@ def evaluate_interiors(
     methods: Sequence[str] = DESCRIBING,
     protocol: InteriorsProtocol | None = None,
     progress: bool = True,
+    reading: ImageReading | None = None,
 ) -> InteriorsEvaluation:
     """Evaluates networks and other methods on rendered rooms, and writes it all to a folder.
 
@@ -133,6 +137,7 @@ def evaluate_interiors(
         methods: Names of other methods, of `opencv.ON_PAIRS`, that have descriptors.
         protocol: None stands for `InteriorsProtocol()`.
         progress: Show a progress bar on the standard error.
+        reading: How the images are read; None stands for `ImageReading()`.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -146,7 +151,8 @@ def evaluate_interiors(
     _check_free(networks, methods)
     compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
     compared |= {name: ON_PAIRS[name] for name in methods}
-    textures = [np.rint(read_image(path) * 255).astype(np.uint8) for path in find_images([Path(photographs)]).values()]
+    found = find_images([photographs]).values()
+    textures = [np.rint(read_image(path, reading) * 255).astype(np.uint8) for path in found]
     evaluation = evaluate_on_interiors(textures, compared, protocol, progress)
     if out is not None:
         write_interiors_report(evaluation, Path(out))

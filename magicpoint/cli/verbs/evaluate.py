@@ -29,7 +29,7 @@ def add(parser: Parser) -> None:
         type=Path | None,
         help="homography: image pairs in the HPatches layout; interiors: photographs for the walls of rooms.",
     )
-    add_network(parser, "magicpoint")
+    add_network(parser, None)
     add_engine(parser)
     parser.add_argument(
         "--dataset",
@@ -74,6 +74,8 @@ def run(arguments: Namespace) -> None:
         )
     if dataset != "synthetic" and arguments.folder is None:
         raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
+    if arguments.weights is None:
+        arguments.weights = "magicpoint" if dataset == "synthetic" else "superpoint"
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
     {"synthetic": _synthetic, "homography": _homography, "interiors": _interiors}[dataset](arguments, name, extractor)
 
@@ -95,7 +97,9 @@ def _homography(arguments: Namespace, name: str, extractor: Extractor) -> None:
     from ...jobs.evaluate import evaluate_pairs
 
     methods = _methods(arguments, ON_PAIRS)
-    pairs = evaluate_pairs(arguments.folder, arguments.out, {name: extractor}, methods, arguments.protocols)
+    pairs = evaluate_pairs(
+        arguments.folder, arguments.out, {name: extractor}, methods, arguments.protocols, reading=extractor.reading
+    )
     show(arguments, f"{format_pairs(pairs)}\n{arguments.out / PAIRS_JSON}", pairs_as_plain(pairs))
 
 
@@ -105,7 +109,9 @@ def _interiors(arguments: Namespace, name: str, extractor: Extractor) -> None:
     from ...jobs.evaluate import DESCRIBING, evaluate_interiors
 
     methods, protocol = _methods(arguments, DESCRIBING), InteriorsProtocol(rooms=arguments.rooms)
-    rooms = evaluate_interiors(arguments.folder, arguments.out, {name: extractor}, methods, protocol)
+    rooms = evaluate_interiors(
+        arguments.folder, arguments.out, {name: extractor}, methods, protocol, reading=extractor.reading
+    )
     show(arguments, f"{format_interiors(rooms)}\n{arguments.out / INTERIORS_JSON}", rooms)
 
 

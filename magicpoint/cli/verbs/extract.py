@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_earlier, add_engine, add_network, build, open_extractor
+from ..options import add_earlier, add_engine, add_network, add_resize, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -40,6 +40,7 @@ def add(parser: Parser) -> None:
     )
     add_network(parser, "superpoint")
     add_engine(parser)
+    add_resize(parser)
     add_earlier(parser)
     add_json(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)

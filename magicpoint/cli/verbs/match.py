@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from ..options import UnusableArgument, add_engine, add_network, build, open_extractor
+from ..options import UnusableArgument, add_engine, add_network, add_resize, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -68,6 +68,7 @@ def add(parser: Parser) -> None:
     parser.add_class_arguments(MatchSettings, as_group=False)
     add_network(parser, "superpoint")
     add_engine(parser)
+    add_resize(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_network, build, open_extractor
+from ..options import add_engine, add_network, add_resize, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -24,6 +24,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("--max_frames", type=int | None, default=None, help="Stop after so many; null: at the end.")
     add_network(parser, "superpoint")
     add_engine(parser)
+    add_resize(parser)
     add_json(parser)
     parser.add_class_arguments(TrackSettings, as_group=False)
     parser.add_class_arguments(DecodeSettings, as_group=False)

@@ -19,6 +19,7 @@ from ...core.machine import versions
 from ...core.types import Features
 from ...data.hpatches import PairSequence, read_homography
 from ...io.images import read_image
+from ...io.reading import ImageReading
 from ...measures.statistics import rounded
 from ..methods.base import Detect, Image, PairsMethod, Selection
 from .results import EvaluatedSequence, PairResult, PairsEvaluation, PairsMethodResult, PairsProtocol, PairsSettings
@@ -51,6 +52,7 @@ def evaluate_on_pairs(
     methods: Mapping[str, PairsMethod],
     protocols: Mapping[str, PairsProtocol],
     progress: bool = False,
+    reading: ImageReading | None = None,
 ) -> PairsEvaluation:
     """Evaluates methods, by name, under protocols, by name; images are read one at a time.
 
@@ -59,6 +61,7 @@ def evaluate_on_pairs(
         methods: By the name under which their results appear.
         protocols: By name.
         progress: Show a progress bar on the standard error.
+        reading: How the images are read; None stands for `ImageReading()`.
 
     Raises:
         OSError: A file cannot be read.
@@ -78,7 +81,7 @@ def evaluate_on_pairs(
     total = sum(1 + len(sequence.views) for sequence in sequences)
     with tqdm(total=total, unit="image", disable=not progress) as bar:
         for sequence in sequences:
-            for run, pair in _evaluate_sequence(sequence, runs, protocols, digest, bar):
+            for run, pair in _evaluate_sequence(sequence, runs, protocols, digest, bar, reading):
                 found[run].append(pair)
     results: dict[str, dict[int, dict[str, PairsMethodResult]]] = {
         name: {radius: {} for radius in protocol.nms_radii} for name, protocol in protocols.items()
@@ -118,14 +121,15 @@ def _evaluate_sequence(
     protocols: Mapping[str, PairsProtocol],
     digest: Any,
     bar: tqdm[Any],
+    reading: ImageReading | None,
 ) -> Iterator[tuple[_Run, PairResult]]:
     """The measures of each run on each pair."""
-    image_size0, features0 = _detect(sequence.reference, runs, protocols, digest)
+    image_size0, features0 = _detect(sequence.reference, runs, protocols, digest, reading)
     bar.update()
     for view in sequence.views:
         H_0to1 = read_homography(view.homography)
         digest.update(H_0to1.astype("<f8").tobytes())
-        image_size1, features1 = _detect(view.image, runs, protocols, digest)
+        image_size1, features1 = _detect(view.image, runs, protocols, digest, reading)
         for run, of_0, of_1 in zip(runs, features0, features1, strict=True):
             H = resize_homography(H_0to1, (image_size0, of_0.image_size), (image_size1, of_1.image_size))
             measures = {name: rounded(value) for name, value in measure_pair(of_0, of_1, H, run.matching).items()}
@@ -134,10 +138,14 @@ def _evaluate_sequence(
 
 
 def _detect(
-    path: Path, runs: Sequence[_Run], protocols: Mapping[str, PairsProtocol], digest: Any
+    path: Path,
+    runs: Sequence[_Run],
+    protocols: Mapping[str, PairsProtocol],
+    digest: Any,
+    reading: ImageReading | None,
 ) -> tuple[tuple[int, int], list[Features]]:
     """The (W, H) of an image and its features in each run."""
-    grey = read_image(path)
+    grey = read_image(path, reading)
     digest.update(np.array(grey.shape, "<i8").tobytes() + grey.astype("<f4").tobytes())
     images: dict[str, Image] = {name: resize_image(grey, protocol.image_size) for name, protocol in protocols.items()}
     return (grey.shape[1], grey.shape[0]), [run.detect(images[run.protocol]) for run in runs]

@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from magicpoint import DecodeSettings, Extractor, Features
+from magicpoint import DecodeSettings, Extractor, Features, labels2Dto3D
 from magicpoint.core.errors import InputError
 from magicpoint.io.grey import to_grey
 from magicpoint.io.images import open_image
+from magicpoint.model.network import Output
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (24, 32)).astype(np.uint8)
@@ -127,3 +128,25 @@ def test_a_spawned_process_is_given_an_extractor_of_onnx_runtime():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         [found] = pool.map(extractor.extract, [GREY])
     assert torch.equal(found.keypoints, extractor.extract(GREY).keypoints)
+
+
+class BrightPixels(torch.nn.Module):
+    """A network that is certain of a keypoint in every pixel brighter than one half."""
+
+    def forward(self, image):
+        return Output((labels2Dto3D((image > 0.5).float()) + 1e-6).log(), None)
+
+
+def test_keypoints_of_a_shrunk_image_are_in_pixels_of_the_image():
+    image = np.zeros((64, 96), np.uint8)
+    image[20:22, 40:42] = 200  # one pixel of half the size, whose centre is that of the four
+    settings = DecodeSettings(nms_radius=2)
+    shrunk = Extractor(BrightPixels(), settings, "cpu", longest_side=48)
+    features = shrunk.extract(image)
+    assert (features.keypoints.tolist(), features.image_size) == ([[40.5, 20.5]], (96, 64))
+    assert Extractor(BrightPixels(), settings, "cpu", longest_side=96).extract(image).image_size == (96, 64)
+    mask = np.ones_like(image)
+    mask[:, 60:] = 0  # 18 pixels from the keypoint, 9 of the shrunk ones
+    assert len(shrunk.extract(image, mask)) == 1
+    mask[:, 56:] = 0
+    assert len(shrunk.extract(image, mask)) == 0
