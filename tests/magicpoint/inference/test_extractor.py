@@ -224,7 +224,8 @@ def test_a_folder_becomes_a_file_and_pictures(extractor, folder, tmp_path):
     for repeated in (False, True):  # the second run must not find the pictures of the first
         result = extract_images([folder], out, extractor, overlay, progress=False)
         found = read_features(out)
-        assert result == ExtractResult(out, 6, sum(map(len, found.values())), 6 * repeated, 0, {})
+        kept = 6 * repeated
+        assert result == ExtractResult(out, 6, sum(map(len, found.values())), kept, 6 - kept, 0, 0, {}, {})
     assert list(found) == ["0.png", "1.png", "2.png", "3.png", "4.png", "sub/5.png"]
     assert found.provenance == extractor.provenance
     assert found.skipped == {}
