@@ -113,6 +113,24 @@ def decode_image(data: bytes, path: Path, reading: ImageReading | None = None) -
     return GreyImage(grey, mask, limits, limits != full and reading.range == "auto", has_more_frames(data))
 
 
+def read_picture(path: AnyPath, reading: ImageReading | None = None) -> NDArray[np.uint8]:
+    """An image file as it is shown: in its colours where it has 8 bits of them, else as the grey values that are read.
+
+    Returns:
+        uint8 (H, W, 3), red first.
+
+    Raises:
+        OSError: See `read_image`; so is InputError.
+    """
+    reading = reading or ImageReading()
+    data = read_content(path, reading)
+    values = decode_values(data, Path(path), reading)
+    if values.ndim == 3 and values.dtype == np.uint8:
+        return np.ascontiguousarray(values[..., ::-1])
+    grey = np.rint(decode_image(data, Path(path), reading).grey * 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
 def _wanted_limits(image: NDArray[Any], full: Limits, reading: ImageReading) -> Limits:
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ValueError("some of its values are no finite numbers")

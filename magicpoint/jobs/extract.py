@@ -22,9 +22,11 @@ from ..io.earlier import format_outcome
 from ..io.features import FEATURES
 from ..io.finding import find_images
 from ..io.grey import GreyImage
+from ..io.images import read_picture
 from ..io.layouts import FileLayout
 from ..io.masks import find_masks
 from ..io.per_image import process_images
+from ..io.reading import ImageReading
 from ..io.records import Layout, RecordFile
 from ..io.unfinished import UnfinishedRecords
 from ..pictures.keypoints import KIND, is_overlay, overlay_path, write_overlay
@@ -110,7 +112,7 @@ def extract_images(
     if layout == "hloc" and extractor.reading.orientation != "stored":
         raise InputError("hloc sees images as they are stored, and these would be turned: orientation must be stored")
     images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
-    draw = None if overlay is None else partial(_draw, Path(overlay))
+    draw = None if overlay is None else partial(_draw, Path(overlay), images, extractor.reading)
     if overlay is not None:
         _check_pictures(images, Path(overlay))
 
@@ -128,10 +130,18 @@ def extract_images(
     return ExtractResult(keypoints=keypoints, **vars(done))
 
 
-def _draw(overlay: Path, key: str, grey: NDArray[np.float32], features: Features) -> None:
+def _draw(
+    overlay: Path,
+    images: Mapping[str, Path],
+    reading: ImageReading,
+    key: str,
+    grey: NDArray[np.float32],
+    features: Features,
+) -> None:
     path = overlay_path(overlay, key)
     check_own([path], KIND, is_overlay)  # those of a video's frames are not known before
-    write_overlay(path, grey, features)
+    # A frame of a video has a key of its own, and is there as grey values alone.
+    write_overlay(path, read_picture(images[key], reading) if key in images else grey, features)
 
 
 def _check_pictures(images: dict[str, Path], overlay: Path) -> None:

@@ -19,13 +19,13 @@ from ..core.plain import json_has, json_text
 from ..core.types import Features, Matches
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
-from ..io.images import open_image, write_png
+from ..io.images import open_image, read_picture
 from ..io.matches import PairMatches, is_match_file, write_matches
 from ..io.png_text import title_of
 from ..matching.geometry import estimate_geometry
 from ..matching.nearest import match_features
 from ..matching.settings import GeometrySettings, MatchSettings
-from ..pictures.matches import MOST_LINES, draw_matches
+from ..pictures.matches import MOST_LINES, TITLE, write_match_picture
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ class _Found:
     """All that can be written of two images."""
 
     images: tuple[Path, Path]
-    greys: tuple[NDArray[np.float32], NDArray[np.float32]]
+    pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]]
     features: tuple[Features, Features]
     matches: Matches
     geometry: TwoViewGeometry | None
@@ -117,7 +117,7 @@ def format_matching(result: MatchResult) -> str:
     if result.path is None:
         return "\n".join(lines)
     if 0 < result.drawn < count:
-        lines.append(f"{result.drawn} of {count} matches are drawn, from the most to the least similar at even steps")
+        lines.append(f"{result.drawn} of {count} matches are drawn")
     return "\n".join([*lines, str(result.path)])
 
 
@@ -166,7 +166,6 @@ def _match(
     intrinsics: tuple[ArrayLike, ArrayLike] | None,
 ) -> MatchResult:
     opened0, opened1 = (open_image(image, extractor.reading) for image in images)
-    greys = opened0.grey, opened1.grey
     features = extractor.extract(opened0).to("cpu"), extractor.extract(opened1).to("cpu")
     matches = match_features(*features, settings)
     index0, index1 = matches.matches01.T
@@ -175,7 +174,9 @@ def _match(
     result = _result(path, features, matches, places[0].numpy(), places[1].numpy(), geometry, found)
     if path is not None:
         provenance = {**extractor.provenance, "match": json_text(settings or MatchSettings())}
-        everything = _Found(images, greys, features, matches, found, provenance)
+        image0, image1 = images
+        pictures = read_picture(image0, extractor.reading), read_picture(image1, extractor.reading)
+        everything = _Found(images, pictures, features, matches, found, provenance)
         WRITERS[path.suffix.lower()](path, result, everything)
     return result
 
@@ -224,7 +225,7 @@ def _result(
 
 
 def _write_picture(path: Path, result: MatchResult, found: _Found) -> None:
-    write_png(path, draw_matches(*found.greys, *found.features, found.matches, result.inliers), _TITLE)
+    write_match_picture(path, *found.pictures, *found.features, found.matches, result.inliers)
 
 
 def _write_json(path: Path, result: MatchResult, found: _Found) -> None:
@@ -256,7 +257,6 @@ WRITERS: dict[str, Callable[[Path, MatchResult, _Found], None]] = {
 }
 """What is written, by the suffix of the file."""
 
-_TITLE = "matches"
 _COLUMNS = ("x0", "y0", "x1", "y1", "score", "inlier")
 
 
@@ -264,7 +264,7 @@ def is_own_result(path: Path) -> bool:
     """Whether a file is one of those that `WRITERS` write, which another may replace."""
     suffix = path.suffix.lower()
     if suffix == ".png":
-        return title_of(path) == _TITLE
+        return title_of(path) == TITLE
     if suffix == ".h5":
         return is_match_file(path)
     start = path.read_bytes()[:4096] if suffix == ".csv" else path.read_bytes()

@@ -12,20 +12,22 @@ from ..core.files import AnyPath
 from ..core.types import Features
 from ..io.images import write_png
 from ..io.png_text import title_of
+from .canvas import Drawable, add_legend, as_colours, score_colours
 
 KIND = "a picture of keypoints"
 _TITLE = "keypoints"
 
-_RADIUS = 3
+_RADIUS, _HALO = 3, (0, 0, 0)
 _FRACTION_BITS = 4
+_SCALE_STEPS = 48  # of the colours in the legend
 
 
-def draw_keypoints(grey: NDArray[np.float32], features: Features) -> NDArray[np.uint8]:
+def draw_keypoints(image: Drawable, features: Features) -> NDArray[np.uint8]:
     """Draw a circle of radius 3 around each keypoint, at its sub-pixel position.
 
     Args:
-        grey: (H, W) in [0, 1].
-        features: Their scores, from 0 to the largest, give the colours from red over yellow to green; the best lie on
+        image: (H, W) in [0, 1], or uint8 (H, W, 3), red first.
+        features: Their scores, from 0 to the largest, give the colours from red over yellow to cyan; the best lie on
             top.
 
     Returns:
@@ -34,26 +36,18 @@ def draw_keypoints(grey: NDArray[np.float32], features: Features) -> NDArray[np.
     Raises:
         ValueError: The features are of an image of another size.
     """
-    height, width = grey.shape
+    height, width = image.shape[:2]
     if features.image_size != (width, height):
         raise ValueError(f"features of an image of {features.image_size} do not fit one of {(width, height)}")
-    picture = cv2.cvtColor(np.rint(grey * 255).astype(np.uint8), cv2.COLOR_GRAY2BGR)
-    order = features.keypoint_scores.argsort(stable=True).cpu()
-    colours = _colours(features.keypoint_scores.cpu()[order].numpy())
-    centres = np.rint(features.keypoints.cpu()[order].numpy() * (1 << _FRACTION_BITS)).astype(int).tolist()
+    picture = as_colours(image)
+    scores = features.keypoint_scores.cpu().numpy()
+    order = np.argsort(scores, kind="stable")
+    colours = score_colours(scores[order] / max(float(scores.max(initial=0.0)), 1e-9)).tolist()
+    centres = np.rint(features.keypoints.cpu().numpy()[order] * (1 << _FRACTION_BITS)).astype(int).tolist()
     for centre, colour in zip(centres, colours, strict=True):
-        cv2.circle(picture, tuple(centre), _RADIUS << _FRACTION_BITS, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
-    return np.ascontiguousarray(picture[..., ::-1], np.uint8)
-
-
-def _colours(scores: NDArray[np.float32]) -> list[list[int]]:
-    """Bright colours, blue first: a hue from red (0) to green (60 of OpenCV's 180) for scores from 0 to the largest."""
-    hsv = np.full((len(scores), 1, 3), 255, np.uint8)
-    if not len(scores):
-        return []
-    hsv[:, 0, 0] = np.rint(60.0 * scores / max(float(scores.max()), 1e-9))
-    colours: list[list[int]] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[:, 0].tolist()
-    return colours
+        for radius, ink in ((_RADIUS + 1, _HALO), (_RADIUS, colour)):  # seen on a ground of any colour
+            cv2.circle(picture, tuple(centre), radius << _FRACTION_BITS, ink, 1, cv2.LINE_AA, _FRACTION_BITS)
+    return picture
 
 
 def overlay_path(folder: AnyPath, key: str) -> Path:
@@ -61,14 +55,18 @@ def overlay_path(folder: AnyPath, key: str) -> Path:
     return Path(folder) / (key if key.lower().endswith(".png") else f"{key}.png")
 
 
-def write_overlay(path: AnyPath, grey: NDArray[np.float32], features: Features) -> Path:
-    """Write the picture of `draw_keypoints` as a PNG file, in full or not at all.
+def write_overlay(path: AnyPath, image: Drawable, features: Features) -> Path:
+    """Write the picture of `draw_keypoints`, with a legend below it, as a PNG file, in full or not at all.
 
     Raises:
         OSError: It cannot be written.
         ValueError: See `draw_keypoints`.
     """
-    return write_png(path, draw_keypoints(grey, features), _TITLE)
+    picture = draw_keypoints(image, features)
+    best = float(features.keypoint_scores.max()) if len(features) else 0.0
+    scale = score_colours(np.linspace(0, 1, _SCALE_STEPS, dtype=np.float32))
+    legend = [(f"score 0 to {best:.2g}", scale), (f"{len(features)} keypoints", None)]
+    return write_png(path, add_legend(picture, legend), _TITLE)
 
 
 def is_overlay(path: Path) -> bool:

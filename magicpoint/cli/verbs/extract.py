@@ -23,7 +23,7 @@ def add(parser: Parser) -> None:
         "--overlay",
         type=Path | None,
         default=None,
-        help="Folder for pictures with the keypoints, from red to green by their score.",
+        help="Folder for pictures with the keypoints, from red to cyan by their score.",
     )
     parser.add_argument(
         "--masks",

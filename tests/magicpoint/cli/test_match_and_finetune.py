@@ -20,6 +20,7 @@ from magicpoint.jobs.finetune.settings import FinetuneSettings
 from magicpoint.matching.settings import GeometrySettings, MatchSettings
 from magicpoint.model.network import MagicPoint, SuperPoint
 from magicpoint.model.weights import save_weights
+from magicpoint.pictures.canvas import LEGEND_HEIGHT
 from magicpoint.training.tasks.settings import JointSettings
 
 
@@ -64,7 +65,7 @@ def test_an_image_matches_itself(folder, tmp_path, capsys):
     assert 10 < matches == keypoints0 == keypoints1 <= 40
     assert f"homography from image 0 to image 1, {matches} matches within 3 px" in printed
     assert printed.splitlines()[-1] == str(out)
-    assert cv2.imread(str(out)).shape == (160, 200 + 8 + 200, 3)
+    assert cv2.imread(str(out)).shape == (160 + LEGEND_HEIGHT, 200 + 8 + 200, 3)
 
 
 def test_it_is_said_when_not_all_matches_are_drawn(folder, tmp_path, monkeypatch, capsys):

@@ -18,6 +18,7 @@ from magicpoint.matching.homography import estimate_homography
 from magicpoint.matching.nearest import match_features
 from magicpoint.matching.settings import MatchSettings
 from magicpoint.model.network import MagicPoint, Output
+from magicpoint.pictures.canvas import LEGEND_HEIGHT
 from magicpoint.pictures.matches import GAP, draw_matches
 from magicpoint.training.targets import labels2Dto3D
 
@@ -198,7 +199,7 @@ def test_matches_of_other_shapes_are_refused():
         estimate_homography(np.zeros((4, 2)), np.zeros((4, 2)), -1.0)
 
 
-def test_picture_shows_both_images_and_a_green_line_for_an_inlier():
+def test_picture_shows_both_images_and_a_coloured_line_for_an_inlier():
     grey0, grey1 = np.full((20, 30), 0.5, np.float32), np.ones((30, 10), np.float32)
     features0 = Features(torch.tensor([[5.0, 10.0], [5.0, 2.0]]), torch.ones(2), None, (30, 20))
     features1 = Features(torch.tensor([[4.0, 10.0], [4.0, 2.0]]), torch.ones(2), None, (10, 30))
@@ -208,8 +209,10 @@ def test_picture_shows_both_images_and_a_green_line_for_an_inlier():
     assert picture[18, 3].tolist() == [128] * 3
     assert picture[18, -1].tolist() == [255] * 3
     assert picture[25, 3].tolist() == [0] * 3
-    assert picture[10, 30 + GAP // 2].argmax() == 1
-    assert picture[2, 30 + GAP // 2].argmax() == 0
+    inlier, outlier = picture[[10, 2], 30 + GAP // 2].astype(int)
+    assert inlier[1:].min() > inlier[0] + 20  # left of the middle of image 0: cyan
+    assert outlier.argmax() == 0
+    assert inlier.max() > 1.5 * outlier.max()
     with pytest.raises(ValueError, match=r"\(30, 20\)"):
         draw_matches(grey1, grey0, features0, features1, matches, np.array([True, False]))
     with pytest.raises(ValueError, match="2 matches"):
@@ -237,7 +240,7 @@ def test_an_image_matches_its_shifted_self(tmp_path):
     extractor = Extractor(DotsAndCells(), DecodeSettings(border=0), "cpu")
     result = match_images(tmp_path / "a.png", tmp_path / "b.png", extractor, tmp_path / "deep" / "out.png")
     assert result.path == tmp_path / "deep" / "out.png"
-    assert cv2.imread(str(result.path)).shape == (96, 160 + GAP + 168, 3)
+    assert cv2.imread(str(result.path)).shape == (96 + LEGEND_HEIGHT, 160 + GAP + 168, 3)
     features0, features1 = extractor.extract(tmp_path / "a.png"), extractor.extract(tmp_path / "b.png")
     matches = match_features(features0, features1)
     index0, index1 = matches.matches01.T
@@ -260,7 +263,7 @@ def test_images_without_keypoints_give_a_picture_and_no_homography(tmp_path):
     assert cv2.imwrite(str(tmp_path / "a.png"), np.zeros((16, 16), np.uint8))
     extractor = Extractor(DotsAndCells(), device="cpu")
     result = match_images(tmp_path / "a.png", tmp_path / "a.png", extractor, tmp_path / "out.png")
-    assert cv2.imread(str(result.path)).max() == 0
+    assert cv2.imread(str(result.path))[:-LEGEND_HEIGHT].max() == 0
     assert (result.match_count, result.inlier_count, result.H_0to1, result.doubtful) == (0, 0, None, False)
     assert "no homography" in format_matching(result)
     assert as_plain(result)["matched_keypoints0"] == []
