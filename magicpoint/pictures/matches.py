@@ -27,7 +27,7 @@ _OUTLIER: Colour = (220, 40, 40)
 _LINE_OPACITY, _OUTLIER_OPACITY = 0.75, 0.35
 _RADIUS = 3
 _FRACTION_BITS = 4
-_HUES = 180  # of OpenCV
+_ORANGE, _PINK = 15, 160  # of OpenCV's 180 hues; the red between them is for those that do not agree
 
 
 def draw_matches(
@@ -98,7 +98,7 @@ def write_match_picture(
     """
     picture = draw_matches(image0, image1, features0, features1, matches, inliers)
     agreeing, drawn = int(inliers.sum()), min(len(matches), MOST_LINES)
-    hues = _of_hues(np.linspace(0, _HUES, 48, endpoint=False))
+    hues = _of_hues(np.linspace(_ORANGE, _PINK, 48))
     legend: list[LegendEntry] = [
         (f"{agreeing} matches that agree", hues),
         (f"{len(matches) - agreeing} others", np.array([_OUTLIER], np.uint8)),
@@ -140,14 +140,14 @@ def _apart(places: NDArray[np.float32], scores: NDArray[np.float32], count: int)
 
 
 def _colours_by_place(places: NDArray[np.float32], image_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Colours (N, 3), red first: the hue goes once around the middle of the image."""
+    """Colours (N, 3), red first: from orange to pink, once around the middle of the image from its left side."""
     x, y = (places - (np.array(image_size) - 1) / 2).T
-    return _of_hues(np.degrees(np.arctan2(y, x)) % 360 * _HUES / 360)
+    return _of_hues(_ORANGE + (_PINK - _ORANGE) * (np.arctan2(y, x) / (2 * np.pi) + 0.5))
 
 
 def _of_hues(hues: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     hsv = np.full((len(hues), 1, 3), 255, np.uint8)
-    hsv[:, 0, 0] = hues.astype(int) % _HUES
+    hsv[:, 0, 0] = np.rint(hues)
     hsv[:, 0, 1] = 200
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[:, 0], np.uint8) if len(hues) else hsv[:, 0]
 

@@ -210,7 +210,7 @@ def test_picture_shows_both_images_and_a_coloured_line_for_an_inlier():
     assert picture[18, -1].tolist() == [255] * 3
     assert picture[25, 3].tolist() == [0] * 3
     inlier, outlier = picture[[10, 2], 30 + GAP // 2].astype(int)
-    assert inlier[1:].min() > inlier[0] + 20  # left of the middle of image 0: cyan
+    assert inlier[2] > inlier[1] + 50  # left of the middle of image 0, just below its height: pink
     assert outlier.argmax() == 0
     assert inlier.max() > 1.5 * outlier.max()
     with pytest.raises(ValueError, match=r"\(30, 20\)"):
