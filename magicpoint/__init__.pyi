@@ -35,6 +35,8 @@ from .jobs.extract import extract_images as extract_images
 from .jobs.finetune.result import FinetuneResult as FinetuneResult
 from .jobs.finetune.run import finetune_images as finetune_images
 from .jobs.finetune.settings import FinetuneSettings as FinetuneSettings
+from .jobs.info import FileInfo as FileInfo
+from .jobs.info import read_info as read_info
 from .jobs.match import MatchResult as MatchResult
 from .jobs.match import match_images as match_images
 from .jobs.pairs import MatchPairsResult as MatchPairsResult

@@ -19,6 +19,7 @@ from . import (
     finetune,
     generate,
     importing,
+    info,
     match,
     track,
     train,
@@ -49,5 +50,6 @@ VERBS: dict[str, Verb] = {
     "finetune": finetune,
     "import": importing,
     "export": export,
+    "info": info,
 }
 """In the order in which the help lists them."""
