@@ -15,6 +15,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed
 	$(BIN)/magicpoint generate $(DEMO)/shapes --count 900 --validation_count 0 --test_count 0 --seed 1
 	$(BIN)/magicpoint train $(DEMO)/detector --config demo --dataset $(DEMO)/shapes --resume
+	rm -rf $(DEMO)/evaluation
 	$(BIN)/magicpoint evaluate --weights $(DEMO)/detector --images_per_shape 10 --out $(DEMO)/evaluation
 	rm -f $(DEMO)/features.h5
 	$(BIN)/magicpoint extract notebooks/images/cameraman.png --weights magicpoint --out $(DEMO)/features.h5 --overlay $(DEMO)/overlays --threshold 0.05

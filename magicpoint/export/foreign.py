@@ -125,6 +125,10 @@ def write_magicleap(path: AnyPath, model: PointNetwork) -> Path:
     return path
 
 
+FILES = ("model.safetensors", "config.json")
+"""What `write_transformers` writes."""
+
+
 def write_transformers(
     folder: AnyPath,
     model: PointNetwork,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
+from ..core.outputs import claimed, claimed_folder
 from ..decoding.settings import DecodeSettings
 from ..model.network import PointNetwork
+from ..model.weights import weights_hash
 from . import foreign, onnx
 
 
@@ -120,8 +123,8 @@ def export_model(
         `out`.
 
     Raises:
-        InputError: The format, kind or precision is unknown, the file has another suffix, or the format cannot hold the
-            network.
+        InputError: The format, kind or precision is unknown, the file has another suffix, the format cannot hold the
+            network, or something else than an export of these weights is there; of a `.pth` file that cannot be told.
         MissingPackageError: A package is not installed; the message says how to get it.
         OSError: The file cannot be written.
     """
@@ -141,5 +144,15 @@ def export_model(
             if chosen.suffix
             else f"{format} is a folder: its name has no suffix, got {out}"
         )
-    chosen.write(out, model, Wanted(kind, precision, settings or DecodeSettings(), provenance or {}))
+    with _claimed(out, chosen, weights_hash(model.state_dict())):
+        chosen.write(out, model, Wanted(kind, precision, settings or DecodeSettings(), provenance or {}))
     return out
+
+
+def _claimed(out: Path, format: Format, weights: str) -> AbstractContextManager[None]:
+    """Keeps the output for a network of this hash: what is there may be replaced by the same network alone."""
+    described = "an export of these weights"
+    if format.suffix:
+        return claimed(out, described, lambda path: weights.encode() in path.read_bytes())
+    own = weights.encode()
+    return claimed_folder(out, foreign.FILES, described, lambda path: own in (out / foreign.FILES[0]).read_bytes())

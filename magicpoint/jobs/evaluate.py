@@ -12,17 +12,17 @@ from ..core.errors import InputError
 from ..core.files import AnyPath
 from ..data.hpatches import find_sequences
 from ..data.pinned_images import TEST_IMAGES_PER_SHAPE
-from ..evaluation.interiors.report import write_interiors_report
+from ..evaluation.interiors.report import claimed_interiors_report, write_interiors_report
 from ..evaluation.interiors.results import InteriorsEvaluation, InteriorsProtocol
 from ..evaluation.interiors.run import evaluate_on_interiors
 from ..evaluation.methods.base import PairsMethod, ShapesMethod
 from ..evaluation.methods.network import NetworkOnPairs, NetworkOnShapes
 from ..evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
 from ..evaluation.pairs.protocols import PAIRS_PROTOCOLS
-from ..evaluation.pairs.report import write_pairs_report
+from ..evaluation.pairs.report import claimed_pairs_report, write_pairs_report
 from ..evaluation.pairs.results import PairsEvaluation
 from ..evaluation.pairs.run import evaluate_on_pairs
-from ..evaluation.shapes.report import write_shapes_report
+from ..evaluation.shapes.report import claimed_shapes_report, write_shapes_report
 from ..evaluation.shapes.results import EvaluatedWeights, ShapesEvaluation
 from ..evaluation.shapes.run import evaluate_on_shapes
 from ..inference.extractor import Extractor
@@ -57,7 +57,8 @@ def evaluate_synthetic(
     Raises:
         FileNotFoundError: There are no such weights.
         OSError: A file cannot be written.
-        InputError: The weights are damaged, a method is unknown or has the network's name, or there would be no images.
+        InputError: The weights are damaged, a method is unknown or has the network's name, there would be no images, or
+            something else than a report on this network is in the folder, see `evaluation.outputs`.
     """
     _check_known("methods", methods, ON_SHAPES)
     extractor = weights if isinstance(weights, Extractor) else Extractor.load(weights)
@@ -66,12 +67,13 @@ def evaluate_synthetic(
     network = NetworkOnShapes(extractor)
     compared: dict[str, ShapesMethod] = {name: network, **{method: ON_SHAPES[method] for method in methods}}
     thresholds = {name: extractor.settings.threshold}
-    evaluation = evaluate_on_shapes(compared, images_per_shape, thresholds, progress)
     provenance = extractor.provenance
     identity = EvaluatedWeights(provenance["weights"], provenance["weights_hash"])
-    evaluation = dataclasses.replace(evaluation, weights=identity)
-    if out is not None:
-        write_shapes_report(evaluation, name, network, Path(out))
+    with claimed_shapes_report(out, provenance["weights_hash"]):
+        evaluation = evaluate_on_shapes(compared, images_per_shape, thresholds, progress)
+        evaluation = dataclasses.replace(evaluation, weights=identity)
+        if out is not None:
+            write_shapes_report(evaluation, name, network, Path(out))
     return evaluation
 
 
@@ -98,8 +100,8 @@ def evaluate_pairs(
 
     Raises:
         OSError: A file is missing or cannot be read or written.
-        InputError: A method or a protocol is unknown, two methods have one name, nothing is asked for, or a file of the
-            dataset is damaged; it is named.
+        InputError: A method or a protocol is unknown, two methods have one name, nothing is asked for, a file of the
+            dataset is damaged, or something else than a report on one of these networks is in the folder; it is named.
     """
     networks = networks or {}
     _check_known("methods", methods, ON_PAIRS)
@@ -110,9 +112,11 @@ def evaluate_pairs(
     compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
     compared |= {name: ON_PAIRS[name] for name in methods}
     chosen = {name: PAIRS_PROTOCOLS[name] for name in protocols}
-    evaluation = evaluate_on_pairs(find_sequences(folder), compared, chosen, progress, reading)
-    if out is not None:
-        write_pairs_report(evaluation, Path(out))
+    sequences = find_sequences(folder)
+    with claimed_pairs_report(out, protocols, _hashes(networks)):
+        evaluation = evaluate_on_pairs(sequences, compared, chosen, progress, reading)
+        if out is not None:
+            write_pairs_report(evaluation, Path(out))
     return evaluation
 
 
@@ -142,7 +146,8 @@ def evaluate_interiors(
     Raises:
         OSError: A file cannot be read or written.
         InputError: A method is unknown or has no descriptors, two have one name, nothing is asked for, there is no
-            photograph, or one is damaged; it is named.
+            photograph, one is damaged, or something else than a report on one of these networks is in the folder; it
+            is named.
     """
     networks = networks or {}
     _check_known("methods", methods, ON_PAIRS)
@@ -153,10 +158,15 @@ def evaluate_interiors(
     compared |= {name: ON_PAIRS[name] for name in methods}
     found = find_images([photographs]).values()
     textures = [np.rint(read_image(path, reading) * 255).astype(np.uint8) for path in found]
-    evaluation = evaluate_on_interiors(textures, compared, protocol, progress)
-    if out is not None:
-        write_interiors_report(evaluation, Path(out))
+    with claimed_interiors_report(out, _hashes(networks)):
+        evaluation = evaluate_on_interiors(textures, compared, protocol, progress)
+        if out is not None:
+            write_interiors_report(evaluation, Path(out))
     return evaluation
+
+
+def _hashes(networks: Mapping[str, Extractor]) -> set[str]:
+    return {extractor.provenance["weights_hash"] for extractor in networks.values()}
 
 
 def _check_known(kind: str, asked: Sequence[str], known: Iterable[str]) -> None:

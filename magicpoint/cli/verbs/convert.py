@@ -33,4 +33,8 @@ def add(parser: Parser) -> None:
 def run(arguments: Namespace) -> None:
     from synthetic_shapes import convert_legacy_dataset
 
-    print(convert_legacy_dataset(arguments.source, arguments.out, drawn_at=arguments.drawn_size))
+    from ...core.locks import locked
+
+    with locked(arguments.out):
+        path = convert_legacy_dataset(arguments.source, arguments.out, drawn_at=arguments.drawn_size)
+    print(path)

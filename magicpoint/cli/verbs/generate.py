@@ -35,6 +35,10 @@ def add(parser: Parser) -> None:
 def run(arguments: Namespace) -> None:
     from synthetic_shapes import DatasetSettings, ShapeSettings, generate_dataset
 
+    from ...core.locks import locked
+
     shapes = build(ShapeSettings, arguments, shapes=tuple(arguments.shapes))
     settings = build(DatasetSettings, arguments, shapes=shapes)
-    print(generate_dataset(arguments.out, settings, workers=arguments.workers))
+    with locked(arguments.out):
+        path = generate_dataset(arguments.out, settings, workers=arguments.workers)
+    print(path)

@@ -28,11 +28,19 @@ def add(parser: Parser) -> None:
 def run(arguments: Namespace) -> None:
     from ...core.errors import InputError
     from ...core.files import check_not_replaced
+    from ...core.outputs import claimed
     from ...interop.checkpoints import load_checkpoint
-    from ...model.weights import save_weights
+    from ...model.weights import load_weights, save_weights
 
     if arguments.out.suffix != ".safetensors":
         raise InputError(f"the name of a weights file must end in .safetensors, got {arguments.out}")
     check_not_replaced([arguments.file], arguments.out, "weights")
-    model, provenance = load_checkpoint(arguments.file, arguments.source, arguments.licence)
-    print(save_weights(arguments.out, model, provenance))
+
+    def is_own(path: Path) -> bool:
+        try:
+            return load_weights(path)[1] == load_checkpoint(arguments.file, arguments.source, arguments.licence)[1]
+        except (OSError, InputError):
+            return False
+
+    with claimed(arguments.out, "weights of this source", is_own):
+        print(save_weights(arguments.out, *load_checkpoint(arguments.file, arguments.source, arguments.licence)))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ...core.files import AnyPath, write_text
 from ...core.plain import json_text
+from ..outputs import claimed_report
 from ..tables import aligned, as_text
 from .results import InteriorsEvaluation, InteriorsMethodResult
 
 INTERIORS_JSON = "interiors.json"
 INTERIORS_TABLE = "interiors.txt"
+_BEGINS = "Rendered rooms: "
+
+
+def claimed_interiors_report(out: AnyPath | None, weights: Collection[str]) -> AbstractContextManager[None]:
+    """Keeps a folder for `write_interiors_report` on networks of these hashes, see `outputs.claimed_report`."""
+    return claimed_report(out, "interiors", (), _BEGINS, ("photographs", "results"), weights)
 
 
 def write_interiors_report(evaluation: InteriorsEvaluation, out: AnyPath) -> None:
@@ -30,7 +39,7 @@ def format_interiors(evaluation: InteriorsEvaluation) -> str:
     protocol = evaluation.protocol
     width, height = protocol.interior.image_size
     preamble = (
-        f"Rendered rooms: {protocol.rooms} pairs of views of {height}x{width}, each of a room of its own papered with "
+        f"{_BEGINS}{protocol.rooms} pairs of views of {height}x{width}, each of a room of its own papered with "
         f"{evaluation.photographs} photographs.\n"
         f"The best {protocol.max_keypoints} keypoints of each image. Repeatability (one to one), matches and matching "
         f"score within {protocol.tolerance:g} px of the place that depth and pose give.\n"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ...core.files import AnyPath, write_text
 from ...core.plain import json_text
 from ...data.hpatches import Change
 from ...io.images import write_png
+from ..outputs import TITLE, claimed_report
 from ..tables import aligned, as_text
 from .figures import draw_protocol
 from .json_file import PAIRS_JSON, pairs_as_plain
 from .results import Mean, PairsEvaluation, PairsMethodResult
 
 PAIRS_TABLE = "homography.txt"
+_BEGINS = "Image pairs with known homographies: "
 
 _DETECTION = {
     "repeatability": "repeatability",
@@ -23,6 +26,14 @@ _DETECTION = {
     "keypoints": "keypoints",
 }
 _MATCHING = {"matching_score": "matching score", "matching_accuracy_3": "MMA 3 px", "nn_map": "NN mAP"}
+
+
+def claimed_pairs_report(
+    out: AnyPath | None, protocols: Iterable[str], weights: Collection[str]
+) -> AbstractContextManager[None]:
+    """Keeps a folder for `write_pairs_report` on networks of these hashes, see `outputs.claimed_report`."""
+    pictures = [f"homography_{protocol}.png" for protocol in protocols]
+    return claimed_report(out, "homography", pictures, _BEGINS, ("dataset", "sequences"), weights)
 
 
 def write_pairs_report(evaluation: PairsEvaluation, out: AnyPath) -> None:
@@ -39,7 +50,7 @@ def write_pairs_report(evaluation: PairsEvaluation, out: AnyPath) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / PAIRS_TABLE, format_pairs(evaluation) + "\n")
     for protocol in evaluation.protocols:
-        write_png(out / f"homography_{protocol}.png", draw_protocol(evaluation, protocol))
+        write_png(out / f"homography_{protocol}.png", draw_protocol(evaluation, protocol), TITLE)
     write_text(out / PAIRS_JSON, json_text(pairs_as_plain(evaluation)))
 
 
@@ -64,7 +75,7 @@ def _preamble(evaluation: PairsEvaluation) -> str:
         for name, protocol in evaluation.protocols.items()
     )
     return (
-        f"Image pairs with known homographies: {evaluation.pair_count} pairs of {len(evaluation.sequences)} scenes.\n"
+        f"{_BEGINS}{evaluation.pair_count} pairs of {len(evaluation.sequences)} scenes.\n"
         f"{protocols}\n"
         f"Repeatability (one to one), matching score and NN mAP within {settings.tolerance:g} px. Matches: "
         f"{settings.matching}. Homographies: {settings.estimator}.\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,20 @@ from ...core.plain import as_plain, json_text
 from ...data.pinned_images import CONDITIONS
 from ...io.images import write_png
 from ..methods.base import ShapesMethod
+from ..outputs import TITLE, claimed_report
 from ..tables import aligned, as_text
 from .figures import draw_curves, draw_examples
 from .results import OverallMeasures, ShapeMeasures, ShapesEvaluation
 
 SHAPES_JSON = "synthetic.json"
 SHAPES_TABLE = "synthetic.txt"
+_BEGINS = "Synthetic shapes: "
+
+
+def claimed_shapes_report(out: AnyPath | None, weights: str) -> AbstractContextManager[None]:
+    """Keeps a folder for `write_shapes_report` on a network of this hash, see `outputs.claimed_report`."""
+    pictures = [f"{kind}_{condition}.png" for kind in ("precision_recall", "examples") for condition in CONDITIONS]
+    return claimed_report(out, "synthetic", pictures, _BEGINS, ("dataset", "test_set"), [weights])
 
 
 def write_shapes_report(evaluation: ShapesEvaluation, name: str, method: ShapesMethod, out: AnyPath) -> None:
@@ -34,8 +43,8 @@ def write_shapes_report(evaluation: ShapesEvaluation, name: str, method: ShapesM
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / SHAPES_TABLE, format_shapes(evaluation) + "\n")
     for condition in CONDITIONS:
-        write_png(out / f"precision_recall_{condition}.png", draw_curves(evaluation, condition))
-        write_png(out / f"examples_{condition}.png", draw_examples(evaluation, name, method, condition))
+        write_png(out / f"precision_recall_{condition}.png", draw_curves(evaluation, condition), TITLE)
+        write_png(out / f"examples_{condition}.png", draw_examples(evaluation, name, method, condition), TITLE)
     write_text(out / SHAPES_JSON, json_text(shapes_as_plain(evaluation)))
 
 
@@ -78,7 +87,7 @@ def _preamble(evaluation: ShapesEvaluation) -> str:
     thresholds = "; ".join(f"{source}: {', '.join(names)}" for source, names in sources.items())
     pairs = protocol.repeatability
     return (
-        f"Synthetic shapes: {test_set.images_per_shape} images of {height}x{width} of each of "
+        f"{_BEGINS}{test_set.images_per_shape} images of {height}x{width} of each of "
         f"{len(test_set.shapes)} shapes, {', '.join(CONDITIONS)}.\n"
         f"Detections are matched one to one to the true corners; nothing counts within {protocol.border} px of the "
         "edge.\nAverage precision (AP) is pooled over a shape; overall values are means over the shapes.\n"
