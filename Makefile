@@ -1,11 +1,12 @@
 # Two commands: `make demo` shows what the project does, `make test` runs its tests (`make quick` those that are over in
 # seconds, `make lowest` all with the oldest packages that are promised to do). Each makes the environment first.
+# `make web` builds the page for browsers; it and its tests alone need Node.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick lowest lint types docs clean
+.PHONY: demo test quick lowest lint types docs web web-test clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -42,5 +43,16 @@ types: $(VENV)/installed
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci
+
+web: $(VENV)/installed web/node_modules/.package-lock.json
+	cd web && PATH="$(abspath $(BIN)):$$PATH" npm run models
+	cd web && npm run build
+
+web-test: web
+	cd web && npm test
+	$(BIN)/python -m pytest tests/test_web.py
+
 clean:
-	rm -rf $(VENV) runs site
+	rm -rf $(VENV) runs site web/node_modules web/build web/dist web/public/example web/public/models web/public/ort
