@@ -6,7 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test quick lowest lint types docs web web-test clean
+SECONDS ?= 60
+
+.PHONY: fuzz audit demo test quick lowest lint types docs web web-test clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +34,15 @@ quick: $(VENV)/installed
 
 lowest: $(VENV)/installed
 	VENV=$(VENV) .ci/lowest
+
+# TARGET is one of those of fuzz/targets.py; guided by coverage where atheris is installed (the extra fuzz).
+fuzz: $(VENV)/installed
+	PYTHONPATH=. $(BIN)/python fuzz/run.py $(TARGET) --seconds $(SECONDS)
+
+# Known faults of the pinned packages, which the package index is asked for; it fails where the index does not know.
+audit: $(VENV)/installed
+	$(BIN)/python -m pip install --disable-pip-version-check -q 'pip-audit>=2.10'
+	$(BIN)/python -m pip_audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
