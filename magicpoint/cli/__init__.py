@@ -14,6 +14,7 @@ from ..core.memory import is_out_of_memory
 from .log import log_to_stderr, warn_of_two_flavours
 from .options import UnusableArgument
 from .parser import Parser
+from .streams import patient_streams
 from .verbs import VERBS
 from .wording import plain
 
@@ -28,6 +29,11 @@ def main(words: Sequence[str] | None = None) -> int:
         SystemExit: With status 2, unusable arguments, which are named on the standard error; with 0, help was asked
             for.
     """
+    with patient_streams():
+        return _run(words)
+
+
+def _run(words: Sequence[str] | None) -> int:
     name, words_of_verb = _read_verb(words)
     verb = VERBS[name]
     parser = Parser(prog=f"magicpoint {name}", description=verb.SUMMARY)
