@@ -82,13 +82,21 @@ def add_earlier(parser: Parser) -> None:
 
 
 def add_resize(parser: Parser) -> None:
-    """The option of the size at which the network sees images, which `open_extractor` reads."""
+    """The options of the sizes at which the network sees images, which `open_extractor` reads."""
     parser.add_argument(
         "--resize",
         type=int | None,
         default=None,
         help="Shrink larger images to this many pixels on the longer side; keypoints stay in pixels of the image as it "
         "is. null: not.",
+    )
+    parser.add_argument(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        help="Factors on that size at which the network sees an image: 1 0.5 0.25 for images whose scales differ by up "
+        "to six.",
     )
 
 
@@ -118,6 +126,8 @@ def open_extractor(
         if arguments.resize < 8:
             raise UnusableArgument(f"--resize must be at least 8, got {arguments.resize}")
         engine["longest_side"] = arguments.resize
+    if "scales" in arguments:
+        engine["scales"] = arguments.scales
     if "device" in arguments:
         engine["device"] = arguments.device
         engine["reading"] = build(ImageReading, arguments, orientation=arguments.orientation or orientation)

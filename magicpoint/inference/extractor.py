@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +27,7 @@ from ..io.reading import ImageReading
 from ..model.network import PointNetwork
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
 from .backends import open_network, preferred_device
+from .pyramid import check_scales, find_at_scales
 from .settings import NetworkPrecision
 from .tiles import needs_tiles, run_in_tiles, sample_strips
 
@@ -64,6 +65,8 @@ class Extractor:
         reading: How files are read; None stands for `ImageReading()`.
         longest_side: Larger images are shrunk to this many pixels on the longer side before the network sees them; the
             keypoints are in pixels of the image as it was. None takes all as they are.
+        scales: Factors on that size at which the network sees each image. With (1, 0.5, 0.25), `pyramid.OCTAVES`,
+            images match up to a factor of six in size; with 1 alone up to about two.
 
     Examples:
         >>> extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=10), device="cpu")
@@ -85,8 +88,10 @@ class Extractor:
         calibration: Iterable[Image] | None = None,
         reading: ImageReading | None = None,
         longest_side: int | None = None,
+        scales: Sequence[float] = (1.0,),
     ) -> None:
         self.settings = settings or DecodeSettings()
+        self.scales = check_scales(scales)
         self.longest_side = longest_side
         if longest_side is not None:
             check_whole(self, CELL_SIZE, "longest_side")
@@ -114,6 +119,7 @@ class Extractor:
         calibration: Iterable[Image] | None = None,
         reading: ImageReading | None = None,
         longest_side: int | None = None,
+        scales: Sequence[float] = (1.0,),
     ) -> Self:
         """Take weights by the name under which they ship, else by their path; nothing is downloaded unless asked for.
 
@@ -126,7 +132,7 @@ class Extractor:
             InputError: There are no such weights, or the file is damaged or holds others; it is named.
         """
         file = resolve(weights)
-        return cls._open(file, settings, device, backend, precision, calibration, reading, longest_side)
+        return cls._open(file, settings, device, backend, precision, calibration, reading, longest_side, scales)
 
     @classmethod
     def from_pretrained(
@@ -174,9 +180,10 @@ class Extractor:
         calibration: Iterable[Image] | None = None,
         reading: ImageReading | None = None,
         longest_side: int | None = None,
+        scales: Sequence[float] = (1.0,),
     ) -> Self:
         model, _ = load_weights(file.path)
-        return cls(model, settings, device, file.name, backend, precision, calibration, reading, longest_side)
+        return cls(model, settings, device, file.name, backend, precision, calibration, reading, longest_side, scales)
 
     def with_settings(self, settings: DecodeSettings) -> Self:
         """The same network with another decoding."""
@@ -187,11 +194,13 @@ class Extractor:
     @property
     def provenance(self) -> dict[str, str]:
         """What a result depends on: the weights' name and hash, and as JSON the network's engine and number format, the
-        decoding and the versions, how images are read and, if they were shrunk, to which longest side.
+        decoding and the versions, how images are read and, if they were resized, how.
         """
         resized = {} if self.longest_side is None else {"longest_side": str(self.longest_side)}
+        scaled = {} if self.scales == (1.0,) else {"scales": json.dumps(self.scales)}
         return {
             **resized,
+            **scaled,
             "weights": self.weights,
             "weights_hash": weights_hash(self.model.state_dict()),
             "network": self.network.settings,
@@ -225,9 +234,14 @@ class Extractor:
         height, width = grey.shape
         valid = both_masks(opened.mask, None if mask is None else _checked(mask, (height, width)))
         shrunk = grey if self.longest_side is None else shrink(grey, self.longest_side)
-        if valid is not None:
-            valid = well_inside(shrink_mask(valid, shrunk.shape), mask_margin)
-        return self._find(shrunk, valid).at_size((width, height))
+        valid = None if valid is None else shrink_mask(valid, shrunk.shape)
+
+        def find(image: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> Features:
+            return self._find(image, None if mask is None else well_inside(mask, mask_margin))
+
+        if self.scales == (1.0,):
+            return find(shrunk, valid).at_size((width, height))
+        return find_at_scales(find, shrunk, valid, self.scales, self.settings.max_keypoints).at_size((width, height))
 
     def _find(self, grey: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> Features:
         """The keypoints of a grey (H, W) where a mask (H, W) is True."""

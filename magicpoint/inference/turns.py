@@ -3,66 +3,82 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from ..core.geometry import TwoViewGeometry
 from ..core.types import Features, Matches
-from ..matching.homography import HomographyEstimate, estimate_homography
+from ..io.images import Image, open_image
+from ..matching.geometry import estimate_geometry
 from ..matching.nearest import match_features
-from ..matching.settings import MatchSettings
-
-Extract = Callable[[NDArray[np.float32]], Features]
+from ..matching.settings import GeometrySettings, MatchSettings
+from .extractor import Extractor
 
 
 class TurnedMatch(NamedTuple):
-    """The quarter turn of image 1 in which most matches agree on a homography.
+    """The quarter turn of image 1 in which most matches agree.
 
     Args:
         turns: How many quarter turns anticlockwise image 1 was turned.
         features1: Of image 1 so turned, with positions in pixels of image 1 as it was given.
         matches: Between the features of image 0 and these.
-        estimate: The homography to image 1 as it was given, None where there is none.
+        geometry: What they agree on, of image 1 as it was given; None where there is nothing.
     """
 
     turns: int
     features1: Features
     matches: Matches
-    estimate: HomographyEstimate | None
+    geometry: TwoViewGeometry | None
 
 
 def match_turns(
     features0: Features,
-    grey1: NDArray[np.float32],
-    extract: Extract,
+    image1: Image,
+    extractor: Extractor,
     settings: MatchSettings | None = None,
-    threshold: float = 3.0,
+    geometry: GeometrySettings | None = None,
+    intrinsics: tuple[ArrayLike, ArrayLike] | None = None,
+    turns: Sequence[int] = range(4),
 ) -> TurnedMatch:
     """Match an image in each of its four quarter turns; the one with most inliers counts, the first among equals.
 
     The network knows corners and what is around them as they stand; turned by more than about 45 degrees they are other
-    corners to it. Of the four turns one is at most 45 degrees away.
+    corners to it. Of the four turns one is at most 45 degrees away. It takes four extractions.
 
     Args:
         features0: Of image 0.
-        grey1: Image 1, float32 (H, W).
-        extract: Finds the features of an image; it is called four times.
+        image1: As for `Extractor.extract`.
+        extractor: It made `features0`, too.
         settings: Of the matching; None stands for `MatchSettings()`.
-        threshold: As for `estimate_homography`.
+        geometry: What matches have to agree on; None stands for `GeometrySettings()`, a homography.
+        intrinsics: The matrices (3, 3) of both images, for an essential matrix alone.
+        turns: The numbers of quarter turns that are tried.
+
+    Raises:
+        ValueError: See `match_features` and `estimate_geometry`.
     """
-    best: TurnedMatch | None = None
-    for turns in range(4):
-        turned = turn_back(extract(np.ascontiguousarray(np.rot90(grey1, turns))), turns).to("cpu")
-        matches = match_features(features0.to("cpu"), turned, settings)
-        matched0 = features0.keypoints.cpu()[matches.matches01[:, 0]]
-        estimate = estimate_homography(matched0, turned.keypoints[matches.matches01[:, 1]], threshold)
-        if best is None or _inliers(estimate) > _inliers(best.estimate):
-            best = TurnedMatch(turns, turned, matches, estimate)
-    assert best is not None
-    return best
+    features0, geometry = features0.to("cpu"), geometry or GeometrySettings()
+    tried: list[TurnedMatch] = []
+    for quarters in turns:
+        features1 = extract_turned(extractor, image1, quarters).to("cpu")
+        matches = match_features(features0, features1, settings)
+        index0, index1 = matches.matches01.T
+        places = features0.keypoints[index0], features1.keypoints[index1]
+        found = estimate_geometry(*places, geometry, *(intrinsics or ()))
+        tried.append(TurnedMatch(quarters, features1, matches, found))
+    return max(tried, key=lambda match: 0 if match.geometry is None else int(match.geometry.inliers.sum()))
+
+
+def extract_turned(extractor: Extractor, image: Image, turns: int) -> Features:
+    """Features of an image turned by quarter turns anticlockwise, with positions in the image as it is given."""
+    opened = open_image(image, extractor.reading)
+    grey = np.ascontiguousarray(np.rot90(opened.grey, turns))
+    mask = None if opened.mask is None else np.ascontiguousarray(np.rot90(opened.mask, turns))
+    return turn_back(extractor.extract(dataclasses.replace(opened, grey=grey, mask=mask)), turns)
 
 
 def turn_back(features: Features, turns: int) -> Features:
@@ -76,7 +92,3 @@ def turn_back(features: Features, turns: int) -> Features:
         keypoints = torch.stack([width - 1 - y, x], dim=1)
         features = dataclasses.replace(features, keypoints=keypoints, image_size=(width, height))
     return features
-
-
-def _inliers(estimate: HomographyEstimate | None) -> int:
-    return 0 if estimate is None else int(estimate.inliers.sum())

@@ -18,12 +18,11 @@ from ..core.outputs import claimed
 from ..core.plain import json_has, json_text
 from ..core.types import Features, Matches
 from ..inference.extractor import Extractor
+from ..inference.turns import match_turns
 from ..io.finding import find_images
 from ..io.images import open_image, read_picture
 from ..io.matches import PairMatches, is_match_file, write_matches
 from ..io.png_text import title_of
-from ..matching.geometry import estimate_geometry
-from ..matching.nearest import match_features
 from ..matching.settings import GeometrySettings, MatchSettings
 from ..pictures.matches import MOST_LINES, TITLE, write_match_picture
 
@@ -52,6 +51,7 @@ class MatchResult:
         match_count: Number of matches, K.
         inlier_count: Number of those that agree with the model; 0 where too few do.
         model: What they have to agree on, see `core.geometry.TwoViewGeometry`.
+        turns: How many quarter turns anticlockwise image 1 was turned for it.
         threshold: Largest distance in image 1, in pixels, of a match that agrees.
         doubtful: Whether as many matches would agree between two unrelated images, too.
         H_0to1: float64 (3, 3), maps (x, y, 1) of image 0 to image 1; None with another model, or where fewer than four
@@ -73,6 +73,7 @@ class MatchResult:
     match_count: int
     inlier_count: int
     model: GeometryModel
+    turns: int
     threshold: float
     doubtful: bool
     H_0to1: Floats | None
@@ -110,6 +111,8 @@ def format_matching(result: MatchResult) -> str:
     else:
         within = f"{result.inlier_count} matches within {result.threshold:g} px"
         lines.append(f"{name} from image 0 to image 1, {within}:\n{matrix}")
+    if result.turns:
+        lines.append(f"image 1 turned by {90 * result.turns} degrees anticlockwise")
     if result.doubtful:
         lines.append(
             f"doubtful: {result.inlier_count} of {count} matches would agree on one of two unrelated images, too"
@@ -129,6 +132,7 @@ def match_images(
     settings: MatchSettings | None = None,
     geometry: GeometrySettings | None = None,
     intrinsics: tuple[ArrayLike, ArrayLike] | None = None,
+    turns: bool = False,
 ) -> MatchResult:
     """Match two image files, find what ties them together, and write that where it is asked for.
 
@@ -142,6 +146,7 @@ def match_images(
         settings: None stands for `MatchSettings()`.
         geometry: What the matches have to agree on; None stands for `GeometrySettings()`, a homography.
         intrinsics: The matrices (3, 3) of both images, for an essential matrix alone.
+        turns: Try image 1 in its four quarter turns, see `inference.turns.match_turns`.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -151,10 +156,10 @@ def match_images(
     """
     geometry, images = geometry or GeometrySettings(), (Path(image0), Path(image1))
     if out is None:
-        return _match(images, extractor, None, settings, geometry, intrinsics)
+        return _match(images, extractor, None, settings, geometry, intrinsics, turns)
     path = _check_out(Path(out), images)
     with claimed(path, "a result of matching", is_own_result):
-        return _match(images, extractor, path, settings, geometry, intrinsics)
+        return _match(images, extractor, path, settings, geometry, intrinsics, turns)
 
 
 def _match(
@@ -164,14 +169,15 @@ def _match(
     settings: MatchSettings | None,
     geometry: GeometrySettings,
     intrinsics: tuple[ArrayLike, ArrayLike] | None,
+    turns: bool,
 ) -> MatchResult:
     opened0, opened1 = (open_image(image, extractor.reading) for image in images)
-    features = extractor.extract(opened0).to("cpu"), extractor.extract(opened1).to("cpu")
-    matches = match_features(*features, settings)
+    features0 = extractor.extract(opened0).to("cpu")
+    tried = match_turns(features0, opened1, extractor, settings, geometry, intrinsics, range(4 if turns else 1))
+    features, matches, found = (features0, tried.features1), tried.matches, tried.geometry
     index0, index1 = matches.matches01.T
-    places = features[0].keypoints[index0], features[1].keypoints[index1]
-    found = estimate_geometry(*places, geometry, *(intrinsics or ()))
-    result = _result(path, features, matches, places[0].numpy(), places[1].numpy(), geometry, found)
+    places = features[0].keypoints[index0].numpy(), features[1].keypoints[index1].numpy()
+    result = _result(path, features, matches, *places, geometry, found, tried.turns)
     if path is not None:
         provenance = {**extractor.provenance, "match": json_text(settings or MatchSettings())}
         image0, image1 = images
@@ -198,6 +204,7 @@ def _result(
     places1: NDArray[np.float32],
     geometry: GeometrySettings,
     found: TwoViewGeometry | None,
+    turns: int,
 ) -> MatchResult:
     inliers = np.zeros(len(matches), np.bool_) if found is None else found.inliers
     few, share = CHANCE[geometry.model]
@@ -209,6 +216,7 @@ def _result(
         match_count=len(matches),
         inlier_count=int(inliers.sum()),
         model=geometry.model,
+        turns=turns,
         threshold=geometry.pixels,
         doubtful=found is not None and bool(inliers.sum() <= few + share * len(matches)),
         H_0to1=matrices["homography"],

@@ -65,6 +65,9 @@ def add(parser: Parser) -> None:
         default=None,
         help="For --model essential: FX,FY,CX,CY in pixels, or a file with a line NAME FX FY CX CY for each image.",
     )
+    parser.add_argument(
+        "--turns", action="store_true", help="Of two images: try the second in its four quarter turns; keep the best."
+    )
     parser.add_class_arguments(MatchSettings, as_group=False)
     add_network(parser, "superpoint")
     add_engine(parser)
@@ -95,7 +98,7 @@ def _run_images(arguments: Namespace) -> None:
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     intrinsics = None if cameras is None else (cameras[names[0]], cameras[names[1]])
     image0, image1 = arguments.images
-    result = match_images(image0, image1, extractor, out, settings, geometry, intrinsics)
+    result = match_images(image0, image1, extractor, out, settings, geometry, intrinsics, arguments.turns)
     show(arguments, format_matching(result), result)
 
 

@@ -103,8 +103,12 @@ def test_every_option_arrives(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(match_job, "format_matching", str)
     monkeypatch.chdir(tmp_path)
     options = ["--mutual", "false", "--ratio", "0.9", "--min_similarity", "0.2", "--model_threshold", "2"]
-    assert main([*words(folder), *options, "--threshold", "0.1", "--max_keypoints", "7", "--nms_radius", "3"]) == 0
-    image0, image1, extractor, out, settings, geometry, intrinsics = seen
+    assert (
+        main([*words(folder), *options, "--threshold", "0.1", "--max_keypoints", "7", "--nms_radius", "3", "--turns"])
+        == 0
+    )
+    image0, image1, extractor, out, settings, geometry, intrinsics, turns = seen
+    assert turns is True
     assert (image0.name, image1.name, str(out), intrinsics) == ("a.png", "b.png", "matches.png", None)
     assert geometry == GeometrySettings("homography", 2.0, "opencv")
     assert settings == MatchSettings(mutual=False, ratio=0.9, min_similarity=0.2)
