@@ -27,6 +27,8 @@ from .io.matches import PairMatches as PairMatches
 from .io.matches import read_matches as read_matches
 from .io.reading import ImageReading as ImageReading
 from .jobs.adapt import adapt_images as adapt_images
+from .jobs.colmap import MapResult as MapResult
+from .jobs.colmap import map_images as map_images
 from .jobs.evaluate import evaluate_interiors as evaluate_interiors
 from .jobs.evaluate import evaluate_pairs as evaluate_pairs
 from .jobs.evaluate import evaluate_synthetic as evaluate_synthetic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from ..core.files import AnyPath, write_atomically
 from ..core.types import Features, Matches
 from ..io.reading import Orientation
 from ..io.records import RecordFile, check_key
+from .camera_mode import CameraMode
 from .pairs import check_pairs
 
-CameraMode = Literal["auto", "single", "per_folder", "per_image"]
+SEED = 0
+"""Of COLMAP's random choices; its threads still bring about small differences."""
 
 _UPRIGHT = 1  # of the EXIF tag Orientation
 
@@ -36,12 +38,13 @@ def write_database(
     matches: Mapping[tuple[str, str], Matches],
     camera_mode: CameraMode = "auto",
     orientation: Orientation | None = None,
+    verify: bool = False,
 ) -> Path:
     """Write keypoints and matches as a new COLMAP database, in full or not at all.
 
     COLMAP counts pixels from the corner of the image: each keypoint gets half a pixel in x and in y, here and nowhere
-    else. The matches are raw ones: `pycolmap.geometric_verification(path)` comes next, then the mapper. COLMAP reads
-    the images as they are stored and turns none as its EXIF orientation says, so features of turned images are refused.
+    else. COLMAP reads the images as they are stored and turns none as its EXIF orientation says, so features of turned
+    images are refused.
 
     Args:
         path: The database; there must be none.
@@ -51,6 +54,8 @@ def write_database(
         camera_mode: Which images share a camera; as in COLMAP's feature extractor.
         orientation: How the images were read, see `io.reading.ImageReading`; None is as the file says from which the
             features are, or exif.
+        verify: Have COLMAP verify the matches, by a geometry of each pair, as its mapper needs it; otherwise
+            `pycolmap.geometric_verification(path)` comes next.
 
     Returns:
         `path`.
@@ -99,6 +104,10 @@ def write_database(
                 database.write_matches(ids[names[key0]], ids[names[key1]], indices)
         finally:
             database.close()
+        if verify:
+            options = pycolmap.TwoViewGeometryOptions()
+            options.ransac.random_seed = SEED
+            pycolmap.geometric_verification(temporary, two_view_geometry_options=options)
 
     write_atomically(path, write)
     return path

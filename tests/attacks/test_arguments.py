@@ -13,6 +13,7 @@ BASES = {
     "evaluate": ["--out", "e", "--weights", "tiny.safetensors"],
     "extract": ["a.png", "--out", "f.h5", "--weights", "tiny.safetensors"],
     "match": ["a.png", "a.png", "--out", "m.png", "--weights", "tiny.safetensors"],
+    "colmap": ["images", "--out", "sfm", "--weights", "tiny.safetensors"],
     "track": ["a.png", "--out", "t", "--weights", "tiny.safetensors"],
     "finetune": ["a.png", "--out", "f", "--weights", "tiny.safetensors"],
     "import": ["a.png", "--out", "w.safetensors", "--source", "s", "--licence", "l"],

@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from ..parser import Parser
 from . import (
     adapt,
+    colmap,
     convert,
     evaluate,
     export,
@@ -47,6 +48,7 @@ VERBS: dict[str, Verb] = {
     "extract": extract,
     "match": match,
     "track": track,
+    "colmap": colmap,
     "finetune": finetune,
     "import": importing,
     "export": export,

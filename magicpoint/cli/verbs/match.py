@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,11 @@ from jsonargparse import Namespace
 
 from ..options import UnusableArgument, add_engine, add_network, add_resize, build, open_extractor
 from ..output import add_json, show
+from ..pairs import add_pairs, chosen_pairs
 from ..parser import Parser
 
 if TYPE_CHECKING:
     from ...core.geometry import GeometryModel
-    from ...io.pairs import Pair
     from ...matching.settings import GeometrySettings
 
 SUMMARY = "Match two images, or many pairs by their features; find what ties them together."
@@ -41,14 +40,7 @@ def add(parser: Parser) -> None:
         "features: HDF5 file with the matches of all pairs.",
     )
     add_json(parser)
-    parser.add_argument("--pairs", type=Path | None, default=None, help="features: file with two names in each line.")
-    parser.add_argument("--exhaustive", action="store_true", help="features: match each image with each other.")
-    parser.add_argument(
-        "--sequential",
-        type=int | None,
-        default=None,
-        help="features: match each image with so many after it, by name; null: not in this way.",
-    )
+    add_pairs(parser, "features: ")
     parser.add_argument(
         "--layout", type=FileLayout, default="magicpoint", help="features: whose layout the file has, ours or hloc's."
     )
@@ -125,23 +117,10 @@ def _run_features(arguments: Namespace) -> None:
     features = open_features(path)
     geometry = None if arguments.model is None else _geometry(arguments, arguments.model)
     cameras = None if arguments.intrinsics is None else read_intrinsics(arguments.intrinsics, features)
-    pairs = _pairs(arguments, features)
+    pairs = chosen_pairs(arguments)(features)
     settings = build(MatchSettings, arguments)
     result = match_pairs(path, pairs, arguments.out, settings, geometry, cameras, arguments.layout)
     show(arguments, format_match_pairs(result), result)
-
-
-def _pairs(arguments: Namespace, keys: Iterable[str]) -> list[Pair]:
-    from ...io.pairs import exhaustive_pairs, read_pairs, sequential_pairs
-
-    asked = [name for name in ("pairs", "exhaustive", "sequential") if arguments[name] not in (None, False)]
-    if len(asked) != 1:
-        raise UnusableArgument(
-            f"one of --pairs FILE, --exhaustive and --sequential K is needed, got {' and '.join(asked) or 'none'}"
-        )
-    if arguments.pairs is not None:
-        return read_pairs(arguments.pairs, keys)
-    return exhaustive_pairs(keys) if arguments.exhaustive else sequential_pairs(keys, arguments.sequential)
 
 
 def _geometry(arguments: Namespace, model: GeometryModel) -> GeometrySettings:

@@ -1,6 +1,7 @@
 """COLMAP's database, read back and verified by COLMAP."""
 
-import itertools
+import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from magicpoint.cli import main
 from magicpoint.core.types import Features, Matches
-from magicpoint.data.scenes3d.camera import intrinsics, look_at
-from magicpoint.data.scenes3d.interior import InteriorSettings, draw_interior
-from magicpoint.data.scenes3d.render import render
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.interop import colmap
@@ -163,52 +162,92 @@ def test_two_views_are_verified_by_colmap(pycolmap, tmp_path):
     assert np.median(errors) < 1.5
 
 
-def texture(rng, side=1024):
-    """Clouds of several sizes with polygons on them."""
-    clouds = np.zeros((side, side))
-    for size in (1, 2, 4, 8, 16, 32):
-        clouds += size**0.7 * cv2.resize(rng.normal(size=(side // size, side // size)), (side, side))
-    picture = cv2.normalize(clouds, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
-    for _ in range(60):
-        corners = rng.uniform(0, side, 2) + rng.uniform(-80, 80, (rng.integers(3, 6), 2))
-        cv2.fillPoly(picture, [corners.astype(np.int32)], int(rng.integers(256)), cv2.LINE_AA)
-    return picture
+@pytest.fixture
+def rooms(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
+    return importlib.import_module("colmap_rooms")
 
 
 @pytest.mark.slow
-def test_colmap_finds_the_cameras_of_a_rendered_room(pycolmap, tmp_path):
-    rng = np.random.default_rng(0)
-    room = draw_interior([texture(rng) for _ in range(4)], rng, InteriorSettings())
-    image_size, places = (640, 480), np.linspace(-1.0, 1.0, 6)
-    K = intrinsics(image_size, 1.1)
-    cameras = {
-        f"{place:.1f}.png": look_at(
-            (place, -1.4 + 0.2 * np.sin(5 * place), -1.6 + 0.3 * np.cos(4 * place)),
-            (0.3 * place, -0.9, 1.0),
-            K,
-            image_size,
-        )
-        for place in places
-    }
-    for name, camera in cameras.items():
-        cv2.imwrite(str(tmp_path / name), render(room, camera).image)
-    extractor = Extractor.load("superpoint-small", DecodeSettings(max_keypoints=1024), device="cpu")
-    features = {name: extractor.extract(tmp_path / name) for name in cameras}
-    matches = {(a, b): match_features(features[a], features[b]) for a, b in itertools.combinations(features, 2)}
-    path = write_database(tmp_path / "sfm.db", tmp_path, features, matches, "single")
-    pycolmap.geometric_verification(path)
-    models = pycolmap.incremental_mapping(path, tmp_path, tmp_path)
-    assert len(models) == 1
-    found = {image.name: image.projection_center() for image in models[0].images.values()}
-    assert sorted(found) == sorted(cameras)
-    centres = np.array([camera.centre for camera in cameras.values()])
-    aligned = pycolmap.estimate_sim3d(np.array([found[name] for name in cameras]), centres).matrix()
-    placed = np.array([aligned @ np.append(found[name], 1) for name in cameras])
-    errors = np.linalg.norm(placed[:, :3] - centres, axis=1)
-    assert np.median(errors) < 0.002  # metres, of 2 from the first to the last
-    [camera] = models[0].cameras.values()
-    assert abs(camera.focal_length / K[0, 0] - 1) < 0.01
-    assert models[0].compute_mean_reprojection_error() < 0.8
+def test_colmap_finds_the_cameras_of_a_rendered_room(pycolmap, rooms, tmp_path, capsys):
+    images, out, cameras = tmp_path / "images", tmp_path / "sfm", rooms.cameras_of()
+    rooms.write_views(images, rooms.draw_room(0), cameras)
+    words = ["colmap", str(images), "--out", str(out), "--weights", "superpoint-small", "--max_keypoints", "2048"]
+    words += ["--camera_mode", "single", "--json"]
+    assert main([*words, "--sequential", "9"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["images"], found["pairs"], found["models"]) == (10, 45, None)
+    assert found["verified"] > 40
+    before = (out / "database.db").read_bytes()
+    # Gone on with: the database stays as it is, and so do the models.
+    assert main([*words, "--map"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [model["images"] for model in found["models"]] == [10]
+    assert (out / "database.db").read_bytes() == before
+    measured = rooms.measure([pycolmap.Reconstruction(out / "models" / "0")], cameras)
+    assert measured.images == 10
+    assert measured.median < 2.0  # millimetres, of 3.4 metres from the first to the last
+    assert abs(measured.focal) < 0.01
+    made = (out / "models" / "0" / "images.bin").stat().st_mtime_ns
+    assert main([*words, "--map"]) == 0
+    assert (out / "models" / "0" / "images.bin").stat().st_mtime_ns == made
+    names = ["database.db", "database.db.made.json", "features.h5", "matches.h5", "models", "models.made.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder with an image twice, the second of which EXIF turns."""
+    (tmp_path / "images").mkdir()
+    picture = cv2.imread(str(PHOTOGRAPH), cv2.IMREAD_GRAYSCALE)[:240, :320]
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    (tmp_path / "images" / "a.jpg").write_bytes(jpeg)
+    (tmp_path / "images" / "b.jpg").write_bytes(with_orientation(jpeg, 6))
+    return tmp_path / "images"
+
+
+def test_images_are_mapped_as_they_are_stored(pycolmap, photographs, tmp_path, capsys):
+    out = tmp_path / "sfm"
+    words = ["colmap", str(photographs), "--out", str(out), "--weights", "superpoint-tiny"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "2 images, 0 skipped" in said
+    assert "of 1 pairs, 1 pairs verified" in said
+    assert {found.image_size for found in read_features(out / "features.h5").values()} == {(320, 240)}
+    assert main([*words, "--orientation", "exif"]) == 1
+    assert "orientation must be stored" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "said"),
+    [
+        (lambda out: (out / "database.db").write_bytes(b"x"), ["--camera_mode", "single"], "database.db is not as"),
+        (lambda out: (out / "database.db").write_bytes(b"x"), ["--map"], "database.db is no database"),
+        (lambda out: None, ["--max_keypoints", "20"], "features.h5 was made with other"),
+        (lambda out: None, ["--ratio", "0.9"], "matches.h5 was made with other"),
+        (lambda out: None, ["--pairs", "absent.txt"], "absent.txt"),
+    ],
+)
+def test_what_is_there_of_others_is_not_replaced(pycolmap, photographs, tmp_path, capsys, change, words, said):
+    out = tmp_path / "sfm"
+    always = ["colmap", str(photographs), "--out", str(out), "--weights", "superpoint-tiny"]
+    assert main(always) == 0
+    change(out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert main([*always, *words]) == 1
+    assert said in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["absent", "--out", "sfm"], "no folder of images"), (["images", "--out", "images/sfm"], "lies in the folder")],
+)
+def test_folders_that_cannot_be_are_refused(pycolmap, photographs, tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["colmap", *words, "--weights", "superpoint-tiny"]) == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "images" / "sfm").exists()
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch, tmp_path):
