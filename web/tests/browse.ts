@@ -69,6 +69,21 @@ async function problem(page: Page): Promise<string | null> {
   return (await place.isVisible()) ? place.textContent() : null;
 }
 
+/** A file that is dropped on the page, as its first picture. */
+async function drop(page: Page, path: string): Promise<string | null> {
+  const content = readFileSync(path).toString("base64");
+  const transfer = await page.evaluateHandle((base64) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const dropped = new DataTransfer();
+    dropped.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+    return dropped;
+  }, content);
+  await page.dispatchEvent("#stage", "drop", { dataTransfer: transfer });
+  await page.locator("#names li").waitFor({ timeout: LONG });
+  await settled(page);
+  return page.locator("#names").textContent();
+}
+
 /** The first match by the keyboard, and what the page says of it. */
 async function stepThrough(page: Page): Promise<string | null> {
   await page.locator("#canvas").focus();
@@ -76,9 +91,13 @@ async function stepThrough(page: Page): Promise<string | null> {
   return page.locator("#told").textContent();
 }
 
-async function runCase(page: Page, one: Case): Promise<Record<string, unknown>> {
+async function closeAll(page: Page): Promise<void> {
   while ((await page.locator("#names button").count()) > 0) await page.locator("#names button").first().click();
   await settled(page);
+}
+
+async function runCase(page: Page, one: Case): Promise<Record<string, unknown>> {
+  await closeAll(page);
   await choose(page, one);
   await page.locator("#files").setInputFiles(one.files);
   await page.locator("#problem:visible").or(page.locator("#names li").nth(one.files.length - 1)).waitFor({ timeout: LONG });
@@ -125,6 +144,8 @@ async function main(browser: Browser): Promise<Record<string, unknown>> {
     const isolated = await page.evaluate(() => crossOriginIsolated);
     const cases: Record<string, unknown> = {};
     for (const one of plan.cases) cases[one.name] = await runCase(page, one);
+    await closeAll(page);
+    const dropped = await drop(page, plan.cases[0].files[0]);
     const camera = await watchCamera(page);
 
     await stop();
@@ -135,7 +156,7 @@ async function main(browser: Browser): Promise<Record<string, unknown>> {
     await page.locator("#names li").nth(1).waitFor({ timeout: LONG });
     await settled(page);
     const offline = { matched: await page.locator("#matched").textContent(), problem: await problem(page) };
-    return { isolated, cases, camera, offline, elsewhere, errors };
+    return { isolated, cases, dropped, camera, offline, elsewhere, errors };
   } finally {
     await stop();
   }

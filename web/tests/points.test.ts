@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { best, countAbove, toOriginal } from "../src/points/features.ts";
 import { toGrey } from "../src/points/grey.ts";
+import { opaquePixels, wellInside } from "../src/points/mask.ts";
 import { mutualNearest, spread } from "../src/points/matching.ts";
 import { readMetadata } from "../src/points/metadata.ts";
 import { shrink, shrunkSize } from "../src/points/shrink.ts";
@@ -94,6 +95,20 @@ test("a few lines come from all over the image, the most similar of a region fir
   assert.deepEqual(spread(matches, keypoints, [100, 100], 2), [1, 2]);
   assert.deepEqual(spread(matches, keypoints, [100, 100], 9), [1, 3, 0, 2]);
   assert.deepEqual(spread(matches, keypoints, [100, 100], 0), []);
+});
+
+test("no keypoint stays on or beside what is transparent", () => {
+  const rgba = new Uint8ClampedArray(4 * 40 * 20).fill(255);
+  assert.equal(opaquePixels(rgba, 40, 20, 640), null);
+  rgba[4 * (10 * 40 + 10) + 3] = 127; // the pixel (10, 10)
+  const mask = opaquePixels(rgba, 40, 20, 640);
+  assert.ok(mask);
+  assert.equal(mask.values.reduce((sum, value) => sum + value, 0), 799);
+  const keypoints = Float32Array.of(10, 10, 18.4, 10, 18.6, 10, 0, 19, 39, 0, 1, 1);
+  assert.deepEqual(wellInside(keypoints, mask), [2, 3, 4, 5]); // 9 pixels beside it are enough, 8 are not
+  const half = opaquePixels(rgba, 40, 20, 20);
+  assert.ok(half);
+  assert.equal(half.values[5 * 20 + 5], 0); // a pixel that covers a transparent one
 });
 
 test("an ONNX file's metadata are read, whatever stands before them", () => {

@@ -4,6 +4,7 @@ import type { InferenceSession, Tensor } from "onnxruntime-web";
 
 import { toOriginal, type Features, type Size } from "../points/features.ts";
 import { toGrey } from "../points/grey.ts";
+import { opaquePixels, wellInside } from "../points/mask.ts";
 import { mutualNearest, NO_MATCHES } from "../points/matching.ts";
 import { readMetadata } from "../points/metadata.ts";
 import { shrink } from "../points/shrink.ts";
@@ -62,24 +63,36 @@ function describe(name: string, file: Uint8Array, session: InferenceSession): Ne
 export async function extract({ picture, image, longest }: Calls["extract"]["needs"]): Promise<Extracted> {
   if (!network) throw new Error("no network is loaded");
   const original: Size = [image.width, image.height];
-  const grey = shrink(toGrey(pixels(image), ...original), longest);
+  const rgba = pixels(image);
+  const grey = shrink(toGrey(rgba, ...original), longest);
+  const mask = opaquePixels(rgba, ...original, longest);
   const start = performance.now();
   const input = new network.runtime.Tensor("float32", grey.values, [1, 1, grey.height, grey.width]);
   const outputs = await network.session.run({ image: input });
   const count = Number((outputs.count.data as BigInt64Array)[0]);
+  const keypoints = floats(outputs.keypoints).slice(0, 2 * count);
+  const kept = mask && wellInside(keypoints, mask);
   const seenSize: Size = [grey.width, grey.height];
   const features: Features = {
-    keypoints: toOriginal(floats(outputs.keypoints).slice(0, 2 * count), seenSize, original),
-    scores: floats(outputs.scores).slice(0, count),
+    keypoints: toOriginal(rows(keypoints, 2, kept), seenSize, original),
+    scores: rows(floats(outputs.scores).slice(0, count), 1, kept),
     imageSize: original,
   };
   described[picture] = null;
   if (outputs.descriptors) {
     const length = outputs.descriptors.dims[2];
-    described[picture] = { values: floats(outputs.descriptors).slice(0, count * length), length };
+    described[picture] = { values: rows(floats(outputs.descriptors).slice(0, count * length), length, kept), length };
   }
   for (const output of Object.values(outputs)) output.dispose();
   return { features, time: performance.now() - start, seenSize };
+}
+
+/** The rows of a table (N, length) with these numbers; null stands for all. */
+function rows(values: Float32Array, length: number, kept: number[] | null): Float32Array {
+  if (!kept) return values;
+  const chosen = new Float32Array(kept.length * length);
+  kept.forEach((row, at) => chosen.set(values.subarray(row * length, (row + 1) * length), at * length));
+  return chosen;
 }
 
 function floats(tensor: Tensor): Float32Array {
@@ -100,11 +113,11 @@ export async function match({ counts, least }: Calls["match"]["needs"]): Promise
   if (!product || !descriptors0 || !descriptors1 || Math.min(...counts) === 0) return { matches: NO_MATCHES, time: 0 };
   const start = performance.now();
   const { Tensor } = product.runtime;
-  const [rows0, rows1] = [descriptors0, descriptors1].map(
+  const [table0, table1] = [descriptors0, descriptors1].map(
     ({ values, length }, view) =>
       new Tensor("float32", values.subarray(0, counts[view] * length), [counts[view], length]),
   );
-  const { similarity } = await product.session.run({ descriptors0: rows0, descriptors1: rows1 });
+  const { similarity } = await product.session.run({ descriptors0: table0, descriptors1: table1 });
   const matches = mutualNearest(floats(similarity), ...counts, least);
   similarity.dispose();
   return { matches, time: performance.now() - start };
