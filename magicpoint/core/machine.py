@@ -43,7 +43,8 @@ def find_device(name: torch.device | str) -> torch.device:
     except RuntimeError as error:
         raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got {str(name)!r}") from error
     count = torch.cuda.device_count() if device.type == "cuda" else 1
-    missing = (device.index or 0) >= count or (device.type == "mps" and not torch.backends.mps.is_available())
+    # Torch keeps a number of 8 bits: of cuda:999 that is negative.
+    missing = not 0 <= (device.index or 0) < count or (device.type == "mps" and not torch.backends.mps.is_available())
     if missing:
         raise InputError(f"device {device} is not there: torch sees {torch.cuda.device_count()} GPUs on this machine")
     return device

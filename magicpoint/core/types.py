@@ -120,10 +120,18 @@ class Matches:
     Args:
         matches01: int64 (K, 2): index of the keypoint in image 0 (increasing) and in image 1.
         scores: float32 (K,): the cosine of the two descriptors.
+
+    Raises:
+        ValueError: The shapes are others.
     """
 
     matches01: Tensor
     scores: Tensor
+
+    def __post_init__(self) -> None:
+        if self.matches01.ndim != 2 or tuple(self.matches01.shape) != (len(self.scores), 2):
+            found = tuple(self.matches01.shape), tuple(self.scores.shape)
+            raise ValueError(f"matches01 must be (K, 2) and scores (K,), got {found[0]} and {found[1]}")
 
     def __len__(self) -> int:
         return self.matches01.shape[0]

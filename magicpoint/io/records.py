@@ -24,6 +24,7 @@ from .record_plain import (
     read_image_size,
     read_skipped,
 )
+from .record_probe import check_readable
 from .record_writer import RecordWriter
 
 Record = TypeVar("Record")
@@ -152,6 +153,7 @@ class RecordFile(Mapping[str, Record]):
         self._digests = {_checked_key(key): values[2] for key, values in index.records.items()}
 
     def _open_plain(self) -> None:
+        check_readable(self.path, self._layout.fields)
         with h5py.File(self.path, "r") as file:
             attributes = read_attributes(file)
             format = attributes.pop("format", None)

@@ -31,12 +31,18 @@ def draw_keypoint_map(
     Returns:
         float32 (B, 1, H, W) in [0, 1] on the keypoints' device.
 
+    Raises:
+        ValueError: Keypoints have another shape, the size is empty, or sigma is negative or NaN.
+
     Examples:
         >>> drawn = draw_keypoint_map([torch.tensor([[5.0, 2.0]])], (16, 16))
         >>> drawn.shape, drawn[0, 0, 2, 5].item()
         (torch.Size([1, 1, 16, 16]), 1.0)
     """
     height, width = size_hw
+    if min(height, width) < 1 or not sigma >= 0.0 or any(k.ndim != 2 or k.shape[1] != 2 for k in keypoints):
+        shapes = [tuple(k.shape) for k in keypoints]
+        raise ValueError(f"needed are (N, 2), a size above 0 and a sigma from 0, got {shapes}, {size_hw} and {sigma}")
     device = keypoints[0].device if keypoints else torch.device("cpu")
     maps = torch.zeros(len(keypoints) * height * width, device=device)
     points = torch.cat([*keypoints, torch.zeros(0, 2, device=device)]).float()
@@ -142,5 +148,7 @@ def mask_to_cells(valid_mask: Tensor, cell_size: int = CELL_SIZE) -> Tensor:
 
 def _check_multiple(image: Tensor, cell_size: int) -> None:
     height, width = image.shape[-2:]
+    if cell_size < 1:
+        raise ValueError(f"cell_size must be at least 1, got {cell_size}")
     if height % cell_size or width % cell_size:
         raise ValueError(f"height and width must be multiples of {cell_size}, got {height}x{width}")

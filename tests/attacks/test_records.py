@@ -6,6 +6,7 @@ today have one with checksums, and the attacks are on its bytes and on what it s
 
 import json
 import struct
+import sys
 import zlib
 
 import h5py
@@ -13,16 +14,24 @@ import numpy as np
 import pytest
 
 from magicpoint.core.errors import InputError
+from magicpoint.io import record_probe, records
 from magicpoint.io.features import read_features
 from magicpoint.io.labels import read_labels
+
+
+@pytest.fixture(autouse=True)
+def no_process(monkeypatch):
+    """HDF5 gets through these files, so that they need not be tried in a process of their own, half a second each."""
+    monkeypatch.setattr(records, "check_readable", lambda path, names: None)
+
 
 READERS = {"features": read_features, "labels": read_labels}
 
 
 def read_all(kind, path):
     """Every record of a file."""
-    records = READERS[kind](path)
-    return {key: records[key] for key in records}
+    found = READERS[kind](path)
+    return {key: found[key] for key in found}
 
 
 def set_attribute(owner, name, value):
@@ -200,8 +209,8 @@ def spoiled(kind, name, folder):
 
 @pytest.mark.parametrize("kind", READERS)
 def test_a_file_of_the_first_version_is_read(tmp_path, kind):
-    records = read_all(kind, first_version(kind, tmp_path / "x.h5"))
-    assert {key: len(record) for key, record in records.items()} == {"a.png": 20, "b/c.png": 20}
+    found = read_all(kind, first_version(kind, tmp_path / "x.h5"))
+    assert {key: len(record) for key, record in found.items()} == {"a.png": 20, "b/c.png": 20}
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES, ids=[f"{kind}: {name}" for kind, name in CASES])
@@ -383,3 +392,29 @@ def test_an_index_of_another_length_is_refused(tmp_path, material, refused, leng
     path = tmp_path / "x.h5"
     path.write_bytes(material.features[:-20] + struct.pack("<8sQI", b"MGPTIDX2", length, 0))
     refused(read_all, "features", path, named="x.h5")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", READERS)
+def test_a_file_of_the_first_version_is_tried_in_a_process_of_its_own(tmp_path, kind):
+    path = first_version(kind, tmp_path / "x.h5")
+    record_probe.check_readable(path, ["keypoints"])
+    path.write_bytes(path.read_bytes()[:1000])
+    record_probe.check_readable(path, ["keypoints"])  # damage is for the reader to find
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_hdf5_that_hangs_ends_in_a_refusal(tmp_path, monkeypatch, refused, kind):
+    monkeypatch.setattr(records, "check_readable", record_probe.check_readable)
+    monkeypatch.setattr(record_probe, "SECONDS", 0.001)
+    refused(read_all, kind, first_version(kind, tmp_path / "x.h5"), named=["x.h5", "HDF5 does not get through it"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script of a shell")
+def test_hdf5_that_crashes_ends_in_a_refusal(tmp_path, monkeypatch, refused):
+    crashing = tmp_path / "crashing"
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crashing.chmod(0o700)
+    monkeypatch.setattr(records, "check_readable", record_probe.check_readable)
+    monkeypatch.setattr(sys, "executable", str(crashing))
+    refused(read_all, "labels", first_version("labels", tmp_path / "x.h5"), named=["x.h5", "HDF5 crashes on it"])
