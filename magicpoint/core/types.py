@@ -8,6 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from .errors import InputError
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
@@ -74,6 +76,29 @@ class Features:
         width, height = self.image_size
         described = "" if self.descriptors is None else f", descriptors of length {self.descriptors.shape[1]}"
         return f"{type(self).__name__}({len(self)} keypoints{described}, image of {width}x{height})"
+
+    def as_lightglue(self) -> dict[str, Tensor]:
+        """One of the two images of the input of LightGlue, the original and kornia's, as a batch of one.
+
+        `matcher({"image0": features0.as_lightglue(), "image1": features1.as_lightglue()})`; its `matches[0]` are
+        indices of these keypoints. In both programs the centre of the top-left pixel is (0, 0). LightGlue must have
+        been trained on descriptors of the same weights.
+
+        Returns:
+            `keypoints` (1, N, 2), `keypoint_scores` (1, N), `descriptors` (1, N, D) and `image_size` (1, 2) as (W, H),
+            all float32 on the features' device.
+
+        Raises:
+            InputError: There are no descriptors.
+        """
+        if self.descriptors is None:
+            raise InputError("LightGlue needs descriptors, and a detector such as MagicPoint gives none")
+        return {
+            "keypoints": self.keypoints[None],
+            "keypoint_scores": self.keypoint_scores[None],
+            "descriptors": self.descriptors[None],
+            "image_size": self.keypoints.new_tensor([self.image_size]),
+        }
 
     def to(self, device: torch.device | str) -> Self:
         """The same features with every tensor on `device`."""

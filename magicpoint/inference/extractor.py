@@ -11,9 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.machine import find_device, versions
 from ..core.settings import check_whole
@@ -256,6 +257,43 @@ class Extractor:
         descriptors = None if dense is None else sample_descriptors(dense, [keypoints])[0]
         return Features(keypoints, scores, descriptors, (width, height))
 
+    def describe(self, image: Image, keypoints: ArrayLike | Tensor) -> Tensor:
+        """The descriptors of given keypoints, of this or any other detector.
+
+        Args:
+            image: As for `extract`. Of several scales it is the whole image.
+            keypoints: (N, 2) as (x, y) in pixels of the image.
+
+        Returns:
+            (N, D) float32 of unit length, on the extractor's device.
+
+        Raises:
+            OSError: The file cannot be read.
+            TypeError: As from `extract`.
+            ValueError: As from `extract`; or the keypoints have another shape, are not finite or not in the image; or,
+                an `InputError`, the network has no descriptors.
+        """
+        self.check_describes()
+        grey = open_image(image, self.reading).grey
+        places = _places(keypoints, grey.shape)
+        shrunk = grey if self.longest_side is None else shrink(grey, self.longest_side)
+        ratio = places.new_tensor([small / large for small, large in zip(shrunk.shape, grey.shape, strict=True)][::-1])
+        is_large = needs_tiles(shrunk)
+        _, dense = run_in_tiles(self.network, shrunk) if is_large else self.network(as_input(shrunk, CELL_SIZE))
+        assert dense is not None
+        places = ((places + 0.5) * ratio - 0.5).to(dense.device)
+        described = sample_strips(dense, places) if is_large else sample_descriptors(dense, [places])[0]
+        return described.to(self.device)
+
+    def check_describes(self) -> None:
+        """Refuses weights without descriptors.
+
+        Raises:
+            InputError: They have none.
+        """
+        if not self.model.settings.descriptor_dim:
+            raise InputError(f"the weights {self.weights} give no descriptors: they are a detector's")
+
     def extract_batch(self, images: Iterable[Image]) -> list[Features]:
         """Find the keypoints of images of any sizes: for each, in their order, exactly what `extract` gives.
 
@@ -270,6 +308,18 @@ def _checked(mask: NDArray[Any], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
         got = f"{mask.dtype} {tuple(mask.shape)}" if hasattr(mask, "shape") else type(mask).__name__
         raise ValueError(f"the mask must be a bool or uint8 array {size_hw} as the image, got {got}")
     return mask.astype(np.bool_)
+
+
+def _places(keypoints: ArrayLike | Tensor, size_hw: tuple[int, ...]) -> Tensor:
+    """Keypoints as float32 (N, 2); refuses those that are not in the image."""
+    places = torch.as_tensor(keypoints if isinstance(keypoints, Tensor) else np.asarray(keypoints, np.float32)).float()
+    if places.ndim != 2 or places.shape[1] != 2:
+        raise ValueError(f"keypoints must have shape (N, 2), got {tuple(places.shape)}")
+    height, width = size_hw
+    inside = ((places >= -0.5) & (places <= places.new_tensor([width - 0.5, height - 0.5]))).all(dim=1)  # NaN is not
+    if not inside.all():
+        raise ValueError(f"keypoints must be in the image of {width}x{height}, got {places[~inside][0].tolist()}")
+    return places
 
 
 def _padded(mask: NDArray[np.bool_], heatmap: Tensor) -> Tensor:

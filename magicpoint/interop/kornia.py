@@ -10,7 +10,6 @@ from ..core.grid import CELL_SIZE
 from ..core.types import Features
 from ..inference.extractor import Extractor
 from ..io.grey import to_grey
-from .extraction import check_descriptors
 
 SCALE = CELL_SIZE / 2
 """Of every local affine frame: half the side of a cell, upright, since the network tells neither size nor direction."""
@@ -32,7 +31,7 @@ class LocalFeature(nn.Module):
 
     def __init__(self, extractor: Extractor) -> None:
         super().__init__()
-        check_descriptors(extractor)
+        extractor.check_describes()
         self.extractor = extractor
 
     @torch.no_grad()

@@ -7,13 +7,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..core.grid import CELL_SIZE
 from ..inference.extractor import Extractor
 from ..io.grey import to_grey
-from .extraction import check_descriptors, describe_keypoints
 
 
 class Feature2D:
@@ -63,20 +61,19 @@ class Feature2D:
             InputError: The network has no descriptors.
             ValueError: As from `detect`.
         """
-        check_descriptors(self.extractor)
+        self.extractor.check_describes()
         grey = _grey(image)
         height, width = grey.shape
         inside = tuple(k for k in keypoints if -0.5 <= k.pt[0] < width - 0.5 and -0.5 <= k.pt[1] < height - 0.5)
         if not inside:
             return (), None
-        points = torch.tensor([keypoint.pt for keypoint in inside], dtype=torch.float32)
-        return inside, describe_keypoints(self.extractor, grey, points).cpu().numpy()
+        return inside, self.extractor.describe(grey, [keypoint.pt for keypoint in inside]).cpu().numpy()
 
     def detectAndCompute(
         self, image: NDArray[Any], mask: NDArray[Any] | None = None
     ) -> tuple[tuple[cv2.KeyPoint, ...], NDArray[np.float32] | None]:
         """Keypoints as from `detect`, with their descriptors as from `compute`, in one run of the network."""
-        check_descriptors(self.extractor)
+        self.extractor.check_describes()
         return self._find(image, mask)
 
     def descriptorSize(self) -> int:

@@ -312,3 +312,26 @@ def test_pictures_never_replace_images_or_each_other(extractor, folder, tmp_path
         (folder / name).write_bytes((folder / "0.png").read_bytes())
     with pytest.raises(ValueError, match=r"overlays of x\.jpg and x\.jpg\.png would be the same"):
         extract_images([folder], tmp_path / "f.h5", extractor, tmp_path / "o", progress=False)
+
+
+def test_given_keypoints_are_described_where_they_are(random_network, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (64, 96)).astype(np.uint8)
+    extractor = Extractor(random_network(), DecodeSettings(max_keypoints=20), "cpu")
+    found = extractor.extract(image)
+    assert torch.equal(extractor.describe(image, found.keypoints), found.descriptors)
+    assert torch.equal(extractor.describe(image, found.keypoints.tolist()), found.descriptors)
+    assert extractor.describe(image, np.zeros((0, 2))).shape == (0, found.descriptors.shape[1])
+    # At half the size a keypoint k is at (k + 0.5) / 2 - 0.5.
+    half = Extractor(random_network(), device="cpu", longest_side=48)
+    small = cv2.resize(image, (48, 32), interpolation=cv2.INTER_AREA)
+    expected = extractor.describe(small, [[10.0, 20.0]])
+    torch.testing.assert_close(half.describe(image, [[20.5, 40.5]]), expected, atol=2e-2, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "said"),
+    [([[1.0, 2.0, 3.0]], "shape"), ([[96.0, 2.0]], "in the image of 96x64"), ([[float("nan"), 2.0]], "in the image")],
+)
+def test_keypoints_that_cannot_be_described_are_refused(random_network, keypoints, said):
+    with pytest.raises(ValueError, match=said):
+        Extractor(random_network(), device="cpu").describe(np.zeros((64, 96), np.uint8), keypoints)

@@ -12,7 +12,6 @@ from magicpoint.core.types import Features
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.interop.kornia import LocalFeature
-from magicpoint.interop.lightglue import as_lightglue
 
 PHOTOGRAPH = Path(__file__).parents[3] / "notebooks" / "images" / "cameraman.png"
 H_0TO1 = np.array([[0.96, -0.12, 40.0], [0.1, 0.98, -12.0], [8e-5, -5e-5, 1.0]])
@@ -104,7 +103,7 @@ def test_kornia_matches_no_place_that_is_not_filled(kornia, extractor, views):
 
 def test_features_become_a_batch_for_lightglue():
     features = Features(torch.rand(7, 2), torch.rand(7), torch.rand(7, 16), (640, 480))
-    given = as_lightglue(features)
+    given = features.as_lightglue()
     assert {name: tuple(values.shape) for name, values in given.items()} == {
         "keypoints": (1, 7, 2),
         "keypoint_scores": (1, 7),
@@ -116,14 +115,14 @@ def test_features_become_a_batch_for_lightglue():
     assert torch.equal(given["keypoints"][0], features.keypoints)
     assert torch.equal(given["descriptors"][0], features.descriptors)
     with pytest.raises(ValueError, match="needs descriptors"):
-        as_lightglue(Features(torch.rand(7, 2), torch.rand(7), None, (640, 480)))
+        Features(torch.rand(7, 2), torch.rand(7), None, (640, 480)).as_lightglue()
 
 
 def test_lightglue_reads_the_image_size_as_it_reads_the_image(kornia, extractor, views):
     torch.manual_seed(0)
     matcher = kornia.LightGlue(None, input_dim=256, n_layers=2, filter_threshold=0.0).eval()  # untrained: no download
     wide = views[:, :, :300]  # 512x300: the two sides can be told apart
-    inputs = [as_lightglue(extractor.extract(view)) for view in wide]
+    inputs = [extractor.extract(view).as_lightglue() for view in wide]
     with torch.no_grad():
         found = matcher({"image0": inputs[0], "image1": inputs[1]})
         for given, view in zip(inputs, wide, strict=True):

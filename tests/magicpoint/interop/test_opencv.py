@@ -10,7 +10,6 @@ import torch
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference import tiles
 from magicpoint.inference.extractor import Extractor
-from magicpoint.interop.extraction import describe_keypoints
 from magicpoint.interop.opencv import Feature2D
 from magicpoint.io.grey import to_grey
 
@@ -121,7 +120,7 @@ def test_a_detector_detects_and_does_not_describe(detector):
         with pytest.raises(ValueError, match="give no descriptors"):
             call()
     with pytest.raises(ValueError, match="give no descriptors"):
-        describe_keypoints(detector, np.zeros((64, 64), np.float32), torch.zeros(1, 2))
+        detector.describe(np.zeros((64, 64), np.float32), torch.zeros(1, 2))
 
 
 @pytest.mark.parametrize("matcher", ["brute force", "flann"])
@@ -166,7 +165,7 @@ def test_without_a_mask_it_is_extract_bit_for_bit_also_in_tiles(random_network, 
             found = extractor.extract(grey, mask, mask_margin=0)
             for name in ("keypoints", "keypoint_scores", "descriptors"):
                 assert torch.equal(getattr(found, name), getattr(expected, name)), name
-        assert torch.equal(describe_keypoints(extractor, grey, expected.keypoints), expected.descriptors)
+        assert torch.equal(extractor.describe(grey, expected.keypoints), expected.descriptors)
         masked = extractor.extract(grey, right, mask_margin=0)
         assert 10 < len(masked) < len(expected)
         torch.testing.assert_close(masked.keypoints, whole.keypoints, rtol=0, atol=1e-3)
