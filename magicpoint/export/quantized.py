@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..model.network import PointNetwork
-from ..model.quantize import LARGEST, activation_steps, foldable, layers, quantized_weight
+from ..model.quantize import LARGEST, layers, prepare, quantized_weight
 
 if TYPE_CHECKING:
     from onnxscript import OpBuilder, ir
@@ -26,8 +26,7 @@ def add_quantized(op: OpBuilder, image: ir.Value, model: PointNetwork) -> tuple[
     Raises:
         InputError: The network's BatchNorm cannot be folded.
     """
-    folded = foldable(model)
-    steps = activation_steps(folded)
+    folded, steps = prepare(model)
     encoder, heads = layers(folded)
     before = 1.0 / LARGEST
     value = _rounded(op, image, before, "image")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ...core.errors import MachineError
 from ...model.network import Output, PointNetwork
-from ...model.quantize import LARGEST, activation_steps, foldable, layers, quantized_weight
+from ...model.quantize import LARGEST, layers, prepare, quantized_weight
 from .base import Engine, Maps, as_json, to_maps
 
 
@@ -52,9 +52,8 @@ class QuantizedNetwork:
     """
 
     def __init__(self, model: PointNetwork, calibration: Sequence[Tensor] | None = None) -> None:
-        folded = foldable(model)
         _check_processor()
-        self._prepare(folded, activation_steps(folded, calibration))
+        self._prepare(*prepare(model, calibration))
 
     def _prepare(self, folded: PointNetwork, steps: list[float]) -> None:
         self._folded, self._steps = folded, steps

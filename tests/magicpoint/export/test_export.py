@@ -16,7 +16,7 @@ from magicpoint.export.keypoints import add_decoding
 from magicpoint.export.onnx import build, onnx_model
 from magicpoint.inference.extractor import Extractor
 from magicpoint.model.network import SuperPoint
-from magicpoint.model.quantize import activation_steps, foldable, layers, quantized_weight
+from magicpoint.model.quantize import layers, prepare, quantized_weight
 from magicpoint.model.weights import weights_hash
 
 onnx = pytest.importorskip("onnx")
@@ -211,8 +211,8 @@ def in_bytes(model, image, whole_bias):
 
     With `whole_bias` the biases are whole numbers, too, in units of a step of the activations times one of the weights.
     """
-    folded = foldable(model)
-    steps, (encoder, heads) = activation_steps(folded), layers(folded)
+    folded, steps = prepare(model)
+    encoder, heads = layers(folded)
 
     def rounded(values, step):
         return (values / step).round().clip(0, 255) * step
