@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -38,12 +39,17 @@ def _run(words: Sequence[str] | None) -> int:
     verb = VERBS[name]
     parser = Parser(prog=f"magicpoint {name}", description=verb.SUMMARY)
     verb.add(parser)
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="No progress bars and no information on the standard error: warnings alone.",
+    )
     arguments = parser.read(words_of_verb)
     if arguments.pop("print_config", False):
         print(parser.dump(arguments, skip_validation=True), end="")
         return 0
     try:
-        with log_to_stderr():
+        with log_to_stderr(logging.WARNING if arguments.quiet else logging.INFO):
             warn_of_two_flavours()
             verb.run(arguments)
     except UnusableArgument as error:

@@ -37,14 +37,14 @@ def warn_of_two_flavours() -> None:
 
 
 @contextmanager
-def log_to_stderr() -> Iterator[None]:
-    """Shows what the loggers of `magicpoint` say, from the level of information on."""
+def log_to_stderr(level: int = logging.INFO) -> Iterator[None]:
+    """Shows what the loggers of `magicpoint` say, from a level on."""
     logger, handler = logging.getLogger("magicpoint"), _AboveBars()
-    level = logger.level
+    before = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        logger.setLevel(before)

@@ -45,5 +45,6 @@ def run(arguments: Namespace) -> None:
     settings = build(AdaptationSettings, arguments)
     extractor = open_extractor(arguments)
     options = {name: arguments[name] for name in ("masks", "append", "prune", "root")}
+    options["progress"] = not arguments.quiet
     report = adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay, **options)
     show(arguments, f"{format_labels(report)}\n{arguments.out}: {format_outcome(report)}", report)

@@ -36,5 +36,7 @@ def run(arguments: Namespace) -> None:
     from ...core.locks import locked
 
     with locked(arguments.out):
-        path = convert_legacy_dataset(arguments.source, arguments.out, drawn_at=arguments.drawn_size)
+        path = convert_legacy_dataset(
+            arguments.source, arguments.out, drawn_at=arguments.drawn_size, progress=not arguments.quiet
+        )
     print(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
@@ -86,7 +86,9 @@ def _synthetic(arguments: Namespace, name: str, extractor: Extractor) -> None:
     from ...jobs.evaluate import evaluate_synthetic
 
     methods = _methods(arguments, ON_SHAPES)
-    shapes = evaluate_synthetic(extractor, arguments.out, arguments.images_per_shape, methods, name=name)
+    shapes = evaluate_synthetic(
+        extractor, arguments.out, arguments.images_per_shape, methods, name=name, progress=not arguments.quiet
+    )
     show(arguments, f"{format_shapes(shapes)}\n{arguments.out / SHAPES_JSON}", shapes_as_plain(shapes))
 
 
@@ -97,9 +99,8 @@ def _homography(arguments: Namespace, name: str, extractor: Extractor) -> None:
     from ...jobs.evaluate import evaluate_pairs
 
     methods = _methods(arguments, ON_PAIRS)
-    pairs = evaluate_pairs(
-        arguments.folder, arguments.out, {name: extractor}, methods, arguments.protocols, reading=extractor.reading
-    )
+    options: dict[str, Any] = {"reading": extractor.reading, "progress": not arguments.quiet}
+    pairs = evaluate_pairs(arguments.folder, arguments.out, {name: extractor}, methods, arguments.protocols, **options)
     show(arguments, f"{format_pairs(pairs)}\n{arguments.out / PAIRS_JSON}", pairs_as_plain(pairs))
 
 
@@ -109,9 +110,8 @@ def _interiors(arguments: Namespace, name: str, extractor: Extractor) -> None:
     from ...jobs.evaluate import DESCRIBING, evaluate_interiors
 
     methods, protocol = _methods(arguments, DESCRIBING), InteriorsProtocol(rooms=arguments.rooms)
-    rooms = evaluate_interiors(
-        arguments.folder, arguments.out, {name: extractor}, methods, protocol, reading=extractor.reading
-    )
+    options: dict[str, Any] = {"reading": extractor.reading, "progress": not arguments.quiet}
+    rooms = evaluate_interiors(arguments.folder, arguments.out, {name: extractor}, methods, protocol, **options)
     show(arguments, f"{format_interiors(rooms)}\n{arguments.out / INTERIORS_JSON}", rooms)
 
 

@@ -55,5 +55,6 @@ def run(arguments: Namespace) -> None:
     settings = build(DecodeSettings, arguments)
     extractor = open_extractor(arguments, settings, "stored" if arguments.layout == "hloc" else "exif")
     options = {name: arguments[name] for name in ("masks", "append", "prune", "root", "layout")}
+    options["progress"] = not arguments.quiet
     result = extract_images(arguments.images, arguments.out, extractor, arguments.overlay, **options)
     show(arguments, format_extraction(result), result)

@@ -35,5 +35,7 @@ def run(arguments: Namespace) -> None:
     from ...jobs.finetune.settings import FinetuneSettings
 
     keep_freed_memory()
-    result = finetune_images(arguments.images, arguments.out, build(FinetuneSettings, arguments))
+    result = finetune_images(
+        arguments.images, arguments.out, build(FinetuneSettings, arguments), progress=not arguments.quiet
+    )
     show(arguments, summarize_finetuning(result), finetuning_as_plain(result))

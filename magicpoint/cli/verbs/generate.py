@@ -40,5 +40,5 @@ def run(arguments: Namespace) -> None:
     shapes = build(ShapeSettings, arguments, shapes=tuple(arguments.shapes))
     settings = build(DatasetSettings, arguments, shapes=shapes)
     with locked(arguments.out):
-        path = generate_dataset(arguments.out, settings, workers=arguments.workers)
+        path = generate_dataset(arguments.out, settings, workers=arguments.workers, progress=not arguments.quiet)
     print(path)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUMMARY = "Match two images, or many pairs by their features; find what ties them together."
 
 _OF_FEATURES = {"pairs", "exhaustive", "sequential", "layout"}
-_OF_BOTH = {"images", "out", "json", "model", "model_threshold", "solver", "intrinsics"}
+_OF_BOTH = {"quiet", "images", "out", "json", "model", "model_threshold", "solver", "intrinsics"}
 _PICTURE = Path("matches.png")
 
 
@@ -119,7 +119,9 @@ def _run_features(arguments: Namespace) -> None:
     cameras = None if arguments.intrinsics is None else read_intrinsics(arguments.intrinsics, features)
     pairs = chosen_pairs(arguments)(features)
     settings = build(MatchSettings, arguments)
-    result = match_pairs(path, pairs, arguments.out, settings, geometry, cameras, arguments.layout)
+    result = match_pairs(
+        path, pairs, arguments.out, settings, geometry, cameras, arguments.layout, progress=not arguments.quiet
+    )
     show(arguments, format_match_pairs(result), result)
 
 

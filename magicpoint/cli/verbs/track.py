@@ -39,5 +39,7 @@ def run(arguments: Namespace) -> None:
     keep_freed_memory()
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     settings = build(TrackSettings, arguments)
-    result = track_video(arguments.source, arguments.out, extractor, settings, arguments.max_frames)
+    result = track_video(
+        arguments.source, arguments.out, extractor, settings, arguments.max_frames, progress=not arguments.quiet
+    )
     show(arguments, format_tracking(result), result)

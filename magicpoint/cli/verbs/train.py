@@ -62,5 +62,7 @@ def run(arguments: Namespace) -> None:
     settings = tasks()[arguments.task]
     lists = {name: tuple(arguments[name]) for name in path_lists(settings)}
     task = build(settings, arguments, **lists)
-    weights = train_model(arguments.out, build(TrainSettings, arguments, task=task), resume=arguments.resume)
+    weights = train_model(
+        arguments.out, build(TrainSettings, arguments, task=task), resume=arguments.resume, progress=not arguments.quiet
+    )
     show(arguments, str(weights), read_training(arguments.out))

@@ -2,6 +2,7 @@
 
 from importlib import metadata
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -115,3 +116,18 @@ def test_two_flavours_of_opencv_are_warned_of(monkeypatch, capsys, second):
         assert printed.startswith("several flavours of OpenCV are installed (")
         assert f"{second} 4.12" in printed
         assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_quiet_leaves_warnings_alone(tmp_path, capsys, quiet):
+    image = np.zeros((40, 48), np.uint8)
+    image[10:30, 10:30] = 255
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "a.png"), image)
+    (tmp_path / "in" / "b.png").write_bytes(b"none")
+    words = ["extract", str(tmp_path / "in"), "--weights", "superpoint-tiny", "--out", str(tmp_path / "f.h5")]
+    assert main([*words, *(["--quiet"] if quiet else [])]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("\n") == 1
+    assert "skipped b.png" in printed.err
+    assert ("image/s" in printed.err) == (not quiet)

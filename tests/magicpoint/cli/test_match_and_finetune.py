@@ -28,7 +28,7 @@ from magicpoint.training.tasks.settings import JointSettings
 def begun(monkeypatch):
     """The arguments with which each fine-tuning was begun, in place of fine-tuning."""
     seen = []
-    monkeypatch.setattr(finetune, "finetune_images", lambda *arguments: seen.append(arguments))
+    monkeypatch.setattr(finetune, "finetune_images", lambda *arguments, progress: seen.append(arguments))
     for name in ("summarize_finetuning", "finetuning_as_plain"):
         monkeypatch.setattr(finetune_report, name, str)
     return seen
