@@ -14,6 +14,7 @@ from .data.photometric import PhotometricSettings as PhotometricSettings
 from .data.settings import AugmentationSettings as AugmentationSettings
 from .data.settings import ViewSettings as ViewSettings
 from .decoding.settings import DecodeSettings as DecodeSettings
+from .evaluation.labels.results import LabelsEvaluation as LabelsEvaluation
 from .evaluation.pairs.report import format_pairs as format_pairs
 from .evaluation.pairs.results import PairsEvaluation as PairsEvaluation
 from .evaluation.shapes.report import format_shapes as format_shapes
@@ -30,6 +31,7 @@ from .jobs.adapt import adapt_images as adapt_images
 from .jobs.colmap import MapResult as MapResult
 from .jobs.colmap import map_images as map_images
 from .jobs.evaluate import evaluate_interiors as evaluate_interiors
+from .jobs.evaluate import evaluate_labels as evaluate_labels
 from .jobs.evaluate import evaluate_pairs as evaluate_pairs
 from .jobs.evaluate import evaluate_synthetic as evaluate_synthetic
 from .jobs.extract import ExtractResult as ExtractResult
@@ -39,6 +41,7 @@ from .jobs.finetune.run import finetune_images as finetune_images
 from .jobs.finetune.settings import FinetuneSettings as FinetuneSettings
 from .jobs.info import FileInfo as FileInfo
 from .jobs.info import read_info as read_info
+from .jobs.labels import label_images as label_images
 from .jobs.match import MatchResult as MatchResult
 from .jobs.match import match_images as match_images
 from .jobs.pairs import MatchPairsResult as MatchPairsResult

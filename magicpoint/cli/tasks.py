@@ -39,7 +39,8 @@ def read_task(words: Sequence[str]) -> Asked:
     """Which task the words ask for, before there is a parser for its options.
 
     The last --task, or --config whose file has a task, decides; without one the run that is gone on with, else the
-    first task that has all the options that are given. What is wrong with the words is left to the parser.
+    first task that has all the options that are given, and needs most of them. What is wrong with the words is left to
+    the parser.
     """
     known = {name: {option.split(".")[0] for option in _options(task)} for name, task in tasks().items()}
     given = _scan(words)
@@ -52,7 +53,16 @@ def read_task(words: Sequence[str]) -> Asked:
         return Asked(said[-1], begun)
     options = {name.split(".")[0] for name, value in vars(given).items() if value is not None}.union(*files)
     wanted = options & set().union(*known.values())
-    return Asked(next((name for name, own in known.items() if wanted <= own), next(iter(known))), begun)
+    # Of several that have them all the one that needs most of them: images and labels are superpoint's, above all.
+    needed = {name: {field.name for field in required_fields(task)} for name, task in tasks().items()}
+    fitting = [name for name, own in known.items() if wanted <= own] or list(known)
+    return Asked(max(fitting, key=lambda name: len(needed[name]) * (needed[name] <= options)), begun)
+
+
+def required_fields(settings: type[TaskSettings]) -> list[dataclasses.Field[Any]]:
+    """The fields without a default."""
+    missing = dataclasses.MISSING
+    return [each for each in dataclasses.fields(settings) if each.default is each.default_factory is missing]
 
 
 def path_lists(settings: type[TaskSettings]) -> dict[str, str]:

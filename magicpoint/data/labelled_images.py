@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -21,7 +22,8 @@ from ..io.images import read_image
 from ..io.labels import read_labels
 from ..io.reading import ImageReading, Orientation
 from .samples import TrainingSample, certain_sample, keep_visible
-from .sources import ShuffledIndices
+from .sources import ShuffledIndices, Source
+from .views import crop
 
 HELD_OUT_SHARE = 0.05
 MOST_HELD_OUT = 64
@@ -56,6 +58,15 @@ class LabelledImages:
         if not self._keys:
             raise InputError(f"{labels} labels no image")
         self._paths = {key: found[key] for key in self._keys}
+
+    @property
+    def path(self) -> Path:
+        """The file of labels."""
+        return self._labels.path
+
+    def key(self, index: int) -> str:
+        """The key of an image."""
+        return self._keys[index]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -130,6 +141,24 @@ class LabelledImages:
         count = min(MOST_HELD_OUT, max(1, round(HELD_OUT_SHARE * len(order))))
         return sorted(order[count:]), sorted(order[:count])
 
+    def split_by_name(self, share: float) -> tuple[list[int], list[int]]:
+        """The indices to train on and those held out: of each image its name alone decides it.
+
+        So an image stays where it is when others come or go. At least one is on each side.
+
+        Args:
+            share: Of the images that are held out, in (0, 1), about.
+
+        Raises:
+            InputError: There is one image only.
+        """
+        if len(self) < 2:
+            raise InputError(f"{self._labels.path} labels {len(self)} image: two are needed, one of them to judge")
+        places = [int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 2**32 for key in self._keys]
+        order = sorted(range(len(self)), key=places.__getitem__)
+        count = min(max(1, sum(place < share for place in places)), len(self) - 1)
+        return sorted(order[count:]), sorted(order[:count])
+
 
 class LabelledSource:
     """Labelled images over and over, each time in another order, with rendered shapes among them.
@@ -158,3 +187,20 @@ class LabelledSource:
         if sample_generator(self._seed, "shape or image", index).random() < self._shapes_share:
             return certain_sample(*render_sample(self._seed, index, self._shapes))
         return self._dataset[self._order[index]]
+
+
+class CroppedSource:
+    """Parts of the samples of another source, all of one size."""
+
+    def __init__(self, source: Source, size_hw: tuple[int, int], smallest_scale: float, seed: int) -> None:
+        """See `data.views.crop`; the seed decides which parts."""
+        self._source, self._size_hw, self._smallest_scale, self._seed = source, size_hw, smallest_scale, seed
+
+    @property
+    def digest(self) -> str:
+        """That of the other source."""
+        return self._source.digest
+
+    def sample(self, index: int) -> TrainingSample:
+        rng = sample_generator(self._seed, "crop", index)
+        return crop(self._source.sample(index), self._size_hw, self._smallest_scale, rng)

@@ -40,12 +40,17 @@ def certain_sample(image: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> 
 def keep_visible(sample: TrainingSample) -> TrainingSample:
     """The sample without the keypoints that lie outside the image, or on an invalid pixel of its mask."""
     image, keypoints, certainties, mask = sample
+    seen = are_visible(keypoints, mask)
+    return TrainingSample(image, keypoints[seen].astype(np.float32), certainties[seen], mask)
+
+
+def are_visible(keypoints: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which (N, 2) keypoints, (x, y), lie in the grid of pixel centres and on valid pixels of a mask (H, W)."""
     height, width = mask.shape
-    inside = ((keypoints >= 0) & (keypoints <= (width - 1, height - 1))).all(1)
-    places, certainties = keypoints[inside].astype(np.float32), certainties[inside]
-    column, row = np.rint(places).astype(np.intp).T
-    seen = mask[row, column]
-    return TrainingSample(image, places[seen], certainties[seen], mask)
+    seen = np.asarray(((keypoints >= 0) & (keypoints <= (width - 1, height - 1))).all(1))
+    column, row = np.rint(keypoints[seen]).astype(np.intp).T
+    seen[seen] = mask[row, column]
+    return seen
 
 
 def warp_mask(mask: NDArray[np.bool_], H_0to1: NDArray[np.float64], image_size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Two views of one image, with the homography between them."""
+"""Views of an image: two with the homography between them, or a part of it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,14 @@ def _draw_crop(image_size: tuple[int, int], settings: ViewSettings, rng: np.rand
     smallest = max(width / image_size[0], height / image_size[1])
     scale = smallest * settings.smallest_crop ** -rng.random()
     resized = max(width, round(image_size[0] * scale)), max(height, round(image_size[1] * scale))
-    left, top = (int(rng.integers(0, spare + 1)) for spare in (resized[0] - width, resized[1] - height))
+    return _place(image_size, resized, (width, height), rng)
+
+
+def _place(
+    image_size: tuple[int, int], resized: tuple[int, int], crop_size: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """From an image to a crop, anywhere in it, of the image as it is resized; all sizes are (W, H)."""
+    left, top = (int(rng.integers(0, whole - part + 1)) for whole, part in zip(resized, crop_size, strict=True))
     return np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]]) @ resizing(image_size, resized)
 
 
@@ -51,11 +58,35 @@ def _render(
     sample: TrainingSample, H: NDArray[np.float64], settings: ViewSettings, rng: np.random.Generator
 ) -> TrainingSample:
     """The view of a sample under `H`, from the sample to the view, in a new light."""
-    height, width = settings.size_hw
+    view = _show(sample, H, settings.size_hw)
+    return view._replace(image=augment_photometric(view.image, settings.photometric, rng))
+
+
+def _show(sample: TrainingSample, H: NDArray[np.float64], size_hw: tuple[int, int]) -> TrainingSample:
+    """The view of a sample under `H`, from the sample to the view, in its own light."""
+    height, width = size_hw
     image, mask, H_shrunk = _shrink(sample, H, (width, height))
-    view = augment_photometric(warp_image(image, H_shrunk, (width, height)), settings.photometric, rng)
+    view = warp_image(image, H_shrunk, (width, height))
     seen = warp_mask(mask, H_shrunk, (width, height))
     return keep_visible(TrainingSample(view, warp_points(sample.keypoints, H), sample.certainties, seen))
+
+
+def crop(
+    sample: TrainingSample, size_hw: tuple[int, int], smallest_scale: float, rng: np.random.Generator
+) -> TrainingSample:
+    """A part of a sample at random, near its own scale, so that a detector learns what it will be shown.
+
+    Args:
+        sample: Of any size.
+        size_hw: Height and width of the part, in its own pixels.
+        smallest_scale: The sample is shrunk to this at most, or enlarged where it would not fill the part otherwise.
+        rng: Where the draws come from.
+    """
+    height, width = size_hw
+    size = sample.image.shape[1], sample.image.shape[0]
+    scale = max(width / size[0], height / size[1], smallest_scale ** rng.random())
+    resized = max(width, round(size[0] * scale)), max(height, round(size[1] * scale))
+    return _show(sample, _place(size, resized, (width, height), rng), size_hw)
 
 
 def _shrink(

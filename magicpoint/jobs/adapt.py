@@ -118,15 +118,25 @@ def _check_outputs(out: Path, images: Mapping[str, Path], overlay: Path | None) 
         raise InputError(f"the report would replace the labels {out}: choose another suffix than .json, such as .h5")
     check_own([report], "a report of labels", _is_report)
     if overlay is not None:
-        sheets = sheet_paths(overlay)
-        searched = {os.path.abspath(image) for image in images.values()}
-        taken = next((sheet for sheet in sheets if os.path.abspath(sheet) in searched), None)
-        if taken is not None:
-            raise InputError(f"a sheet would replace the image {taken}: choose another overlay folder")
-        check_own(sheets, KIND, is_sheet)
-        remove_leftovers_of(*sheets)
-        check_writable(overlay)
+        check_overlay(overlay, images)
     return report
+
+
+def check_overlay(overlay: Path, images: Mapping[str, Path]) -> None:
+    """Makes the folder of sheets of images, and refuses one in which they would replace something else.
+
+    Raises:
+        OSError: Nothing can be written there.
+        InputError: A sheet would replace an image, or what is no sheet; it is named.
+    """
+    sheets = sheet_paths(overlay)
+    searched = {os.path.abspath(image) for image in images.values()}
+    taken = next((sheet for sheet in sheets if os.path.abspath(sheet) in searched), None)
+    if taken is not None:
+        raise InputError(f"a sheet would replace the image {taken}: choose another overlay folder")
+    check_own(sheets, KIND, is_sheet)
+    remove_leftovers_of(*sheets)
+    check_writable(overlay)
 
 
 def _is_report(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Networks measured beside other methods, on shapes and on image pairs, with reports."""
+"""Networks measured beside other methods, on shapes, labelled images and image pairs, with reports."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.files import AnyPath
+from ..core.outputs import check_writable
 from ..data.hpatches import find_sequences
+from ..data.labelled_images import LabelledImages
 from ..data.pinned_images import TEST_IMAGES_PER_SHAPE
 from ..evaluation.interiors.report import claimed_interiors_report, write_interiors_report
 from ..evaluation.interiors.results import InteriorsEvaluation, InteriorsProtocol
 from ..evaluation.interiors.run import evaluate_on_interiors
+from ..evaluation.labels.report import write_labels_report
+from ..evaluation.labels.results import LabelsEvaluation
+from ..evaluation.labels.run import evaluate_on_labels
 from ..evaluation.methods.base import PairsMethod, ShapesMethod
 from ..evaluation.methods.network import NetworkOnPairs, NetworkOnShapes
 from ..evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
@@ -74,6 +79,55 @@ def evaluate_synthetic(
         evaluation = dataclasses.replace(evaluation, weights=identity)
         if out is not None:
             write_shapes_report(evaluation, name, network, Path(out))
+    return evaluation
+
+
+def evaluate_labels(
+    weights: AnyPath | Extractor,
+    images: Sequence[AnyPath],
+    labels: AnyPath,
+    out: AnyPath | None = None,
+    holdout: float | None = None,
+    methods: Sequence[str] = tuple(ON_SHAPES),
+    progress: bool = True,
+    name: str | None = None,
+) -> LabelsEvaluation:
+    """Evaluates a network and classical detectors on labelled images, and writes it all to a folder.
+
+    Args:
+        weights: A shipped name, a weights file, a run's folder, or an extractor, see `evaluate_synthetic`.
+        images: Image files and folders.
+        labels: Their labels, as `magicpoint labels` writes them. Images without labels are left out.
+        out: Folder for `labels.json` and `labels.txt` (the tables); None writes nothing.
+        holdout: Take those images alone that a training with this `holdout` does not train on; None takes all.
+        methods: Names of the classical detectors.
+        progress: Show a progress bar on the standard error.
+        name: Under which the network's results appear; None: the name of the weights, without a suffix.
+
+    Raises:
+        FileNotFoundError: There are no such weights, images or labels.
+        OSError: A file cannot be read or written.
+        InputError: The weights, an image or the labels are damaged, a method is unknown or has the network's name, or
+            the images have no point.
+    """
+    _check_known("methods", methods, ON_SHAPES)
+    if holdout is not None and not 0 < holdout < 1:
+        raise InputError(f"holdout must be in (0, 1), got {holdout}")
+    extractor = weights if isinstance(weights, Extractor) else Extractor.load(weights)
+    name = Path(extractor.weights).stem if name is None else name
+    _check_free([name], methods)
+    if out is not None:
+        check_writable(out)
+    dataset = LabelledImages(images, labels)
+    indices = range(len(dataset)) if holdout is None else dataset.split_by_name(holdout)[1]
+    compared: dict[str, ShapesMethod] = {
+        name: NetworkOnShapes(extractor),
+        **{method: ON_SHAPES[method] for method in methods},
+    }
+    thresholds = {name: extractor.settings.threshold}
+    evaluation = evaluate_on_labels(compared, dataset, indices, thresholds, holdout, progress)
+    if out is not None:
+        write_labels_report(evaluation, out)
     return evaluation
 
 

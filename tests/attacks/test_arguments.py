@@ -10,6 +10,7 @@ BASES = {
     "convert": ["absent", "new"],
     "train": ["run", "--dataset", "absent"],
     "adapt": ["a.png", "--out", "l.h5", "--weights", "detector.safetensors"],
+    "labels": ["a.png", "--points", "absent", "--out", "l.h5"],
     "evaluate": ["--out", "e", "--weights", "tiny.safetensors"],
     "extract": ["a.png", "--out", "f.h5", "--weights", "tiny.safetensors"],
     "match": ["a.png", "a.png", "--out", "m.png", "--weights", "tiny.safetensors"],

@@ -52,7 +52,7 @@ ALLOWED = {
             **{"descriptor_points": "[2, 2147483647]", "certain_score": SHARE, "shapes_share": "[0, 1)"},
         }
     ),
-    "MagicPointSettings": {"label_sigma": "[0, 100]"},
+    "MagicPointSettings": {"label_sigma": "[0, 100]", "holdout": "(0, 1)", "smallest_scale": "(0, 1]"},
     "MatchSettings": {"ratio": "(0, 1]", "min_similarity": "[-1, 1]"},
     "ModelSettings": {"width": "(0, 4]", "descriptor_dim": WHOLE},
     "PhotometricSettings": {

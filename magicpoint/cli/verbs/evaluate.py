@@ -15,7 +15,9 @@ from ..parser import Parser
 if TYPE_CHECKING:
     from ...inference.extractor import Extractor
 
-SUMMARY = "Measure a network beside classical methods, on unseen shapes, image pairs or rendered rooms."
+SUMMARY = (
+    "Measure a network beside classical methods, on unseen shapes, labelled images, image pairs or rendered rooms."
+)
 
 
 def add(parser: Parser) -> None:
@@ -33,10 +35,10 @@ def add(parser: Parser) -> None:
     add_engine(parser)
     parser.add_argument(
         "--dataset",
-        choices=("synthetic", "homography", "interiors"),
+        choices=("synthetic", "homography", "interiors", "labels"),
         default=None,
-        help="Rendered shapes, image pairs whose homography is known, or rooms rendered with known depth and poses; "
-        "null: homography where a folder is given, else synthetic.",
+        help="Rendered shapes, image pairs whose homography is known, rooms rendered with known depth and poses, or "
+        "images with labels; null: what else is given tells.",
     )
     parser.add_argument("--out", type=Path, required=True, help="Folder for the tables, the JSON file and the plots.")
     parser.add_argument(
@@ -52,13 +54,23 @@ def add(parser: Parser) -> None:
         default=list(PAIRS_PROTOCOLS),
         help="homography: which protocols.",
     )
+    parser.add_argument("--images", nargs="*", type=Path, default=[], help="labels: images, and folders to search.")
+    parser.add_argument(
+        "--labels", type=Path | None, default=None, help="labels: of these images, as magicpoint labels writes them."
+    )
+    parser.add_argument(
+        "--holdout",
+        type=float | None,
+        default=None,
+        help="labels: take those images alone that a training with this holdout does not train on; null: all.",
+    )
     parser.add_argument("--rooms", type=int, default=100, help="interiors: number of pairs, each of a room of its own.")
     parser.add_argument(
         "--methods",
         nargs="*",
         default=None,
-        help=f"What to compare with; null: all. synthetic: {', '.join(ON_SHAPES)}; homography: {', '.join(ON_PAIRS)}; "
-        "interiors: those of homography with descriptors.",
+        help=f"What to compare with; null: all. synthetic and labels: {', '.join(ON_SHAPES)}; homography: "
+        f"{', '.join(ON_PAIRS)}; interiors: those of homography with descriptors.",
     )
     add_json(parser)
 
@@ -67,17 +79,22 @@ def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
 
     keep_freed_memory()
-    dataset = arguments.dataset or ("synthetic" if arguments.folder is None else "homography")
-    if dataset == "synthetic" and arguments.folder is not None:
-        raise UnusableArgument(
-            f"{arguments.folder} is for --dataset homography or interiors; synthetic shapes are rendered"
-        )
-    if dataset != "synthetic" and arguments.folder is None:
+    without_folder = "synthetic" if arguments.labels is None else "labels"
+    dataset = arguments.dataset or (without_folder if arguments.folder is None else "homography")
+    if (dataset == "labels") != (arguments.labels is not None) or bool(arguments.images) != (dataset == "labels"):
+        raise UnusableArgument("--dataset labels, --images and --labels belong together: some of them are missing")
+    if arguments.holdout is not None and (dataset != "labels" or not 0 < arguments.holdout < 1):
+        raise UnusableArgument(f"--holdout must be in (0, 1), and is of --dataset labels, got {arguments.holdout}")
+    if dataset in ("synthetic", "labels") and arguments.folder is not None:
+        hint = "synthetic shapes are rendered" if dataset == "synthetic" else "labelled images are given with --images"
+        raise UnusableArgument(f"{arguments.folder} is for --dataset homography or interiors; {hint}")
+    if dataset in ("homography", "interiors") and arguments.folder is None:
         raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
     if arguments.weights is None:
         arguments.weights = "magicpoint" if dataset == "synthetic" else "superpoint"
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
-    {"synthetic": _synthetic, "homography": _homography, "interiors": _interiors}[dataset](arguments, name, extractor)
+    evaluations = {"synthetic": _synthetic, "homography": _homography, "interiors": _interiors, "labels": _labels}
+    evaluations[dataset](arguments, name, extractor)
 
 
 def _synthetic(arguments: Namespace, name: str, extractor: Extractor) -> None:
@@ -90,6 +107,16 @@ def _synthetic(arguments: Namespace, name: str, extractor: Extractor) -> None:
         extractor, arguments.out, arguments.images_per_shape, methods, name=name, progress=not arguments.quiet
     )
     show(arguments, f"{format_shapes(shapes)}\n{arguments.out / SHAPES_JSON}", shapes_as_plain(shapes))
+
+
+def _labels(arguments: Namespace, name: str, extractor: Extractor) -> None:
+    from ...evaluation.labels.report import LABELS_JSON, format_labels_evaluation, labels_as_plain
+    from ...evaluation.methods.opencv import ON_SHAPES
+    from ...jobs.evaluate import evaluate_labels
+
+    options = {"holdout": arguments.holdout, "methods": _methods(arguments, ON_SHAPES), "name": name}
+    found = evaluate_labels(extractor, arguments.images, arguments.labels, arguments.out, **options)
+    show(arguments, f"{format_labels_evaluation(found)}\n{arguments.out / LABELS_JSON}", labels_as_plain(found))
 
 
 def _homography(arguments: Namespace, name: str, extractor: Extractor) -> None:

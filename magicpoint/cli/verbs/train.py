@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 
 from ..options import UnusableArgument, add_settings_file, build
 from ..output import add_json, show
 from ..parser import Parser
-from ..tasks import path_lists, read_task, summaries, tasks
+from ..tasks import path_lists, read_task, required_fields, summaries, tasks
 
-SUMMARY = "Train a detector on shapes, or a detector and descriptors on labelled images."
+SUMMARY = "Train a detector on shapes or on labelled images, or a detector and descriptors on such."
 
 
 def add(parser: Parser) -> None:
@@ -43,8 +44,10 @@ def _add_task(parser: Parser, words: Sequence[str]) -> None:
     )
     lists = path_lists(settings)
     parser.add_class_arguments(settings, as_group=False, skip=set(lists))
+    required = {field.name for field in required_fields(settings)}
     for name, sentence in lists.items():
-        parser.add_argument(f"--{name}", nargs="*", type=Path, required=True, help=sentence)
+        needed: dict[str, Any] = {"required": True} if name in required else {"default": []}
+        parser.add_argument(f"--{name}", nargs="*", type=Path, help=sentence, **needed)
     if asked.begun is not None:
         # What is not said anew is as the run was begun.
         parser.take_defaults_of(asked.begun)

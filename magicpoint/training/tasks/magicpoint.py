@@ -1,7 +1,8 @@
-"""MagicPoint: a detector learns the corners of shapes."""
+"""MagicPoint: a detector learns the corners of shapes, or the points of labelled images."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor
 from synthetic_shapes import ShapesDataset
 
 from ...data.batches import Batch, Collated, ImageBatches
+from ...data.labelled_images import CroppedSource, LabelledImages, LabelledSource
 from ...data.sources import RenderedSource, Source, StoredSource
 from ...model.network import PointNetwork
+from ..validation.labelled import LabelledValidator
 from ..validation.magicpoint import Validator
 from .base import RunSettings
 from .points import PointTask
@@ -19,20 +22,31 @@ from .settings import MagicPointSettings
 
 
 class MagicPointTask(PointTask[Collated, Batch]):
-    """Corners of shapes."""
+    """Corners of shapes, or points of images."""
 
     def __init__(self, settings: MagicPointSettings, run: RunSettings) -> None:
         super().__init__(settings, run)
         self._settings = settings
-        self._source = self._open_source()
-        self._validator = Validator(settings.shapes.size_hw)
+        self._source: Source
+        self._validator: Validator | LabelledValidator
+        if settings.labels is not None:
+            self._source, self._validator = self._open_labelled(LabelledImages(settings.images, settings.labels))
+        else:
+            self._source, self._validator = self._open_shapes(), Validator(settings.shapes.size_hw)
         self.digest = self._source.digest
 
-    def _open_source(self) -> Source:
+    def _open_shapes(self) -> Source:
         settings, seed = self._settings, self._run.seed
         if settings.dataset is None:
             return RenderedSource(seed, settings.shapes)
         return StoredSource(ShapesDataset(settings.dataset, "training"), seed)
+
+    def _open_labelled(self, dataset: LabelledImages) -> tuple[Source, LabelledValidator]:
+        settings, seed = self._settings, self._run.seed
+        training, held_out = dataset.split_by_name(settings.holdout)
+        whole = LabelledSource(dataset, training, seed, 0.0, settings.shapes)
+        source = CroppedSource(whole, settings.shapes.size_hw, settings.smallest_scale, seed)
+        return source, LabelledValidator(dataset, held_out)
 
     def batches(self, rank: int, world_size: int) -> ImageBatches:
         run = self._run
@@ -52,4 +66,6 @@ class MagicPointTask(PointTask[Collated, Batch]):
         return self._validator.measure(network, device)
 
     def score(self, measures: Mapping[str, float]) -> float:
+        if "ap" in measures:
+            return -math.inf if math.isnan(measures["ap"]) else measures["ap"]
         return 0.5 * (measures["ap_clean"] + measures["ap_noise"])

@@ -49,11 +49,16 @@ class PointTaskSettings(TaskSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MagicPointSettings(PointTaskSettings):
-    """A detector learns the corners of shapes.
+    """A detector learns the corners of shapes, or the points of labelled images.
 
     Args:
         dataset: A folder written by `magicpoint generate`; by default images are rendered as they are needed.
-        shapes: What is rendered (without dataset), and the size of the images of the validation.
+        images: In place of shapes: images, and folders to search for images.
+        labels: The labels of these images, as `magicpoint labels` writes them of points of your own.
+        holdout: Share of the labelled images that are not trained on but judged by; the name of an image decides it.
+        smallest_scale: Of labelled images parts are shown, at their own scale or shrunk to this at most.
+        shapes: What is rendered (without dataset and labels), and the size of the images: of those of the validation,
+            and of the parts of labelled images.
         augmentation: What is done to each image.
     """
 
@@ -61,12 +66,23 @@ class MagicPointSettings(PointTaskSettings):
     implementation: ClassVar[str] = "magicpoint.training.tasks.magicpoint:MagicPointTask"
 
     dataset: Path | None = None
+    images: tuple[Path, ...] = ()
+    labels: Path | None = None
+    holdout: float = 0.1
+    smallest_scale: float = 0.7
     shapes: ShapeSettings = field(default_factory=ShapeSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_size_hw(self, CELL_SIZE, "shapes.size_hw")
+        check_range(self, "(0, 1)", "holdout")
+        check_range(self, "(0, 1]", "smallest_scale")
+        if bool(self.images) != (self.labels is not None):
+            lacking = "labels" if self.images else "images"
+            raise InputError(f"{lacking} must be given with {'images' if self.images else 'labels'}, got none")
+        if self.dataset is not None and self.labels is not None:
+            raise InputError(f"dataset must not be given beside labels, got {self.dataset}")
         if self.model.descriptor_dim:
             raise InputError(f"model.descriptor_dim must be 0 in a detector, got {self.model.descriptor_dim}")
 
