@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Self
 
 import torch
@@ -22,6 +23,7 @@ class Features:
         image_size: (W, H) of the original image in pixels.
         keypoint_scales: (N,) float32, how many pixels of the original image are one of the image in which a keypoint
             was found; None where that is the original image for all.
+        provenance: What made them, as `Extractor.provenance` says it; None where that is not known.
 
     Raises:
         TypeError: A tensor is not float32.
@@ -38,6 +40,7 @@ class Features:
     descriptors: Tensor | None
     image_size: tuple[int, int]
     keypoint_scales: Tensor | None = dataclasses.field(default=None, kw_only=True)
+    provenance: Mapping[str, str] | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.keypoints.ndim != 2 or self.keypoints.shape[1] != 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -202,14 +203,22 @@ class Extractor:
         return {
             **resized,
             **scaled,
-            "weights": self.weights,
-            "weights_hash": weights_hash(self.model.state_dict()),
             "network": self.network.settings,
-            "decode": json.dumps(dataclasses.asdict(self.settings)),
+            **self._origin,
             "range": self.reading.range,
             "orientation": self.reading.orientation,
             "versions": json.dumps(versions()),
         }
+
+    @functools.cached_property
+    def _weights_hash(self) -> str:
+        return weights_hash(self.model.state_dict())
+
+    @property
+    def _origin(self) -> dict[str, str]:
+        """Of the provenance what decides whether features compare."""
+        decode = json.dumps(dataclasses.asdict(self.settings))
+        return {"weights": self.weights, "weights_hash": self._weights_hash, "decode": decode}
 
     def extract(self, image: Image, mask: NDArray[Any] | None = None, mask_margin: int = MARGIN) -> Features:
         """Find the keypoints of one image of any size.
@@ -241,8 +250,10 @@ class Extractor:
             return self._find(image, None if mask is None else well_inside(mask, mask_margin))
 
         if self.scales == (1.0,):
-            return find(shrunk, valid).at_size((width, height))
-        return find_at_scales(find, shrunk, valid, self.scales, self.settings.max_keypoints).at_size((width, height))
+            found = find(shrunk, valid)
+        else:
+            found = find_at_scales(find, shrunk, valid, self.scales, self.settings.max_keypoints)
+        return dataclasses.replace(found.at_size((width, height)), provenance=self._origin)
 
     def _find(self, grey: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> Features:
         """The keypoints of a grey (H, W) where a mask (H, W) is True."""

@@ -11,6 +11,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.extras import require
 from ..core.files import AnyPath, write_atomically
+from ..core.origins import check_one_origin
 from ..core.types import Features, Matches
 from ..io.reading import Orientation
 from ..io.records import RecordFile, check_key
@@ -79,7 +80,10 @@ def write_database(
         orientation = "stored" if said == "stored" else "exif"
     names = {key: check_key(key) for key in features}
     counts: dict[str, int] = {}
+    first = None
     for key, found in features.items():
+        first = first or found
+        check_one_origin((first, found))
         _check_image(pycolmap, images / names[key], found.image_size, orientation)
         counts[key] = len(found)
     check_pairs(matches, counts)

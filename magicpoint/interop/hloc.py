@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from ..core.files import AnyPath
+from ..core.origins import check_one_origin
 from ..core.types import Features, Matches
 from ..io.features import features_to_arrays
 from ..io.images import read_image
@@ -129,11 +130,17 @@ def write_hloc_matches(
     Raises:
         KeyError: The features of an image are not there.
         OSError: The file cannot be written.
-        InputError: Two pairs have one name in hloc, which writes a slash of a key as a hyphen.
+        InputError: Two pairs have one name in hloc, which writes a slash of a key as a hyphen; or the features are of
+            two networks.
         ValueError: A key is unsafe, or matches do not fit the features, see `pairs.check_pairs`.
     """
     names = hloc_names(matches)
-    counts = {key: len(features[key]) for key in dict.fromkeys(key for pair in matches for key in pair)}
+    counts, first = {}, None
+    for key in dict.fromkeys(key for pair in matches for key in pair):
+        found = features[key]
+        first = first or found
+        check_one_origin((first, found))
+        counts[key] = len(found)
     check_pairs(matches, counts)
     records = {name: PairMatches(matches[pair], (counts[pair[0]], counts[pair[1]])) for pair, name in names.items()}
     return write_records(path, HLOC_MATCHES, records)

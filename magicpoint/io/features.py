@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..core.files import AnyPath
+from ..core.origins import check_one_origin
 from ..core.types import Features
 from .records import Layout, RecordFile, write_records
 
@@ -34,7 +35,12 @@ def write_features(
     provenance: Mapping[str, str] | None = None,
     digests: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the features of images under their keys; see `write_records`."""
+    """Write the features of images under their keys; see `write_records`.
+
+    Raises:
+        InputError: Those of two networks are among them, see `core.origins`.
+    """
+    check_one_origin(features.values())
     return write_records(path, FEATURES, features, provenance, digests)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
+from ..core.types import Features
 from .record_index import Entry, Index, checked_texts, read_entry, read_index
 from .record_plain import (
     READ_ERRORS,
@@ -176,13 +177,16 @@ class RecordFile(Mapping[str, Record]):
 
     def __getitem__(self, key: str) -> Record:
         try:
-            return self._layout.of_arrays(self.arrays(key), self.image_size(key))
+            record = self._layout.of_arrays(self.arrays(key), self.image_size(key))
         except InputError:
             raise
         except (KeyError, TypeError, ValueError) as error:
             if key not in self._digests:
                 raise KeyError(key) from error
             raise InputError(f"{self.path}: {key} is damaged: {error}") from error
+        if isinstance(record, Features):
+            return dataclasses.replace(record, provenance=self.provenance)
+        return record
 
     def arrays(self, key: str) -> dict[str, NDArray[Any]]:
         """The arrays of a record as they are stored.

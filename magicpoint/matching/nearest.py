@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.origins import check_one_origin
 from ..core.types import Features, Matches
 from .settings import MatchSettings
 
@@ -30,7 +31,9 @@ def match_features(features0: Features, features1: Features, settings: MatchSett
         On the device of `features0`; none where an image has no keypoints.
 
     Raises:
-        ValueError: There are no descriptors, their lengths differ, or a value is not finite.
+        InputError: They are of two networks, where that is known (`Features.provenance`), have no descriptors, or such of
+            different lengths. Where they are of two decodings the log says so.
+        ValueError: A value is not finite.
 
     Examples:
         >>> def features(*angles):
@@ -42,6 +45,7 @@ def match_features(features0: Features, features1: Features, settings: MatchSett
         [[0, 1], [1, 0]]
     """
     settings = settings or MatchSettings()
+    check_one_origin((features0, features1))
     if features0.descriptors is None or features1.descriptors is None:
         raise InputError("matching needs descriptors, and a detector such as MagicPoint gives none")
     descriptors0, descriptors1 = features0.descriptors, features1.descriptors.to(features0.descriptors.device)

@@ -1,0 +1,57 @@
+"""Whether features can be compared: those of two networks cannot, and those of two decodings seldom are meant to be."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import InputError
+from .settings import differences
+from .types import Features
+
+_LOG = logging.getLogger(__name__)
+
+
+def check_one_origin(features: Iterable[Features]) -> None:
+    """Refuses features whose descriptors do not compare; says where they were chosen by other settings.
+
+    Of features whose `provenance` is None nothing is known, and nothing refused.
+
+    Raises:
+        InputError: Two are of different networks; the message names both.
+    """
+    first: Mapping[str, str] | None = None
+    for other in (one.provenance for one in features if one.provenance is not None):
+        if first is None:
+            first = other
+        elif other is not first:
+            _check(first, other)
+
+
+def _check(first: Mapping[str, str], second: Mapping[str, str]) -> None:
+    hashes = [origin.get("weights_hash") for origin in (first, second)]
+    if None not in hashes and hashes[0] != hashes[1]:
+        names = [f"{origin.get('weights', 'unnamed')} ({origin['weights_hash'][:12]})" for origin in (first, second)]
+        raise InputError(f"features of two networks do not compare: {names[0]} and {names[1]}")
+    settings = [origin.get("decode") for origin in (first, second)]
+    if settings[0] is not None and settings[1] is not None and settings[0] != settings[1]:
+        _warn_of_settings(settings[0], settings[1])
+
+
+@functools.lru_cache(64)  # once is enough
+def _warn_of_settings(first: str, second: str) -> None:
+    changed = differences(_settings(first), _settings(second), unset="unset")
+    listed = ", ".join(f"{name} {was} and {now}" for name, (was, now) in changed.items())
+    if listed:
+        _LOG.warning("features that were chosen by different settings are compared: %s", listed)
+
+
+def _settings(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {"decode": text}
+    return values if isinstance(values, dict) else {"decode": text}
