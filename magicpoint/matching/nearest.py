@@ -31,8 +31,8 @@ def match_features(features0: Features, features1: Features, settings: MatchSett
         On the device of `features0`; none where an image has no keypoints.
 
     Raises:
-        InputError: They are of two networks, where that is known (`Features.provenance`), have no descriptors, or such of
-            different lengths. Where they are of two decodings the log says so.
+        InputError: They are of two networks, where that is known (`Features.provenance`), have no descriptors, or
+            such of different lengths. Where they are of two decodings the log says so.
         ValueError: A value is not finite.
 
     Examples:
