@@ -11,6 +11,8 @@ from jsonargparse import Namespace
 from .parser import Parser, SettingsFile, presets
 
 if TYPE_CHECKING:
+    import torch
+
     from ..decoding.settings import DecodeSettings
     from ..inference.extractor import Extractor
     from ..io.reading import Orientation
@@ -47,11 +49,8 @@ def add_engine(parser: Parser) -> None:
     )
 
 
-def add_network(parser: Parser, weights: str | None) -> None:
-    """The options of a verb that runs a network on images, which `open_extractor` reads."""
-    from ..io.reading import ImageReading, Orientation
-
-    add_weights(parser, weights)
+def add_device(parser: Parser) -> None:
+    """The option that `device_of` reads."""
     parser.add_argument(
         "--device",
         type=str,
@@ -59,6 +58,25 @@ def add_network(parser: Parser, weights: str | None) -> None:
         help="Where the network runs: cpu, cuda, cuda:1 or mps; auto takes CUDA where there is one and the engine runs "
         "there, else the CPU.",
     )
+
+
+def device_of(arguments: Namespace) -> torch.device | None:
+    """The device that was asked for; None leaves the choice to whoever computes.
+
+    Raises:
+        InputError: There is no such device; the message names it.
+    """
+    from ..core.machine import find_device
+
+    return None if arguments.device == "auto" else find_device(arguments.device)
+
+
+def add_network(parser: Parser, weights: str | None) -> None:
+    """The options of a verb that runs a network on images, which `open_extractor` reads."""
+    from ..io.reading import ImageReading, Orientation
+
+    add_weights(parser, weights)
+    add_device(parser)
     parser.add_class_arguments(ImageReading, as_group=False, skip={"orientation"})
     parser.add_argument(
         "--orientation",
@@ -129,7 +147,7 @@ def open_extractor(
     if "scales" in arguments:
         engine["scales"] = arguments.scales
     if "device" in arguments:
-        engine["device"] = arguments.device
+        engine["device"] = device_of(arguments)
         engine["reading"] = build(ImageReading, arguments, orientation=arguments.orientation or orientation)
     return Extractor.load(arguments.weights, settings, **engine)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import build
+from ..options import add_device, build, device_of
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -23,6 +23,7 @@ def add(parser: Parser) -> None:
         "--out", type=Path, required=True, help="Folder to write; one that was begun goes on with its settings."
     )
     add_json(parser)
+    add_device(parser)
     parser.add_class_arguments(FinetuneSettings, as_group=False)
     # What is not said anew is as the folder was begun.
     parser.go_on_with(lambda arguments: arguments.out / "settings.yaml")
@@ -36,6 +37,10 @@ def run(arguments: Namespace) -> None:
 
     keep_freed_memory()
     result = finetune_images(
-        arguments.images, arguments.out, build(FinetuneSettings, arguments), progress=not arguments.quiet
+        arguments.images,
+        arguments.out,
+        build(FinetuneSettings, arguments),
+        device_of(arguments),
+        progress=not arguments.quiet,
     )
     show(arguments, summarize_finetuning(result), finetuning_as_plain(result))

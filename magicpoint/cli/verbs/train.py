@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from ..options import UnusableArgument, add_settings_file, build
+from ..options import UnusableArgument, add_device, add_settings_file, build, device_of
 from ..output import add_json, show
 from ..parser import Parser
 from ..tasks import path_lists, read_task, required_fields, summaries, tasks
@@ -27,6 +27,7 @@ def add(parser: Parser) -> None:
     )
     add_settings_file(parser)
     add_json(parser)
+    add_device(parser)
     parser.add_class_arguments(TrainSettings, as_group=False, skip={"task"})
     parser.add_by_words(lambda words: _add_task(parser, words))
 
@@ -66,6 +67,10 @@ def run(arguments: Namespace) -> None:
     lists = {name: tuple(arguments[name]) for name in path_lists(settings)}
     task = build(settings, arguments, **lists)
     weights = train_model(
-        arguments.out, build(TrainSettings, arguments, task=task), resume=arguments.resume, progress=not arguments.quiet
+        arguments.out,
+        build(TrainSettings, arguments, task=task),
+        resume=arguments.resume,
+        device=device_of(arguments),
+        progress=not arguments.quiet,
     )
     show(arguments, str(weights), read_training(arguments.out))

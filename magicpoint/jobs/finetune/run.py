@@ -151,7 +151,7 @@ class _Finetuning:
         settings = self.settings.adaptation
         if not labels.exists():
             self._say(labels, f"labels by {weights}, from {settings.count} views of each image")
-            extractor = Extractor.load(weights, device=self.device)
+            extractor = Extractor.load(weights, device=self.device, reading=self.settings.reading)
             report = adapt_images(self.images, labels, extractor, settings, progress=self.progress)
             self._say(labels, format_labels(report))
         else:
@@ -160,7 +160,7 @@ class _Finetuning:
         if not sheets.exists():
             self._say(sheets, "pictures of the labels, to look at")
             found = find_images(self.images)
-            write_folder(sheets, lambda folder: write_sheets(read_labels(labels), found, folder))
+            write_folder(sheets, lambda folder: write_sheets(read_labels(labels), found, folder, self.settings.reading))
         self._check_labels(number, report)
         return report
 

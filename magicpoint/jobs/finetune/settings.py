@@ -7,6 +7,7 @@ import dataclasses
 from ...adaptation.settings import AdaptationSettings
 from ...core.precision import Precision
 from ...core.settings import LARGEST_SEED, MOST_WORKERS, check_kinds, check_range, check_whole
+from ...io.reading import ImageReading
 from ...training.tasks.settings import JointSettings
 
 # Training shows half an image or more in 160x120 pixels, so larger ones would cost time and add nothing. A weak label
@@ -28,6 +29,8 @@ class FinetuneSettings:
         seed: Decides every sample and the views of the evaluation.
         precision: Number format of the layers in training; auto takes bfloat16 where it is measured to be faster.
         workers: Processes that prepare the training data.
+        range: Which stored values become black and white: auto, full, or LOW,HIGH; see `io.reading.ImageReading`.
+        max_megapixels: An image that says it has more pixels is refused before memory is taken for it.
         adaptation: How the images are labelled.
         joint: How detector and descriptors are trained together.
     """
@@ -40,6 +43,8 @@ class FinetuneSettings:
     seed: int = 0
     precision: Precision = "auto"
     workers: int = 1
+    range: str = "auto"
+    max_megapixels: float = 200.0
     adaptation: AdaptationSettings = dataclasses.field(default_factory=lambda: _ADAPTATION)
     joint: JointSettings = dataclasses.field(default_factory=JointSettings)
 
@@ -49,3 +54,9 @@ class FinetuneSettings:
         check_whole(self, 0, "workers", most=MOST_WORKERS)
         check_whole(self, 0, "seed", most=LARGEST_SEED)
         check_range(self, "(0, inf)", "learning_rate")
+        _ = self.reading
+
+    @property
+    def reading(self) -> ImageReading:
+        """How the images are read."""
+        return ImageReading(self.range, self.max_megapixels)

@@ -21,7 +21,7 @@ GIVEN = {"images": (Path("photographs"), Path("more")), "labels": Path("l.h5")}
 def trained(monkeypatch):
     """The settings with which training was begun, in place of training."""
     seen = []
-    monkeypatch.setattr(loop, "train_model", lambda out, settings, resume, progress: seen.append(settings))
+    monkeypatch.setattr(loop, "train_model", lambda out, settings, resume, device, progress: seen.append(settings))
     monkeypatch.setattr(train_job, "read_training", str)
     return seen
 

@@ -8,18 +8,19 @@ from magicpoint.cli.parser import Parser
 from magicpoint.cli.verbs import VERBS
 
 # The shipped detector labels, networks with descriptors do the rest; evaluate decides by what is measured.
-WEIGHTS = {
-    **dict.fromkeys(("extract", "match", "track", "export", "finetune"), "superpoint"),
-    "adapt": "magicpoint",
-    "evaluate": None,
-}
-OWN = {
-    "weights",  # above
-    "out",  # a name that each verb has of its own
-    "precision",  # auto in training and labelling, of which no two machines have to give the same
-    "min_similarity",  # a track is lost by one wrong link, a homography by many
-    *("count", "shapes", "size_hw", "steps", "batch_size", "learning_rate", "workers", "kind", "format"),
-}
+WEIGHTS = {"adapt": "magicpoint", "evaluate": None}
+SHARED = (
+    "threshold",
+    "nms_radius",
+    "border",
+    "max_keypoints",
+    "subpixel",
+    "range",
+    "max_megapixels",
+    "device",
+    "backend",
+)
+EVERYWHERE = ("range", "max_megapixels", "device")
 
 
 def defaults():
@@ -34,11 +35,12 @@ def defaults():
 
 def test_an_option_has_the_same_default_in_every_verb():
     found = defaults()
-    assert found["weights"] == WEIGHTS
-    differing = {name: verbs for name, verbs in found.items() if len({str(value) for value in verbs.values()}) > 1}
-    assert set(differing) <= OWN, differing
-    for name in ("threshold", "nms_radius", "max_keypoints", "range", "max_megapixels", "device"):
-        assert {"adapt", "extract", "match", "track"} & set(found[name]), name
+    assert found["weights"] == {verb: WEIGHTS.get(verb, "superpoint") for verb in found["weights"]}
+    for name in (*SHARED, "resize", "masks", "overlay"):
+        assert len(found[name]) > 1, name
+        assert len({str(value) for value in found[name].values()}) == 1, found[name]
+    for name in EVERYWHERE:
+        assert {"adapt", "evaluate", "extract", "finetune", "match", "track"} <= set(found[name]), name
 
 
 def test_finetuning_labels_as_adaptation_does_but_for_three_settings():

@@ -131,7 +131,7 @@ def test_what_cannot_be_matched_is_explained(folder, tmp_path, capsys):
 def test_the_settings_of_finetune_arrive(folder, tmp_path, begun):
     arguments = ["finetune", str(folder / "a.png"), str(folder / "b.png"), "--out", str(tmp_path / "run")]
     assert main(arguments) == 0
-    assert begun == [([folder / "a.png", folder / "b.png"], tmp_path / "run", FinetuneSettings())]
+    assert begun == [([folder / "a.png", folder / "b.png"], tmp_path / "run", FinetuneSettings(), None)]
     options = ["--rounds", "2", "--steps", "9", "--adaptation.count", "4", "--joint.views.size_hw", "48x64"]
     assert main([*arguments, *options]) == 0
     assert begun[1][2] == FinetuneSettings(
@@ -203,4 +203,4 @@ def test_a_folder_that_was_begun_goes_on_with_its_settings(folder, tmp_path, beg
     out = [f"--out={tmp_path}"] if joined else ["--out", str(tmp_path)]
     assert main(["finetune", str(folder), *out, "--rounds", "2"]) == 0
     adaptation = dataclasses.replace(FinetuneSettings().adaptation, count=4)
-    assert [settings for _, _, settings in begun] == [FinetuneSettings(steps=7, rounds=2, adaptation=adaptation)]
+    assert [settings for _, _, settings, _ in begun] == [FinetuneSettings(steps=7, rounds=2, adaptation=adaptation)]
