@@ -69,11 +69,16 @@ class Remarks:
         lines = []
         if self.lows:
             low, high = _span(self.lows), _span(self.highs)
-            lines.append(f"range auto: {len(self.lows)} images use few values; black is {low}, white {high}")
-        if self.several:
+            count = len(self.lows)
             lines.append(
-                f"{len(self.several)} images are animated or have pages, of which the first was taken, for instance "
-                f"{self.several[0]}"
+                f"range auto: {count} {'image uses' if count == 1 else 'images use'} few values; black is {low}, "
+                f"white {high}"
+            )
+        if self.several:
+            count = len(self.several)
+            lines.append(
+                f"{count} {'image is' if count == 1 else 'images are'} animated or of several pages, of which the "
+                f"first was taken, such as {self.several[0]}"
             )
         return lines
 

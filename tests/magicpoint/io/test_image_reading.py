@@ -14,8 +14,9 @@ from PIL import Image
 from magicpoint import ImageReading, read_image
 from magicpoint.core.errors import InputError
 from magicpoint.io.finding import find_images
-from magicpoint.io.grey import to_grey
+from magicpoint.io.grey import GreyImage, to_grey
 from magicpoint.io.images import decode_image
+from magicpoint.io.stream import Remarks
 from magicpoint.io.video import open_source
 
 SIDE = 60000
@@ -227,3 +228,15 @@ def test_patterns_are_expanded_where_no_shell_does(tmp_path, pattern):
     (tmp_path / "[ab].png").write_bytes(b"")
     if pattern == "[ab].png":
         assert list(find_images([tmp_path / pattern])) == ["[ab].png"]
+
+
+def test_it_is_said_what_was_stretched_and_what_is_the_first_of_several():
+    remarks = Remarks()
+    remarks.add("a.png", GreyImage(np.zeros((1, 1), np.float32), limits=(7000, 7510), stretched=True))
+    assert remarks.lines() == ["range auto: 1 image uses few values; black is 7000, white 7510"]
+    for key in ("b.gif", "c.png"):
+        remarks.add(key, GreyImage(np.zeros((1, 1), np.float32), None, (0, 4095), key == "c.png", key == "b.gif"))
+    assert remarks.lines() == [
+        "range auto: 2 images use few values; black is 0 to 7000, white 4095 to 7510",
+        "1 image is animated or of several pages, of which the first was taken, such as b.gif",
+    ]
