@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -38,15 +39,24 @@ class Labeller:
     Args:
         extractor: Its network and device are used; its settings, which are those of single views, are not.
         settings: None stands for `AdaptationSettings()`.
+        begun: The provenance of labels that are to be gone on with. What the precision auto stands for is taken from
+            it: that is measured, and two measurements may differ.
     """
 
-    def __init__(self, extractor: Extractor, settings: AdaptationSettings | None = None) -> None:
+    def __init__(
+        self, extractor: Extractor, settings: AdaptationSettings | None = None, begun: Mapping[str, str] | None = None
+    ) -> None:
         self.settings = settings or AdaptationSettings()
         self.device = extractor.device
-        self.dtype = getattr(torch, resolve_precision(self.settings.precision, self.device))
+        precision: str = self.settings.precision
+        before = (begun or {}).get("precision")
+        if precision == "auto":
+            precision = before if before in ("float32", "bfloat16") else resolve_precision("auto", self.device)
+        self.dtype = getattr(torch, precision)
         model = fold_batch_norm(extractor.model, descriptors=False).to(self.device, self.dtype)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.provenance = {name: text for name, text in extractor.provenance.items() if name not in _OF_EXTRACTION}
+        self.provenance["precision"] = precision
         self.provenance["adaptation"] = json.dumps(dataclasses.asdict(self.settings))
 
     def label(self, grey: NDArray[np.float32], key: str, mask: NDArray[np.bool_] | None = None) -> Labels:

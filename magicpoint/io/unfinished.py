@@ -166,6 +166,15 @@ class UnfinishedRecords(Generic[Record]):
         return all(self._parts[key] is earlier for key in keys)
 
 
+def begun_with(path: AnyPath, layout: Layout[Any]) -> Mapping[str, str] | None:
+    """The provenance of the records that a file has, or that were begun for it; None where there are none."""
+    target = target_of(path)
+    for records in (target, *sorted(target.with_name(f"{target.name}.partial").glob("[0-9]*.h5"))):
+        with contextlib.suppress(OSError, InputError):  # `UnfinishedRecords` says what is wrong with it
+            return RecordFile(records, layout).provenance
+    return None
+
+
 def _decoded(provenance: Mapping[str, str]) -> dict[str, Any]:
     """With the groups of values, which are stored as JSON, as dicts."""
     decoded: dict[str, Any] = dict(provenance)

@@ -25,7 +25,7 @@ from ..io.grey import GreyImage
 from ..io.labels import LABELS, read_labels
 from ..io.masks import find_masks
 from ..io.per_image import process_images
-from ..io.unfinished import UnfinishedRecords
+from ..io.unfinished import UnfinishedRecords, begun_with
 from ..pictures.sheets import KIND, is_sheet, sheet_paths, write_sheets
 
 
@@ -74,8 +74,8 @@ def adapt_images(
     """
     out = Path(out)
     images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
-    labeller = Labeller(extractor, settings)
     report_path = _check_outputs(out, images, None if overlay is None else Path(overlay))
+    labeller: Labeller
     seconds: list[float] = []
 
     def process(key: str, image: GreyImage) -> Labels:
@@ -87,6 +87,7 @@ def adapt_images(
     of_images = find_masks(images, masks)
     with locked(out):
         remove_leftovers_of(target_of(out), target_of(report_path))
+        labeller = Labeller(extractor, settings, begun_with(out, LABELS))
         unfinished = UnfinishedRecords(out, LABELS, labeller.provenance)
         done = process_images(
             images,

@@ -344,3 +344,13 @@ def test_sheets_show_images_of_all_sizes(tmp_path):
     pictures = [cv2.imread(str(path)) for path in sheets]
     assert {picture.shape for picture in pictures} == {(3 * 256, 4 * 320, 3)}
     assert pictures[1][256:].max() == 0
+
+
+def test_what_auto_stands_for_stays_when_labels_are_gone_on_with(extractor, folder, tmp_path, monkeypatch):
+    measured = iter(["bfloat16", "float32"])
+    monkeypatch.setattr("magicpoint.adaptation.labeller.resolve_precision", lambda *_: next(measured))
+    settings = dataclasses.replace(SETTINGS, precision="auto", count=1)
+    for _ in range(2):  # the second is not measured
+        adapt_images([folder], tmp_path / "l.h5", extractor, settings, progress=False)
+        assert read_labels(tmp_path / "l.h5").provenance["precision"] == "bfloat16"
+    assert Labeller(extractor, settings, {"precision": "float64"}).dtype == torch.float32
