@@ -1,11 +1,13 @@
 """What the header of an image file says about its size, read without decoding the image.
 
 Pillow reads the headers; the decoding is OpenCV's. Where Pillow would take memory for the image (WebP), lacks the
-format (Radiance, PFM, PAM) or refuses number formats (TIFF), the few fields are read here.
+format (Radiance, PFM, PAM), refuses number formats or warns of what is beside the size (TIFF, PNG), the few fields are
+read here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import struct
@@ -21,7 +23,6 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     SunImagePlugin,
-    TiffImagePlugin,
 )
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -29,6 +30,7 @@ _PNM = re.compile(rb"P[1-6Ff](?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s
 _PAM = re.compile(rb"P7\s.*?\bWIDTH\s+(\d+)\s.*?\bHEIGHT\s+(\d+)\s.*?ENDHDR", re.DOTALL)
 _RADIANCE = re.compile(rb"\n[-+]Y\s+(\d+)\s+[-+]X\s+(\d+)\n")
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000: start, and size
+_MOST_FIELDS = 4096
 _HEADER_BYTES = 2**16  # where the texts of a header must end
 
 
@@ -61,8 +63,8 @@ def has_alpha(data: bytes) -> bool:
         return data[12:16] == b"VP8L" or (data[12:16] == b"VP8X" and bool(data[20] & 0x10))
     if data[:2] in (b"II", b"MM"):
         fields = _tiff_fields(data)
-        colours = {0: 1, 1: 1, 2: 3}.get(fields.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, -1))
-        return colours is not None and fields.get(TiffImagePlugin.SAMPLESPERPIXEL, 1) == colours + 1
+        colours = {0: 1, 1: 1, 2: 3}.get(fields.get(_COLOURS, -1))
+        return colours is not None and fields.get(_SAMPLES, 1) == colours + 1
     return data.startswith((b"GIF8", b"\0\0\0\x0cjP  ", _CODESTREAM)) or data[4:8] == b"ftyp"
 
 
@@ -80,9 +82,10 @@ def has_more_frames(data: bytes) -> bool:
     if data[8:12] == b"WEBP":
         return data[12:16] == b"VP8X" and bool(data[20] & 0x02)
     if data[:2] in (b"II", b"MM"):
-        return bool(_tiff_fields(data).next)
+        return bool(_tiff_fields(data)[_NEXT])
     if data.startswith(b"GIF8"):
-        return GifImagePlugin.GifImageFile(io.BytesIO(data)).is_animated
+        with contextlib.suppress(Exception):  # of a damaged second frame
+            return GifImagePlugin.GifImageFile(io.BytesIO(data)).is_animated
     return data[4:12] == b"ftypavis"
 
 
@@ -102,18 +105,43 @@ def _by_pillow(plugin: Callable[[io.BytesIO], object]) -> Callable[[bytes], tupl
     return read
 
 
-def _tiff_fields(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
-    """Of the first page; `next` is the place of a second one, or 0."""
-    file = io.BytesIO(data)
-    fields = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if data[2:4] in (b"+\0", b"\0+") else 8))
-    file.seek(fields.next)
-    fields.load(file)
+def _png_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack(">2I", data[16:24])
+    return width, height
+
+
+_WIDTH, _HEIGHT, _COLOURS, _SAMPLES = 256, 257, 262, 277
+_NEXT = -1
+_NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # of TIFF's types
+
+
+def _tiff_fields(data: bytes) -> dict[int, int]:
+    """The fields of the first page that hold one whole number, by their tags; `_NEXT` is the place of a second page.
+
+    Pillow, which reads them, too, warns of what is odd in the other fields.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    is_big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
+    number, counted, length, inline = ("Q", "Q", 20, 12) if is_big else ("I", "H", 12, 8)
+    [place] = struct.unpack_from(order + number, data, 8 if is_big else 4)
+    [count] = struct.unpack_from(order + counted, data, place)
+    first = place + struct.calcsize(counted)
+    fields = {}
+    for entry in range(first, first + min(count, _MOST_FIELDS) * length, length):
+        tag, kind = struct.unpack_from(f"{order}2H", data, entry)
+        [values] = struct.unpack_from(order + number, data, entry + 4)
+        if values == 1 and kind in _NUMBERS:
+            [fields[tag]] = struct.unpack_from(order + _NUMBERS[kind], data, entry + inline)
+    end = first + count * length
+    fields[_NEXT] = (
+        struct.unpack_from(order + number, data, end)[0] if end + struct.calcsize(number) <= len(data) else 0
+    )
     return fields
 
 
 def _tiff_size(data: bytes) -> tuple[int, int]:
     fields = _tiff_fields(data)
-    return int(fields[TiffImagePlugin.IMAGEWIDTH]), int(fields[TiffImagePlugin.IMAGELENGTH])
+    return fields[_WIDTH], fields[_HEIGHT]
 
 
 def _jpeg2000_size(data: bytes) -> tuple[int, int]:
@@ -161,7 +189,7 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 _READERS: dict[bytes, Callable[[bytes], tuple[int, int]]] = {
-    _PNG: _by_pillow(PngImagePlugin.PngImageFile),
+    _PNG: _png_size,
     b"\xff\xd8": _by_pillow(JpegImagePlugin.JpegImageFile),
     b"BM": _by_pillow(BmpImagePlugin.BmpImageFile),
     b"GIF8": _by_pillow(GifImagePlugin.GifImageFile),

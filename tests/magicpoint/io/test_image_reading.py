@@ -15,6 +15,7 @@ from magicpoint import ImageReading, read_image
 from magicpoint.core.errors import InputError
 from magicpoint.io.finding import find_images
 from magicpoint.io.grey import GreyImage, to_grey
+from magicpoint.io.headers import declared_size
 from magicpoint.io.images import decode_image
 from magicpoint.io.stream import Remarks
 from magicpoint.io.video import open_source
@@ -240,3 +241,21 @@ def test_it_is_said_what_was_stretched_and_what_is_the_first_of_several():
         "range auto: 2 images use few values; black is 0 to 7000, white 4095 to 7510",
         "1 image is animated or of several pages, of which the first was taken, such as b.gif",
     ]
+
+
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".bmp", ".tif", ".webp", ".gif", ".avif", ".jp2", ".ppm", ".pam", ".ras"]
+)
+def test_a_header_says_the_size(suffix):
+    if not cv2.haveImageWriter(f"a{suffix}"):
+        pytest.skip("this OpenCV has no such format")
+    content = cv2.imencode(suffix, np.zeros((64, 96, 3), np.uint8))[1].tobytes()
+    assert declared_size(content) == (96, 64)
+    assert declared_size(content[:6]) is None
+
+
+def test_the_header_of_tiff_in_its_other_forms(tmp_path):
+    Image.new("L", (96, 64)).save(tmp_path / "big.tif", big_tiff=True)
+    assert declared_size((tmp_path / "big.tif").read_bytes()) == (96, 64)
+    fields = struct.pack(">HHIHHHHIHH", 256, 3, 1, 96, 0, 257, 3, 1, 64, 0)
+    assert declared_size(b"MM\0*" + struct.pack(">IH", 8, 2) + fields + bytes(4)) == (96, 64)
