@@ -60,7 +60,7 @@ def write_images(folder):
     Image.fromarray(colours).save(folder / "colour.png")
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
-    Image.fromarray(colours).save(folder / "turned.jpg", quality=95, subsampling=0, exif=exif)
+    Image.fromarray(colours).save(folder / "turned.jpg", quality=90, exif=exif)
     Image.fromarray(colours).resize((1501, 1111), Image.Resampling.BICUBIC).save(folder / "large.png")
     Image.fromarray(grey[200:320, 200:360]).save(folder / "piece.png")
     columns, rows = np.meshgrid(*map(np.arange, grey.shape[::-1]))

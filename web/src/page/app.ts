@@ -19,7 +19,8 @@ export interface Shown {
   result: Result | null;
   networkTime: number | null;
   matchTime: number | null;
-  fps: number | null;
+  /** Of the camera since it runs, and how many in a second. */
+  frames: { count: number; perSecond: number | null } | null;
   problem: string | null;
 }
 
@@ -36,6 +37,7 @@ export class App {
   #working = false;
   #again = false;
   #times: number[] = [];
+  #frames = 0;
   #problem: string | null = null;
   #last: Pick<Shown, "scene" | "result" | "networkTime" | "matchTime"> = nothing();
   #chosen: number | null = null;
@@ -68,6 +70,7 @@ export class App {
     await this.#camera.start();
     const live: Picture = { name: "camera", image: await this.#camera.frame(), live: true, found: null };
     this.#times = [];
+    this.#frames = 0;
     this.open([live]);
   }
 
@@ -183,6 +186,7 @@ export class App {
     if (!before.includes(live)) return frame.image.close();
     this.#pictures = before.map((picture) => (picture === live ? frame : picture));
     this.#times = [...this.#times, performance.now()].slice(-FRAMES - 1);
+    this.#frames++;
     this.#drop(before);
   }
 
@@ -236,7 +240,7 @@ export class App {
       loaded: this.#loaded,
       pictures: this.#pictures,
       ...this.#last,
-      fps: this.#camera.runs ? this.#fps() : null,
+      frames: this.#camera.runs ? { count: this.#frames, perSecond: this.#perSecond() } : null,
       problem: this.#problem,
     });
     for (const image of this.#left) {
@@ -246,7 +250,7 @@ export class App {
     }
   }
 
-  #fps(): number | null {
+  #perSecond(): number | null {
     const [first, last] = [this.#times[0], this.#times[this.#times.length - 1]];
     return this.#times.length < 2 ? null : (1000 * (this.#times.length - 1)) / (last - first);
   }

@@ -52,14 +52,15 @@ function showNames({ pictures }: Shown): void {
   );
 }
 
-function showFigures({ loaded, result, networkTime, matchTime, fps }: Shown): void {
+function showFigures({ loaded, result, networkTime, matchTime, frames }: Shown): void {
   const time = (value: number | null): string => (value === null ? "–" : `${value.toFixed(value < 10 ? 1 : 0)} ms`);
   element("count").textContent = result?.pictures.map(({ features }) => features.scores.length).join(" + ") ?? "–";
   element("matched").textContent = matchTime === null ? "–" : String(result?.matches.similarities.length ?? "–");
   element("time").textContent = time(networkTime);
   element("match-time").textContent = time(matchTime);
-  element("fps").hidden = fps === null;
-  element("fps").textContent = `${fps?.toFixed(1)} frames/s`;
+  element("fps").hidden = !frames?.perSecond;
+  element("fps").textContent = `${frames?.perSecond?.toFixed(1)} frames/s`;
+  element("fps").dataset.frames = String(frames?.count);
   const threads = loaded?.threads === 1 ? "1 thread" : `${loaded?.threads} threads`;
   const place = loaded?.processor === "gpu" ? "graphics" : `processor, ${threads}`;
   const engine = loaded ? `${loaded.network.name} on ${place}` : "Loading the network";

@@ -79,7 +79,7 @@ export class Stage {
         colours.set(own, colourOf(keypointAt(first, index0), first.imageSize));
       }
       const radius = features.scores.length > 600 ? 2 : 2.75;
-      const alone = scene.pictures.length > 1 ? "rgb(255 255 255 / 40%)" : "rgb(120 255 225 / 95%)";
+      const alone = scene.matches.similarities.length > 0 ? "rgb(255 255 255 / 40%)" : "rgb(120 255 225 / 95%)";
       for (let index = features.scores.length - 1; index >= 0; index--) {
         const [x, y] = toStage(this.#places[view], keypointAt(features, index));
         const colour = colours.get(index);
