@@ -15,7 +15,8 @@ PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 BORDER_EDGES = (0, 4, 8, 12, 16, 24, 32, 64)
 """Distances from the image's border, in pixels as the detector saw them, between which points are counted."""
 
-SUSPICIOUS_EMPTY_SHARE = 0.2
+SUSPICIOUS_EMPTY_SHARE = 0.05
+SUSPICIOUS_SKIPPED_SHARE = 0.05
 SUSPICIOUS_DENSITY = 2.0
 
 
@@ -100,20 +101,21 @@ def summarise_labels(
         seen, pixels = seen + int(image.valid_mask.sum()), pixels + image.valid_mask.numel()
     all_scores = np.concatenate(scores)
     border = _border(*rings.tolist())
-    empty = float(np.mean(np.equal(counts, 0)))
+    empty = [key for key, count in zip(labels, counts, strict=True) if count == 0]
+    skipped = len(getattr(labels, "skipped", {}))
     return LabelReport(
         images=len(counts),
-        skipped=len(getattr(labels, "skipped", {})),
+        skipped=skipped,
         points=sum(counts),
         points_mean=float(np.mean(counts)),
         points_percentiles={str(p): float(np.percentile(counts, p)) for p in PERCENTILES},
-        empty_share=empty,
+        empty_share=len(empty) / len(counts),
         score_median=float(np.median(all_scores)) if all_scores.size else None,
         valid_share=seen / pixels,
         border=border,
         images_per_second=images_per_second,
         labels_per_hour=None if images_per_second is None else 3600 * images_per_second,
-        warnings=_warnings(empty, border),
+        warnings=_warnings(empty, len(counts), skipped, border),
     )
 
 
@@ -139,10 +141,15 @@ def _border(points: Sequence[float], area: Sequence[float]) -> tuple[BorderBin, 
     )
 
 
-def _warnings(empty_share: float, border: Sequence[BorderBin]) -> tuple[str, ...]:
+def _warnings(empty: Sequence[str], images: int, skipped: int, border: Sequence[BorderBin]) -> tuple[str, ...]:
     warnings = []
-    if empty_share > SUSPICIOUS_EMPTY_SHARE:
-        warnings.append(f"{empty_share:.0%} of the images have no point: lower the threshold, or train longer")
+    if len(empty) > SUSPICIOUS_EMPTY_SHARE * images:
+        warnings.append(
+            f"{len(empty) / images:.0%} of the images have no point, such as {', '.join(empty[:3])}: look at them; "
+            "lower the threshold, or leave them out"
+        )
+    if skipped > SUSPICIOUS_SKIPPED_SHARE * (images + skipped):
+        warnings.append(f"{skipped} of {images + skipped} images could not be read")
     warnings += [
         f"{ring.density:.1f} times as many points as elsewhere lie {ring.start} to {ring.end} pixels from the border: "
         "enlarge the erosion"

@@ -26,6 +26,8 @@ from .sources import ShuffledIndices, Source
 from .views import crop
 
 HELD_OUT_SHARE = 0.05
+LEAST_HELD_OUT = 8
+"""Fewer images tell little; of less than 32 images a quarter are held out all the same."""
 MOST_HELD_OUT = 64
 
 
@@ -131,14 +133,15 @@ class LabelledImages:
         return digest.hexdigest()
 
     def split(self) -> tuple[list[int], list[int]]:
-        """The indices to train on and those held out, every 20th image of a fixed shuffle, at least 1 and at most 64.
+        """The indices to train on and those held out, every 20th image of a fixed shuffle, at least 8 and at most 64.
 
-        A single image is in both.
+        Of less than 32 images a quarter are held out, at least 1; a single image is in both.
         """
         order = sample_generator(0, "held out", 0).permutation(len(self)).tolist()
         if len(order) == 1:
             return order, order
-        count = min(MOST_HELD_OUT, max(1, round(HELD_OUT_SHARE * len(order))))
+        wanted = min(MOST_HELD_OUT, max(LEAST_HELD_OUT, round(HELD_OUT_SHARE * len(order))))
+        count = max(1, min(wanted, len(order) // 4))
         return sorted(order[count:]), sorted(order[:count])
 
     def split_by_name(self, share: float) -> tuple[list[int], list[int]]:

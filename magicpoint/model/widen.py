@@ -32,7 +32,8 @@ def widen(model: PointNetwork, width: float, seed: int = 0) -> PointNetwork:
     """
     if width < model.settings.width:
         raise ValueError(f"a network of width {model.settings.width} cannot be widened to {width}")
-    wide = PointNetwork(dataclasses.replace(model.settings, width=width))
+    wide = PointNetwork.empty(dataclasses.replace(model.settings, width=width))
+    wide.load_state_dict({name: torch.zeros_like(value) for name, value in wide.state_dict().items()})
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         features = torch.zeros(1, dtype=torch.long)

@@ -23,7 +23,8 @@ _LOG = logging.getLogger(__name__)
 class RunLog:
     """Appends to `metrics.jsonl` in a run's folder and moves its progress bar.
 
-    Lines of steps after `start_step` are dropped first: a resumed run goes through these steps again.
+    Lines of steps after `start_step` are dropped first: a resumed run goes through these steps again. One that has
+    taken no step begins with none.
     """
 
     def __init__(
@@ -91,6 +92,6 @@ class RunLog:
 def _is_kept(line: str, start_step: int) -> bool:
     """Whether a line is whole and of a step that is not repeated."""
     try:
-        return bool(json.loads(line)["step"] <= start_step)
+        return bool(0 < start_step >= json.loads(line)["step"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return False

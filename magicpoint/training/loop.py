@@ -90,7 +90,9 @@ def _train(run: TrainingRun, progress: bool) -> None:
     log = RunLog(out, run.step, settings.steps, settings.batch_size, progress, settings.tensorboard)
     prepared = prepared_batches(batches, run.step, settings.steps, settings.workers)
     with log, stop_requests() as stop, prepared as items:
-        if run.finished and not (out / BEST_WEIGHTS).exists():
+        # Weights to start from are judged before they change: training has to do better, and shows by how much it does.
+        begins = run.step == 0 and settings.start is not None
+        if begins or (run.finished and not (out / BEST_WEIGHTS).exists()):
             run.validate(log)
         for item in items:
             losses = train_step(task, run.network.train(), run.optimizer, item, settings, run.step)

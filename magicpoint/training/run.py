@@ -54,7 +54,7 @@ class TrainingRun:
     def __init__(self, settings: TrainSettings, device: torch.device, out: Path, task: Task[Any, Any, Any]) -> None:
         # A generator of its own would not reach the layers' initialisation; the caller's global one is left as it was.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
+            torch.default_generator.manual_seed(settings.seed)  # networks are built on the CPU
             network: NamedNetwork = task.build_network()
         self.settings, self.device, self.out, self.task = settings, device, out, task
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,28 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"{path} is no regular file")
+    try:
+        _check_bytes(path)
+    except InputError as error:
+        raise InputError(f"{path} is damaged or no training state: {error}") from error
     state = read_saved(path, "training state")
     try:
         _check_form(state)
     except InputError as error:
         raise InputError(f"{path} is damaged or no training state: {error}") from error
     return dict(state)
+
+
+def _check_bytes(path: Path) -> None:
+    """torch does not look at the checksums that it writes: a changed weight would be gone on with."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED]
+            changed = packed[0] if packed else archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError) as error:
+        raise InputError(str(error)) from error
+    if changed is not None:
+        raise InputError(f"{changed:.80} is not as it was written")
 
 
 def _check_form(state: Any) -> None:

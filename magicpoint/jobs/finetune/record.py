@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ...core.errors import InputError
-from ...core.files import write_text
+from ...core.files import check_regular, write_text
 from ...core.going_on import check_goes_on
 from ...core.precision import Precision
 
@@ -41,12 +41,17 @@ def open_record(
     path = out / RECORD_FILE
     record = {"settings": settings, "weights_hash": weights_hash, "images": images}
     if path.exists():
+        check_regular(path)
         try:
             old = json.loads(path.read_text(encoding="utf-8"))
             precision: Precision = old["precision"]
+            if precision not in get_args(Precision):
+                raise ValueError(f"precision {precision!r:.80}")
             _check_same(old, record, out)
-        except (json.JSONDecodeError, KeyError) as error:
-            raise InputError(f"{path} is damaged: {error}") from error
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path} is damaged: {error!r:.200}") from error
     else:
         precision = resolve()
     out.mkdir(parents=True, exist_ok=True)

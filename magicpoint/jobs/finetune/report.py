@@ -9,12 +9,15 @@ from itertools import pairwise
 from typing import Any
 
 from ...core.plain import as_plain
+from ...data.labelled_images import LEAST_HELD_OUT
 from ...evaluation.pairs.json_file import pairs_as_plain
 from ...evaluation.pairs.report import format_pairs
 from ...evaluation.pairs.results import PairsEvaluation
 from ...evaluation.tables import aligned, as_text
 from ..train import RunMeasures
 from .result import FinetuneResult, RoundResult
+
+REPORT_TITLE = "# SuperPoint of your images"
 
 FEWER_POINTS = 0.5
 """A network that finds this share of the points on which it was trained, or less, is forgetting keypoints."""
@@ -45,7 +48,7 @@ def format_finetuning(result: FinetuneResult) -> str:
     rounds, folder = result.rounds, result.report.parent
     shown = " ".join(shlex.quote(str(path)) for path in result.images)
     blocks = [
-        "# SuperPoint of your images",
+        REPORT_TITLE,
         f"{rounds[0].labels.images} images of {shown}; labelled by, and trained from, {result.start}; "
         f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}. The weights: {result.weights}",
         "## Are the labels good?",
@@ -56,8 +59,9 @@ def format_finetuning(result: FinetuneResult) -> str:
         "corners and spots of the things you photographed, not in rings or along the border.",
         "## Training",
         "On pairs of views of held-out images, at 3 px; the best has the largest mean of repeatability and matching "
-        "score.",
+        "score. The validation at step 0 is of the weights with which the round began.",
         _training_table(rounds),
+        "\n".join(f"- {gain}" for gain in training_gains(rounds)),
         "## Evaluation",
         f"On {folder / 'pairs'}: views of held-out images in other light (i_*) and through homographies (v_*). start "
         f"is {result.start}. Views that are rendered from one image lack what differs between two photographs, so "
@@ -83,8 +87,28 @@ def finetuning_as_plain(result: FinetuneResult) -> dict[str, Any]:
         **as_plain(result),
         "evaluation": pairs_as_plain(result.evaluation),
         "label_warnings": label_warnings(result.rounds),
+        "training_gains": training_gains(result.rounds),
         "verdicts": verdicts(result.evaluation, result.rounds[-1].number),
     }
+
+
+def training_gains(rounds: Sequence[RoundResult]) -> list[str]:
+    """How far each round's training went beyond the weights with which it began, in words."""
+    lines = []
+    for each in rounds:
+        validations = each.training.validations
+        if validations[0].step != 0:  # of an earlier version
+            continue
+        best = max(validations, key=_score)
+        before, after = (as_text(_score(validation) / 2) for validation in (validations[0], best))
+        if best.step == 0:
+            lines.append(
+                f"WARNING, round {each.number}: no validation is better than that before the first step, {before}, so "
+                "that the weights are those with which it began. Take a lower learning rate, or more steps or images."
+            )
+        else:
+            lines.append(f"round {each.number}: from {before} before the first step to {after} after step {best.step}.")
+    return lines
 
 
 def verdicts(evaluation: PairsEvaluation, last_round: int) -> list[str]:
@@ -95,7 +119,10 @@ def verdicts(evaluation: PairsEvaluation, last_round: int) -> list[str]:
     }
     compared = [name for name in (network, "sift") if name in evaluation.results[protocol][4]]
     right = {name: evaluation.mean(protocol, 4, name, "all", "homography_accuracy_3") for name in compared}
-    lines = [f"{evaluation.pair_count} pairs, which are views of {len(evaluation.sequences) // 2} held-out images."]
+    held_out = len(evaluation.sequences) // 2
+    lines = [f"{evaluation.pair_count} pairs, which are views of {held_out} held-out images."]
+    if held_out < LEAST_HELD_OUT:
+        lines[0] = f"WARNING, {lines[0]} These are too few to tell a small difference: take more images."
     for measure, other, values in (("repeatability", "start", repeats), ("homographies within 3 px", "sift", right)):
         own, others = values[network], values.get(other, math.nan)
         text = f"{measure}: {as_text(own)}, of {other} {as_text(others)}"
@@ -127,7 +154,8 @@ def _training_table(rounds: Sequence[RoundResult]) -> str:
     for each in rounds:
         validations = each.training.validations
         best = max(validations, key=_score)
-        for name, validation in (("first", validations[0]), ("best", best), ("last", validations[-1])):
+        first = "start" if validations[0].step == 0 else "first"
+        for name, validation in ((first, validations[0]), ("best", best), ("last", validations[-1])):
             measures = validation.measures
             cells = [as_text(measures[key], 1 if key == "keypoints_per_image" else 3) for key in _VALIDATION]
             rows.append([str(each.number), name, str(validation.step), *cells])

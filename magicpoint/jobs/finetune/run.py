@@ -14,7 +14,8 @@ import yaml
 
 from ...adaptation.summary import LabelReport, format_labels
 from ...core.errors import InputError
-from ...core.files import AnyPath, write_atomically, write_folder, write_text
+from ...core.files import AnyPath, is_leftover, remove_leftovers, write_atomically, write_folder, write_text
+from ...core.locks import LOCK_FILE, locked_folder
 from ...core.machine import default_device, resolve_precision
 from ...core.plain import as_plain
 from ...core.precision import Precision
@@ -35,12 +36,13 @@ from ...training.tasks.settings import SuperPointSettings
 from ..adapt import adapt_images, read_label_report
 from ..evaluate import evaluate_pairs
 from ..train import TrainResult, read_training
-from .record import open_record
-from .report import format_finetuning
+from .record import RECORD_FILE, open_record
+from .report import REPORT_TITLE, format_finetuning
 from .result import FinetuneResult, RoundResult
 from .settings import FinetuneSettings
 
 REPORT_FILE = "report.md"
+OWN_FILES = (BEST_WEIGHTS, REPORT_FILE, RECORD_FILE, SETTINGS_FILE)
 
 METHODS = ("sift", "orb", "harris", "random")
 PROTOCOLS = ("paper-repeatability", "paper-homography")
@@ -86,11 +88,13 @@ def finetune_images(
         TrainingError: See `training.loop.train_model`.
     """
     run = _Finetuning([Path(os.path.abspath(path)) for path in images], Path(out), settings, device, progress)
-    run.open()
-    try:
-        return run.go_through()
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; the same command goes on with {out}") from None
+    run.check_images()
+    with locked_folder(out):
+        run.open()
+        try:
+            return run.go_through()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted; the same command goes on with {out}") from None
 
 
 class _Finetuning:
@@ -109,8 +113,8 @@ class _Finetuning:
         self.start = resolve(self.settings.weights).path
         self.precision: Precision = "auto"
 
-    def open(self) -> None:
-        """Starts the folder, or checks that it is of the same images, weights and settings."""
+    def check_images(self) -> None:
+        """Refuses images that are too few, or around the folder."""
         found = find_images(self.images)
         if len(found) < 2:
             raise InputError(f"{next(iter(found))} is one image: two are needed, one to train on and one to judge")
@@ -118,6 +122,11 @@ class _Finetuning:
         around = [path for path in self.images if path.is_dir() and inner.is_relative_to(path)]
         if around:
             raise InputError(f"{self.out} is inside {around[0]}, whose images are wanted: choose a folder outside")
+
+    def open(self) -> None:
+        """Starts the folder, or checks that it is of the same images, weights and settings, and of nothing else."""
+        self._check_own()
+        found = find_images(self.images)
         start_hash = weights_hash(load_weights(self.start)[0].state_dict())
         self.precision = open_record(
             self.out,
@@ -126,7 +135,21 @@ class _Finetuning:
             list(found),
             lambda: resolve_precision(self.settings.precision, self.device),
         )
+        remove_leftovers(self.out, OWN_FILES)
         write_text(self.out / SETTINGS_FILE, yaml.safe_dump(as_plain(self.settings), sort_keys=False))
+
+    def _check_own(self) -> None:
+        """Refuses a folder that holds something and no record, and what a stage has not made where it will write."""
+        there = sorted(
+            path for path in self.out.iterdir() if path.name != LOCK_FILE and not is_leftover(path, OWN_FILES)
+        )
+        if there and not (self.out / RECORD_FILE).exists():
+            raise InputError(f"{self.out} holds {there[0].name}, but no {RECORD_FILE}: choose another folder")
+        best, report = self.out / BEST_WEIGHTS, self.out / REPORT_FILE
+        if best.exists() and not any(_same(best, made) for made in self.out.glob(f"round_*/{BEST_WEIGHTS}")):
+            raise InputError(f"{best} is of none of the rounds: it is not replaced, move it away")
+        if report.exists() and not report.read_bytes().startswith(REPORT_TITLE.encode()):
+            raise InputError(f"{report} is no report of a fine-tuning: it is not replaced, move it away")
 
     def go_through(self) -> FinetuneResult:
         """All stages, and the report."""
@@ -241,4 +264,8 @@ class _Finetuning:
 def _is_trained(folder: Path, steps: int) -> bool:
     """Whether a run has taken all its steps; its last weights are written after its best."""
     last = folder / LAST_WEIGHTS
-    return last.exists() and load_weights(last)[1]["steps"] == steps
+    return last.exists() and load_weights(last)[1].get("steps") == steps
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.stat().st_size == second.stat().st_size and first.read_bytes() == second.read_bytes()

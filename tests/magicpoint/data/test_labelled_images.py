@@ -87,7 +87,9 @@ def test_the_digest_tells_labels_apart(folder):
     assert open_images(folder).digest != first
 
 
-@pytest.mark.parametrize(("count", "held_out"), [(2, 1), (5, 1), (60, 3), (2000, 64)])
+@pytest.mark.parametrize(
+    ("count", "held_out"), [(2, 1), (5, 1), (12, 3), (31, 7), (32, 8), (160, 8), (200, 10), (2000, 64)]
+)
 def test_some_images_are_held_out(count, held_out, monkeypatch, folder):
     monkeypatch.setattr(LabelledImages, "__len__", lambda self: count)
     training, validation = open_images(folder).split()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -15,6 +16,8 @@ import torch
 import yaml
 
 from magicpoint.adaptation.settings import AdaptationSettings
+from magicpoint.core.errors import InputError
+from magicpoint.core.locks import locked_folder
 from magicpoint.core.plain import as_plain, json_text
 from magicpoint.data import hpatches_writer
 from magicpoint.data.labelled_images import LabelledImages
@@ -31,7 +34,7 @@ from magicpoint.jobs.finetune.report import finetuning_as_plain, format_finetuni
 from magicpoint.jobs.finetune.result import RoundResult
 from magicpoint.jobs.finetune.run import finetune_images
 from magicpoint.jobs.finetune.settings import FinetuneSettings
-from magicpoint.jobs.train import read_training
+from magicpoint.jobs.train import RunMeasures, TrainResult, read_training
 from magicpoint.model.network import MagicPoint
 from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module
@@ -134,8 +137,8 @@ def test_the_result_has_the_figures_of_every_stage(result, done, folder, setting
     assert (only.number, only.labels) == (1, read_label_report(done / "labels_1.h5", None))
     assert only.labels.images == IMAGES
     assert only.training.weights == done / "round_1" / "best.safetensors"
-    assert [validation.step for validation in only.training.validations] == [3]
-    assert only.training.validations[0].images == 6
+    assert [validation.step for validation in only.training.validations] == [0, 3]
+    assert only.training.validations[1].images == 6
     assert set(result.evaluation.methods) == {"start", "round 1", "orb", "random"}
     repeats = result.evaluation.mean("paper-repeatability", 4, "round 1", "all", "repeatability")
     assert 0 < repeats < 1
@@ -164,15 +167,17 @@ def test_the_images_of_the_evaluation_are_not_trained_on(done, folder):
     settings = yaml.safe_load((done / "round_1" / "settings.yaml").read_text())
     labels = Path(settings["labels"])
     dataset = LabelledImages([folder / "images"], labels)
-    [held_out] = dataset.split()[1]
-    for change in "iv":
-        shown = np.rint(read_image(done / "pairs" / f"{change}_{held_out:06d}" / "1.png") * 255)
-        np.testing.assert_array_equal(shown, dataset[held_out].image)
+    held_out = dataset.split()[1]
+    assert len(held_out) == 3  # a quarter of so few
+    shown = []
+    for change, index in itertools.product("iv", held_out):
+        shown.append(np.rint(read_image(done / "pairs" / f"{change}_{index:06d}" / "1.png") * 255))
+        np.testing.assert_array_equal(shown[-1], dataset[index].image)
     task = SuperPointSettings(images=(folder / "images",), labels=labels, shapes_share=0.0)
     source = open_task(task, TrainSettings())._source
     trained = [source.sample(index).image for index in range(2 * IMAGES)]
-    assert len({image.tobytes() for image in trained}) == IMAGES - 1
-    assert not any(np.array_equal(image, shown) for image in trained)
+    assert len({image.tobytes() for image in trained}) == IMAGES - 3
+    assert not any(np.array_equal(image, other) for image in trained for other in shown)
 
 
 def test_the_report_says_what_came_of_it(done, folder):
@@ -348,7 +353,8 @@ def evaluation(own, start, sift):
 def test_the_verdict_says_what_is_worse():
     lines = finetune_report.verdicts(evaluation((0.6, 0.9), start=0.5, sift=0.9), 1)
     assert lines == [
-        "8 pairs, which are views of 2 held-out images.",
+        "WARNING, 8 pairs, which are views of 2 held-out images. These are too few to tell a small difference: take "
+        "more images.",
         "repeatability: 0.600, of start 0.500.",
         "homographies within 3 px: 0.900, of sift 0.900.",
     ]
@@ -365,6 +371,51 @@ def test_points_that_get_fewer_are_pointed_out(done):
     ]
     [warning] = label_warnings(rounds)
     assert warning.startswith("round 3: 30.0 points an image instead of 60.0")
+
+
+def test_the_gain_over_the_weights_before_the_first_step_is_said(done):
+    def training(*scores):
+        measures = [{"repeatability": score, "matching_score": score} for score in scores]
+        validations = tuple(RunMeasures(100 * step, 0, each) for step, each in enumerate(measures))
+        return RoundResult(1, None, TrainResult(done, (), validations))
+
+    assert finetune_report.training_gains([training(0.5, 0.7, 0.6)]) == [
+        "round 1: from 0.500 before the first step to 0.700 after step 100."
+    ]
+    [worse] = finetune_report.training_gains([training(0.5, 0.4, 0.3)])
+    assert worse.startswith("WARNING, round 1: no validation is better than that before the first step, 0.500")
+    assert "before the first step" in (done / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "report.md", "notes.txt"])
+def test_a_folder_of_something_else_is_refused(folder, settings, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=rf"holds {re.escape(name)}, but no finetune\.json"):
+        begin(folder, tmp_path, settings)
+    assert contents(tmp_path) == {Path(name): b"mine"}
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "report.md"])
+def test_what_was_put_in_the_place_of_a_result_is_not_replaced(copy, folder, settings, name):
+    (copy / name).write_text("mine")
+    before = contents(copy)
+    with pytest.raises(InputError, match=rf"{re.escape(name)} is .* not replaced"):
+        begin(folder, copy, settings)
+    assert contents(copy) == before
+
+
+def test_a_second_process_is_refused(copy, folder, settings):
+    before = contents(copy)
+    with locked_folder(copy), pytest.raises(InputError, match="is being written by another process"):
+        begin(folder, copy, settings)
+    assert contents(copy) == before
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '{"precision": []}', '{"precision": "int8"}', "[" * 10**5])
+def test_a_record_that_is_none_is_named(copy, folder, settings, text):
+    (copy / "finetune.json").write_text(text)
+    with pytest.raises(InputError, match=r"finetune\.json is damaged"):
+        begin(folder, copy, settings)
 
 
 def test_unusable_settings_are_named():

@@ -1,9 +1,11 @@
 """What a run finds in its folder: a whole run of the same is gone on with, all else is refused by name."""
 
 import dataclasses
+import io
 import json
 import math
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -175,11 +177,20 @@ def test_losses_of_other_names_are_refused_when_the_first_come(run):
         train_model(run, LONGER, resume=True, progress=False)
 
 
+def with_changed_bit(content, name):
+    """The last bit of the middle byte of a member of the archive is another."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        [member] = [archive.read(each) for each in archive.namelist() if each.endswith(name)]
+    middle = content.index(member) + len(member) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
 WRITTEN = {
     "nothing": b"",
     "text": b"state",
     "the first half": lambda content: content[: len(content) // 2],
-    "a changed byte in the middle": lambda content: content[:20000] + bytes([content[20000] ^ 255]) + content[20001:],
+    "a changed bit of a weight": lambda content: with_changed_bit(content, "/data/0"),
+    "a changed bit of what describes them": lambda content: with_changed_bit(content, "/data.pkl"),
     "a pickle of a list": lambda content: __import__("pickle").dumps([1]),
     "an array": lambda content: np.zeros(3).tobytes(),
 }
