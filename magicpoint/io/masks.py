@@ -32,7 +32,7 @@ def find_masks(images: Mapping[str, Path], folder: AnyPath | None = None) -> dic
     """The masks of images, by the images' keys.
 
     The mask of sub/cat.jpg is sub/cat.jpg.png or sub/cat.png in the folder, else cat.jpg.mask.png or cat.mask.png
-    beside the image.
+    there, else such a one beside the image.
 
     Args:
         images: Keys and paths, as from `io.finding.find_images`.
@@ -60,7 +60,8 @@ def find_masks(images: Mapping[str, Path], folder: AnyPath | None = None) -> dic
 def _in_folder(images: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     found = {}
     for key, image in images.items():
-        mask = _first(image, folder / f"{key}.png", (folder / key).with_suffix(".png"))
+        place = folder / key
+        mask = _first(image, place.with_name(f"{place.name}.png"), place.with_suffix(".png"), *_names_beside(place))
         if mask is not None:
             found[key] = mask
     return found

@@ -105,7 +105,7 @@ def test_what_is_opaque_has_no_mask(tmp_path, disc):
     assert open_image(tmp_path / "a.png").mask is None
 
 
-@pytest.mark.parametrize("name", ["a.mask.png", "a.jpg.mask.png", "masks/a.png", "masks/a.jpg.png"])
+@pytest.mark.parametrize("name", ["a.mask.png", "a.jpg.mask.png", "masks/a.png", "masks/a.jpg.png", "masks/a.mask.png"])
 def test_masks_are_found(tmp_path, extractor, disc, name):
     image, inside = disc
     folder = tmp_path / "images"
