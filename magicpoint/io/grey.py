@@ -11,6 +11,7 @@ from PIL import Image as pillow
 from torch import Tensor
 
 from .ranges import Limits, full_limits, used_limits
+from .reading import ImageReading
 
 ROUNDING = 1e-4
 """How far a floating image may lie outside [0, 1]."""
@@ -132,8 +133,8 @@ def opaque_mask(alpha: NDArray[Any]) -> NDArray[np.bool_] | None:
     return None if opaque.all() else opaque
 
 
-def as_grey_image(image: NDArray[Any] | Tensor | pillow.Image, limits: Limits | None = None) -> GreyImage:
-    """`to_grey` that also takes a fourth channel, alpha, as a mask, and images of Pillow as they are, not turned.
+def as_grey_image(image: NDArray[Any] | Tensor | pillow.Image, reading: ImageReading) -> GreyImage:
+    """`to_grey` with the range of a reading; a fourth channel, alpha, is a mask, and images of Pillow are not turned.
 
     Raises:
         TypeError: As from `to_grey`.
@@ -145,6 +146,8 @@ def as_grey_image(image: NDArray[Any] | Tensor | pillow.Image, limits: Limits | 
         array, mask = array[..., :3], opaque_mask(array[..., 3])
     elif isinstance(array, Tensor) and array.ndim == 3 and array.shape[0] == 4:
         array, mask = array[:3], opaque_mask(array[3].detach().cpu().float().numpy())
+    is_deep = str(getattr(array, "dtype", None)).removeprefix("torch.") == "uint16"
+    limits = (0.0, 65535.0) if is_deep and reading.range == "full" else reading.limits
     return GreyImage(to_grey(array, limits), mask)
 
 

@@ -79,7 +79,7 @@ def open_image(image: Image, reading: ImageReading | None = None) -> GreyImage:
         return decode_image(read_content(image, reading), Path(image), reading)
     if isinstance(image, GreyImage):
         return image
-    return as_grey_image(image, reading.limits)
+    return as_grey_image(image, reading)
 
 
 def read_content(path: AnyPath, reading: ImageReading | None = None) -> bytes:

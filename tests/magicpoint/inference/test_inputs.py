@@ -103,6 +103,12 @@ def test_what_is_no_image_is_refused_with_the_way_out(extractor, case):
         extractor.extract(image)
 
 
+@pytest.mark.parametrize("wrong", [[[0.0]], None, 7, np.zeros((8, 8), np.int64)], ids=str)
+def test_what_holds_no_pixels_has_a_wrong_type(extractor, wrong):
+    with pytest.raises(TypeError, match="image must be"):
+        extractor.extract(wrong)
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:x", "7 of 9"])
 def test_a_device_that_is_not_there_is_named(device):
     with pytest.raises(InputError, match="device"):

@@ -9,6 +9,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from magicpoint import ImageReading, read_image
@@ -16,7 +17,7 @@ from magicpoint.core.errors import InputError
 from magicpoint.io.finding import find_images
 from magicpoint.io.grey import GreyImage, to_grey
 from magicpoint.io.headers import declared_size
-from magicpoint.io.images import decode_image
+from magicpoint.io.images import decode_image, open_image
 from magicpoint.io.stream import Remarks
 from magicpoint.io.video import open_source
 
@@ -158,6 +159,11 @@ def test_a_hot_and_a_dead_pixel_change_nothing(tmp_path):
 def test_arrays_and_files_have_the_same_range(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), thermal())
     assert np.array_equal(read_image(tmp_path / "a.png"), to_grey(thermal()))
+    for wanted in ("auto", "full", "7000,8000"):
+        reading = ImageReading(range=wanted)
+        expected = read_image(tmp_path / "a.png", reading)
+        for form in (thermal(), torch.from_numpy(thermal()), Image.fromarray(thermal())):
+            assert np.array_equal(open_image(form, reading).grey, expected)
 
 
 @pytest.mark.parametrize("magic", [b"P5", b"P6", b"P2"])
