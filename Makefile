@@ -8,7 +8,7 @@ DEMO := runs/demo
 
 SECONDS ?= 60
 
-.PHONY: fuzz audit demo test quick lowest lint types docs web web-test clean
+.PHONY: fuzz kills audit demo test quick lowest lint types docs web web-test clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,11 @@ lowest: $(VENV)/installed
 # TARGET is one of those of fuzz/targets.py; guided by coverage where atheris is installed (the extra fuzz).
 fuzz: $(VENV)/installed
 	PYTHONPATH=. $(BIN)/python fuzz/run.py $(TARGET) --seconds $(SECONDS)
+
+# kill -9 at random moments of every verb that writes; two hours with 50 moments each.
+MOMENTS ?= 50
+kills: $(VENV)/installed
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python tests/faults/kills.py --moments $(MOMENTS)
 
 # Known faults of the pinned packages, which the package index is asked for; it fails where the index does not know.
 audit: $(VENV)/installed

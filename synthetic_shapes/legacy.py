@@ -6,7 +6,6 @@ Both rpautrat/SuperPoint and eric-yyjau/pytorch-superpoint write, for each shape
 
 from __future__ import annotations
 
-import gzip
 import lzma
 import os
 import shutil
@@ -157,7 +156,9 @@ def _unpack(archive: Path, folder: Path) -> None:
     try:
         with tarfile.open(archive) as members:
             members.extractall(folder, filter=_safe_member)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, ValueError) as error:
+    except OSError as error:
+        raise DatasetError(f"{archive} cannot be unpacked: {error.strerror or error!s:.200}") from error
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DatasetError(f"{archive} is damaged or unsafe: {reason}") from error
 

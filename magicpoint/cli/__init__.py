@@ -17,7 +17,7 @@ from .options import UnusableArgument
 from .parser import Parser
 from .streams import patient_streams
 from .verbs import VERBS
-from .wording import plain
+from .wording import in_one_line, plain
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -67,9 +67,9 @@ def _report(error: Exception) -> int:
     from synthetic_shapes import DatasetError  # only now: it takes time to import
 
     if isinstance(error, (MagicpointError, DatasetError, OSError)):
-        print(f"magicpoint: {error}", file=sys.stderr)
+        print(f"magicpoint: {in_one_line(str(error))}", file=sys.stderr)
     elif is_out_of_memory(error):
-        print(f"magicpoint: out of memory: {error}", file=sys.stderr)
+        print(f"magicpoint: out of memory: {in_one_line(str(error))}", file=sys.stderr)
     else:
         traceback.print_exception(error)
         print(

@@ -86,3 +86,18 @@ def _suggestion(words: str, known: list[str]) -> str:
     wrong = [word.partition("=")[0] for word in words.split()]
     near = difflib.get_close_matches(next(iter(wrong), ""), known, n=1, cutoff=0.7)
     return f": did you mean {near[0]}?" if near else ""
+
+
+LONGEST_LINE = 1000
+"""Characters of a message; the paths of most systems fit in several times."""
+
+
+def in_one_line(message: str) -> str:
+    """A message without line breaks and what else a terminal would obey, its middle left out where it is very long.
+
+    Files can have such names, and libraries quote what they have read.
+    """
+    line = " ".join(message.split())
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"

@@ -33,7 +33,7 @@ def read_saved(path: Path, kind: str) -> Any:
         except UnpicklingError as error:  # torch's words for it are advice to run the file's code
             raise InputError(f"{path} is damaged or no {kind}: it has more than tensors and plain values") from error
         except Exception as error:  # of any kind: the bytes decide where the reader stumbles
-            reason = str(error).partition("\n")[0].partition(" In PyTorch 2.6")[0]
+            reason = " ".join(str(error).partition("\n")[0].partition(" In PyTorch 2.6")[0].split())
             raise InputError(f"{path} is damaged or no {kind}: {reason:.200}") from error
 
 

@@ -139,6 +139,8 @@ ABSENT = [
     (["generate", "new", "--size_hw", "nanxnan"], "size"),
     (["generate", "new", "--shapes", "dragon"], "dragon"),
     (["generate", "new", "--count", "0", "--validation_count", "0", "--test_count", "0"], "count"),
+    (["generate", "new", "--count", "100000000000", "--workers", "1"], "count"),
+    (["generate", "new", "--count", "1", "--size_hw", "1000000x1000000", "--workers", "1"], "size_hw"),
     (["convert", "absent", "new"], "absent"),
     (["convert", "a.png", "new"], "a.png"),
     (["convert", "folder", "new"], "folder"),

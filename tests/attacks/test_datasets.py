@@ -324,6 +324,7 @@ ARCHIVES = {
     "a FIFO": archive(member("draw_lines/images/training/0.png", tarfile.FIFOTYPE)),
     "nothing of use": archive(member("notes.txt")),
     "a time beyond all": archive(old_time()),
+    "a name of thousands": archive(member("draw_lines/" + "x" * 5000)),
 }
 
 

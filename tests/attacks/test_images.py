@@ -1,6 +1,8 @@
 """Image files that are cut, changed, empty, something else, or claim more than they hold."""
 
+import os
 import struct
+import sys
 import zlib
 
 import cv2
@@ -187,3 +189,25 @@ def test_the_content_counts_and_not_the_name(tmp_path, name, suffix):
     path = tmp_path / f"x.{suffix}"
     path.write_bytes(WHOLE[name])
     assert read_image(path).shape == (48, 64)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such files there")
+@pytest.mark.parametrize("kind", ["fifo", "link to a fifo", "device", "link to a device", "folder", "dangling", "loop"])
+def test_what_is_no_ordinary_file_is_refused_without_waiting(tmp_path, refused, kind):
+    path, target = tmp_path / "x.png", tmp_path / "target"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link to a fifo":
+        os.mkfifo(target)
+        path.symlink_to(target)
+    elif kind == "device":
+        path = type(path)("/dev/zero")
+    elif kind == "link to a device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "dangling":
+        path.symlink_to(tmp_path / "nowhere")
+    else:
+        path.symlink_to(path)
+    refused(read_image, path, named=path.name)
