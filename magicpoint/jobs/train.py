@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import InputError
-from ..core.files import AnyPath
+from ..core.files import AnyPath, check_regular
 from ..model.weights import BEST_WEIGHTS
 from ..training.log import METRICS_FILE
 
@@ -53,12 +53,13 @@ def read_training(run: AnyPath) -> TrainResult:
     """
     path = Path(run) / METRICS_FILE
     found: dict[str, list[RunMeasures]] = {"train": [], "validation": []}
+    check_regular(path)
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             kind, measured = _read_line(json.loads(line))
             found[kind].append(measured)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged: {error!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {error!r:.200}") from error
     return TrainResult(Path(run) / BEST_WEIGHTS, tuple(found["train"]), tuple(found["validation"]))
 
 

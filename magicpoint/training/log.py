@@ -13,7 +13,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from ..core.extras import require
-from ..core.files import write_text
+from ..core.files import check_regular, write_text
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -32,6 +32,7 @@ class RunLog:
     ) -> None:
         path = out / METRICS_FILE
         if path.exists():
+            check_regular(path)
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
             write_text(path, "".join(line for line in lines if _is_kept(line, start_step)))
         self._file = path.open("a", buffering=1, encoding="utf-8")
@@ -92,6 +93,7 @@ class RunLog:
 def _is_kept(line: str, start_step: int) -> bool:
     """Whether a line is whole and of a step that is not repeated."""
     try:
-        return bool(0 < start_step >= json.loads(line)["step"])
+        found = json.loads(line)
+        return found["kind"] in ("train", "validation") and bool(0 < start_step >= found["step"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -25,7 +25,7 @@ from .averaging import AveragedNetwork
 from .log import METRICS_FILE, RunLog
 from .settings import TrainSettings, flat_settings
 from .state import STATE_FILE, load_state, read_settings, save_state, take_moments
-from .tasks.base import Task
+from .tasks.base import Task, TrainingError
 
 LAST_WEIGHTS = "last.safetensors"
 SETTINGS_FILE = "settings.yaml"
@@ -146,6 +146,7 @@ class TrainingRun:
 
     def validate(self, log: RunLog) -> None:
         """Measures the network and keeps its weights if it is the best so far."""
+        self._check_finite()
         measures = self.task.measure(self.result, self.device)
         log.validation(self.step, measures)
         self.task.check_measures(measures, self.step)
@@ -156,8 +157,17 @@ class TrainingRun:
 
     def save(self) -> None:
         """Writes a checkpoint."""
+        self._check_finite()
         save_weights(self.out / LAST_WEIGHTS, self.result, self._provenance({}))
         self._save_state()
+
+    def _check_finite(self) -> None:
+        """Better an end and the earlier checkpoint than one from which nothing can go on."""
+        for name, values in self.network.state_dict().items():
+            if not torch.isfinite(values).all():
+                raise TrainingError(
+                    f"{name} is not a number after step {self.step} of {self.out}; try a lower learning rate"
+                )
 
     def _save_state(self) -> None:
         optimizer = self.optimizer.state_dict()

@@ -13,11 +13,13 @@ import torch
 
 from magicpoint.core.errors import InputError
 from magicpoint.core.locks import locked_folder
+from magicpoint.jobs.train import read_training
 from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights
 from magicpoint.training.loop import train_model
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.tasks import magicpoint as tasks_module
+from magicpoint.training.tasks.base import TrainingError
 from magicpoint.training.tasks.settings import MagicPointSettings
 from synthetic_shapes import ShapeSettings
 
@@ -259,3 +261,44 @@ def test_a_finished_run_without_its_best_weights_gets_them_again(run):
     train_model(run, SETTINGS, resume=True, progress=False)
     after = load_weights(run / "best.safetensors")[0].state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_weights_that_are_no_numbers_are_not_written(run, monkeypatch):
+    def spoil(task, network, *_):
+        with torch.no_grad():
+            next(network.parameters())[0] = math.inf
+        return {"loss": 1.0, "gradient_norm": 1.0}
+
+    before = {name: content for name, content in contents(run).items() if name.startswith(("best", "last"))}
+    monkeypatch.setattr("magicpoint.training.loop.train_step", spoil)
+    with pytest.raises(TrainingError, match=r"is not a number after step 3 of .*; try a lower learning rate"):
+        train_model(run, LONGER, resume=True, progress=False)
+    assert contents(run).items() >= before.items()
+
+
+METRICS = {
+    "a list": "[]",
+    "a number": "3",
+    "text for a step": '{"kind": "train", "step": "a", "images": 1}',
+    "an infinite step": '{"kind": "train", "step": Infinity, "images": 1}',
+    "another kind": '{"kind": "test", "step": 1, "images": 1}',
+    "no step": '{"kind": "train"}',
+    "deep": "[" * 10**5,
+    "half a line": '{"kind": "tra',
+    "bytes": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("content", METRICS.values(), ids=METRICS)
+def test_metrics_that_are_none_are_named(tmp_path, content):
+    (tmp_path / "metrics.jsonl").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=r"metrics\.jsonl is damaged"):
+        read_training(tmp_path)
+
+
+@pytest.mark.parametrize("content", METRICS.values(), ids=METRICS)
+def test_lines_that_are_no_metrics_do_not_stop_a_run(run, content):
+    with (run / "metrics.jsonl").open("ab") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
+    train_model(run, LONGER, resume=True, progress=False)
+    assert [step.step for step in read_training(run).validations] == [2, 3]

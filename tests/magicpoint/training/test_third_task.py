@@ -226,7 +226,7 @@ def trained(monkeypatch):
     with_curves = {**known, "curves": CurveSettings}
     monkeypatch.setattr(cli_tasks, "tasks", lambda: with_curves)
     monkeypatch.setattr("magicpoint.cli.verbs.train.tasks", lambda: with_curves)
-    monkeypatch.setattr(loop, "train_model", lambda out, settings, resume, progress=True: seen.append(settings))
+    monkeypatch.setattr(loop, "train_model", lambda out, settings, **_: seen.append(settings))
     monkeypatch.setattr(train_job, "read_training", str)
     return seen
 
