@@ -47,7 +47,6 @@ def run(arguments: Namespace) -> None:
     keep_freed_memory()
     pairs, settings = chosen_pairs(arguments, "exhaustive"), build(MatchSettings, arguments)
     extractor = open_extractor(arguments, build(DecodeSettings, arguments), "stored")
-    result = map_images(
-        arguments.images, arguments.out, extractor, pairs, settings, arguments.camera_mode, arguments.map
-    )
+    options = {"camera_mode": arguments.camera_mode, "mapper": arguments.map, "progress": not arguments.quiet}
+    result = map_images(arguments.images, arguments.out, extractor, pairs, settings, **options)
     show(arguments, format_mapping(result), result)

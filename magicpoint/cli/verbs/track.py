@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_network, add_resize, build, open_extractor
+from ..options import UnusableArgument, add_engine, add_network, add_resize, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -19,7 +19,16 @@ def add(parser: Parser) -> None:
 
     parser.add_argument("source", type=str, help="Video file, camera index, image folder, or a pattern in quotes.")
     parser.add_argument(
-        "--out", type=Path, required=True, help="Video to write (.mp4, .mov, .avi, .mkv), or a folder for PNG files."
+        "--out",
+        type=Path | None,
+        default=None,
+        help="Video to write (.mp4, .mov, .avi, .mkv), or a folder for PNG files; null: the table alone.",
+    )
+    parser.add_argument(
+        "--table",
+        type=Path | None,
+        default=None,
+        help="CSV file to write, a line for each keypoint of each frame: frame, track, x, y, length.",
     )
     parser.add_argument("--max_frames", type=int | None, default=None, help="Stop after so many; null: at the end.")
     add_network(parser, "superpoint")
@@ -36,10 +45,11 @@ def run(arguments: Namespace) -> None:
     from ...jobs.track import format_tracking, track_video
     from ...matching.settings import TrackSettings
 
+    if arguments.out is None and arguments.table is None:
+        raise UnusableArgument("--out or --table is needed: the video with the tracks, or the tracks alone")
     keep_freed_memory()
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     settings = build(TrackSettings, arguments)
-    result = track_video(
-        arguments.source, arguments.out, extractor, settings, arguments.max_frames, progress=not arguments.quiet
-    )
+    options = {"progress": not arguments.quiet, "table": arguments.table}
+    result = track_video(arguments.source, arguments.out, extractor, settings, arguments.max_frames, **options)
     show(arguments, format_tracking(result), result)

@@ -117,6 +117,26 @@ def test_track(run, folder, weights, tmp_path):
     assert found["frames_per_second"] > 0
 
 
+def test_track_as_a_table(run, folder, weights, tmp_path, capsys):
+    words = ["track", folder / "images", "--max_keypoints", 20, *weights]
+    found, _ = run(*words, "--table", tmp_path / "t.csv")
+    assert (found["path"], found["table"], found["frames"]) == (None, str(tmp_path / "t.csv"), 3)
+    first, *rows = [line.split(",") for line in (tmp_path / "t.csv").read_text().splitlines()]
+    assert first == ["frame", "track", "x", "y", "length"]
+    assert sorted({int(row[0]) for row in rows}) == [0, 1, 2]
+    assert len({int(row[1]) for row in rows}) == found["tracks"]
+    assert max(int(row[4]) for row in rows) == found["longest"]
+    assert all(0 <= float(row[2]) < 128 and 0 <= float(row[3]) < 96 for row in rows)
+    before = (tmp_path / "t.csv").read_bytes()
+    both, _ = run(*words, "--table", tmp_path / "t.csv", "--out", tmp_path / "tracks")  # its own table is replaced
+    assert (both["path"], (tmp_path / "t.csv").read_bytes()) == (str(tmp_path / "tracks"), before)
+    (tmp_path / "mine.csv").write_text("x,y\n")
+    for table, said in (("mine.csv", "not known as a table of tracks"), ("t.txt", "ends in .csv")):
+        assert main([str(word) for word in [*words, "--table", tmp_path / table]]) == 1
+        assert said in capsys.readouterr().err
+    assert (tmp_path / "mine.csv").read_text() == "x,y\n"
+
+
 def test_adapt(run, folder, weights, tmp_path):
     words = ["adapt", folder / "images", "--out", tmp_path / "l.h5", "--count", 2, "--precision", "float32", *weights]
     found, _ = run(*words)

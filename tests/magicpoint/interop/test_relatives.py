@@ -126,7 +126,7 @@ def test_hloc_extracts_with_it(package, image):
 
 
 def test_glue_factory_gets_positions_from_the_corner(package, image):
-    package("gluefactory")
+    kind = package("gluefactory")
     module = importlib.import_module("magicpoint.interop.gluefactory")
     model = module.MagicPoint({"weights": WEIGHTS, "max_num_keypoints": 25})
     colours = as_tensor(image).expand(1, 3, 120, 160)
@@ -138,6 +138,8 @@ def test_glue_factory_gets_positions_from_the_corner(package, image):
     # What is padding has no keypoints.
     padded = torch.zeros(1, 1, 200, 240)
     padded[0, 0, :120, :160] = as_tensor(image)
+    if kind == "real":
+        assert sys.modules["gluefactory.models"].get_model("magicpoint.interop.gluefactory") is module.MagicPoint
     inside = model({"image": padded, "image_size": torch.tensor([[160, 120]])})
     assert torch.equal(inside["keypoints"], found["keypoints"])
 
@@ -182,7 +184,7 @@ def test_it_is_said_where_a_missing_one_comes_from(monkeypatch, name):
         monkeypatch.delitem(sys.modules, module)
     calls = {
         "hloc": hloc_conf,
-        "gluefactory": lambda: importlib.import_module("magicpoint.interop.gluefactory"),
+        "gluefactory": lambda: importlib.import_module("magicpoint.interop.gluefactory").MagicPoint,
         "vismatch": vismatch_matcher,
     }
     with pytest.raises(MissingPackageError, match=rf"this needs {name}: install it from https://github\.com/"):
