@@ -69,7 +69,7 @@ def find_images(
         else:
             check_regular(place)
             found.add(place)
-    found -= {path for path in found if _is_mask_of_another(path, found)}
+    found -= _masks_of(found)  # a shell expands *.png to images and their masks
     if others and say_passed_over:
         listed = ", ".join(f"{suffix or 'without a suffix'} {count}" for suffix, count in others.most_common())
         _LOG.warning("%d files of other types passed over: %s", others.total(), listed)
@@ -93,19 +93,21 @@ def find_images(
 def is_image_name(path: Path) -> bool:
     """Whether a file is taken for an image where a folder is searched."""
     suffix = path.suffix.lower()
-    if path.name.lower().endswith(MASK_ENDING):
+    if _is_mask(path):
         return False
     return suffix in IMAGE_SUFFIXES or (
         suffix in SOME_IMAGE_SUFFIXES and path.is_file() and bool(cv2.haveImageReader(str(path)))
     )
 
 
-def _is_mask_of_another(path: Path, found: set[Path]) -> bool:
-    """A shell expands *.png to the images and their masks."""
-    if not path.name.lower().endswith(MASK_ENDING):
-        return False
-    name = path.name[: -len(MASK_ENDING)]
-    return any(other.parent == path.parent and name in (other.name, other.stem) for other in found if other != path)
+def _is_mask(path: Path) -> bool:
+    return path.name.lower().endswith(MASK_ENDING)
+
+
+def _masks_of(paths: Iterable[Path]) -> set[Path]:
+    """The names that masks of images would have beside these."""
+    names = ((path, name) for path in paths if not _is_mask(path) for name in (path.name, path.stem))
+    return {path.with_name(f"{name}{MASK_ENDING}") for path, name in names}
 
 
 def _expand(path: AnyPath) -> list[AnyPath]:
@@ -122,11 +124,15 @@ def _search(root: Path, left_out: set[Path], others: Counter[str]) -> list[Path]
     images = []
     for folder, inner, names in os.walk(root, onerror=_refuse):
         inner[:] = [name for name in inner if not name.startswith(".") and Path(folder, name) not in left_out]
-        for path in (Path(folder, name) for name in names if not name.startswith(".")):
+        paths = [Path(folder, name) for name in names if not name.startswith(".")]
+        masks = _masks_of(paths)
+        for path in paths:
             if is_image_name(path):
                 images.append(path)
-            elif not path.name.lower().endswith(MASK_ENDING):
+            elif not _is_mask(path):
                 others[path.suffix.lower()] += 1
+            elif path not in masks:
+                others[f"{MASK_ENDING} without an image"] += 1
     return images
 
 

@@ -126,11 +126,13 @@ def test_masks_are_found(tmp_path, extractor, disc, name):
     assert len(read_features(again.path)["a.jpg"]) == 0
 
 
-def test_a_mask_that_a_shell_names_is_no_image(tmp_path):
+def test_a_mask_that_a_shell_names_is_no_image(tmp_path, caplog):
     for name in ("a.png", "a.mask.png", "b.mask.png"):
         cv2.imwrite(str(tmp_path / name), np.zeros((8, 8), np.uint8))
     assert list(find_images(sorted(tmp_path.iterdir()))) == ["a.png", "b.mask.png"]
-    assert list(find_images([tmp_path])) == ["a.png"]
+    with caplog.at_level(logging.WARNING):
+        assert list(find_images([tmp_path], say_passed_over=True)) == ["a.png"]
+    assert caplog.messages == ["1 files of other types passed over: .mask.png without an image 1"]
 
 
 def test_a_folder_without_masks_is_refused_and_missing_ones_are_said(tmp_path, caplog):
