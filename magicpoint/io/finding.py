@@ -69,7 +69,8 @@ def find_images(
         else:
             check_regular(place)
             found.add(place)
-    found -= _masks_of(found)  # a shell expands *.png to images and their masks
+    if any(map(_is_mask, found)):
+        found -= _masks_of(found)  # a shell expands *.png to images and their masks
     if others and say_passed_over:
         listed = ", ".join(f"{suffix or 'without a suffix'} {count}" for suffix, count in others.most_common())
         _LOG.warning("%d files of other types passed over: %s", others.total(), listed)
@@ -125,7 +126,7 @@ def _search(root: Path, left_out: set[Path], others: Counter[str]) -> list[Path]
     for folder, inner, names in os.walk(root, onerror=_refuse):
         inner[:] = [name for name in inner if not name.startswith(".") and Path(folder, name) not in left_out]
         paths = [Path(folder, name) for name in names if not name.startswith(".")]
-        masks = _masks_of(paths)
+        masks = _masks_of(paths) if any(map(_is_mask, paths)) else set()
         for path in paths:
             if is_image_name(path):
                 images.append(path)

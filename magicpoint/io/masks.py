@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _names_beside(image: Path) -> tuple[Path, Path]:
 
 def _first(image: Path, *candidates: Path) -> Path | None:
     # A link to nowhere is one, too: to read it is an error, not an image without a mask.
-    return next((path for path in candidates if path != image and (path.exists() or path.is_symlink())), None)
+    return next((path for path in candidates if os.path.lexists(path) and path != image), None)
 
 
 def decode_mask(
