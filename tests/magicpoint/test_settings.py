@@ -1,5 +1,6 @@
 """Every group of settings refuses by name what no run could use, however the group is made."""
 
+import contextlib
 import dataclasses
 import importlib
 import math
@@ -15,6 +16,7 @@ import homography
 import magicpoint
 import synthetic_shapes
 from magicpoint.adaptation.settings import AdaptationSettings
+from magicpoint.core.errors import MissingPackageError
 from magicpoint.data.scenes3d.interior import InteriorSettings
 from magicpoint.planar.model import QuadModelSettings
 from magicpoint.planar.scenes import SceneSettings
@@ -86,7 +88,8 @@ def groups():
     for package in (magicpoint, homography, synthetic_shapes):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
-                found |= vars(importlib.import_module(module.name))
+                with contextlib.suppress(MissingPackageError):  # a bridge to a program that is not installed
+                    found |= vars(importlib.import_module(module.name))
     return {
         name: value
         for name, value in sorted(found.items())
