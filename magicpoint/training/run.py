@@ -14,9 +14,8 @@ import yaml
 from torch.optim import AdamW
 
 from ..core.errors import InputError
-from ..core.files import is_leftover, remove_leftovers, write_text
+from ..core.files import remove_leftovers, write_text
 from ..core.going_on import check_goes_on
-from ..core.locks import LOCK_FILE
 from ..core.machine import versions
 from ..model.named import NamedNetwork
 from ..model.tensors import take_weights
@@ -101,7 +100,7 @@ class TrainingRun:
 
     def _check_empty(self) -> None:
         for path in sorted(self.out.iterdir()) if self.out.exists() else ():
-            if not is_leftover(path, RUN_FILES) and path.name != LOCK_FILE:
+            if not path.name.startswith("."):  # the lock, what a killed process left, what a file manager keeps
                 raise InputError(
                     f"{self.out} holds {path.name}, but no {STATE_FILE} from which a run could go on: choose another "
                     "folder, or, to begin from its weights, give them as start"

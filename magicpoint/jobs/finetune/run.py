@@ -14,8 +14,8 @@ import yaml
 
 from ...adaptation.summary import LabelReport, format_labels
 from ...core.errors import InputError
-from ...core.files import AnyPath, is_leftover, remove_leftovers, write_atomically, write_folder, write_text
-from ...core.locks import LOCK_FILE, locked_folder
+from ...core.files import AnyPath, remove_leftovers, write_atomically, write_folder, write_text
+from ...core.locks import locked_folder
 from ...core.machine import default_device, resolve_precision
 from ...core.plain import as_plain
 from ...core.precision import Precision
@@ -140,9 +140,8 @@ class _Finetuning:
 
     def _check_own(self) -> None:
         """Refuses a folder that holds something and no record, and what a stage has not made where it will write."""
-        there = sorted(
-            path for path in self.out.iterdir() if path.name != LOCK_FILE and not is_leftover(path, OWN_FILES)
-        )
+        # Hidden are the lock, what a killed process left, and what a file manager keeps.
+        there = sorted(path for path in self.out.iterdir() if not path.name.startswith("."))
         if there and not (self.out / RECORD_FILE).exists():
             raise InputError(f"{self.out} holds {there[0].name}, but no {RECORD_FILE}: choose another folder")
         best, report = self.out / BEST_WEIGHTS, self.out / REPORT_FILE

@@ -229,6 +229,12 @@ def test_a_run_that_came_to_nothing_may_be_begun_again_with_other_settings(tmp_p
     assert "learning_rate: 0.001" in (tmp_path / "settings.yaml").read_text()
 
 
+def test_what_a_file_manager_keeps_is_in_nobodys_way(tmp_path):
+    (tmp_path / ".DS_Store").write_text("kept")
+    train_model(tmp_path, SETTINGS, progress=False)
+    assert (tmp_path / ".DS_Store").read_text() == "kept"
+
+
 def test_a_second_process_is_refused(run):
     with locked_folder(run):
         refuse(run, "run is being written by another process")
