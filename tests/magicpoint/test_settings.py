@@ -39,6 +39,7 @@ ALLOWED = {
     "FinetuneSettings": {
         **{"rounds": COUNT, "steps": COUNT, "batch_size": COUNT, "learning_rate": POSITIVE, "seed": SEED},
         "workers": "[0, 1024]",
+        "max_megapixels": POSITIVE,
     },
     "GeometrySettings": {"model_threshold": POSITIVE},
     "HomographySettings": {
