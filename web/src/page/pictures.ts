@@ -15,10 +15,10 @@ export interface Picture {
 export async function openPicture(file: Blob, name: string): Promise<Picture> {
   try {
     // Turned as its EXIF orientation says, and with the values as they are stored, as Python reads it.
-    const image = await createImageBitmap(file, {
-      imageOrientation: "from-image",
-      colorSpaceConversion: "none",
-      premultiplyAlpha: "none",
+    const wish = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" } as const;
+    const image = await createImageBitmap(file, wish).catch((error: unknown) => {
+      if (error instanceof TypeError) return createImageBitmap(file); // an older browser, which knows no such wish
+      throw error;
     });
     return { name, image, live: false, found: null };
   } catch {
