@@ -26,9 +26,11 @@ from PIL import (
 )
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNM = re.compile(rb"P[1-6Ff](?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+([-+.\d]+)?")
-_PAM = re.compile(rb"P7\s.*?\bWIDTH\s+(\d+)\s.*?\bHEIGHT\s+(\d+)\s.*?ENDHDR", re.DOTALL)
-_RADIANCE = re.compile(rb"\n[-+]Y\s+(\d+)\s+[-+]X\s+(\d+)\n")
+# No pattern gives two ways to read the same bytes, which would take time without end; longer numbers are no sizes.
+_SPACE, _NUMBER = rb"(?:\s|#[^\n]*\n)++", rb"(\d{1,10})"
+_PNM = re.compile(rb"P[1-6Ff]" + _SPACE + _NUMBER + _SPACE + _NUMBER + _SPACE + rb"([-+.\d]{1,20}+)?")
+_PAM = tuple(re.compile(rb"\s" + name + rb"\s++" + _NUMBER + rb"\s") for name in (b"WIDTH", b"HEIGHT"))
+_RADIANCE = re.compile(rb"\n[-+]Y\s++" + _NUMBER + rb"\s++[-+]X\s++" + _NUMBER + rb"\n")
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000: start, and size
 _MOST_FIELDS = 4096
 _HEADER_BYTES = 2**16  # where the texts of a header must end
@@ -152,7 +154,12 @@ def _jpeg2000_size(data: bytes) -> tuple[int, int]:
 
 
 def _pnm_size(data: bytes) -> tuple[int, int]:
-    found = _PNM.match(data[:_HEADER_BYTES]) or _PAM.match(data[:_HEADER_BYTES])
+    if data.startswith(b"P7"):
+        header = data[: max(0, data.find(b"ENDHDR", 0, _HEADER_BYTES))]
+        sides = [pattern.search(header) for pattern in _PAM]
+        width, height = (int(side[1]) if side else 0 for side in sides)
+        return width, height
+    found = _PNM.match(data[:_HEADER_BYTES])
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 

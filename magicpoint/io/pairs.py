@@ -10,6 +10,8 @@ from pathlib import Path
 from ..core.errors import InputError
 from ..core.files import AnyPath, write_text
 
+_LONGEST_LINE = 10_000  # two of the longest paths; the time grows with the square
+
 Pair = tuple[str, str]
 """The keys of image 0 and image 1."""
 
@@ -45,6 +47,8 @@ def read_pairs(path: AnyPath, keys: Iterable[str]) -> list[Pair]:
 
 
 def _read_pair(line: str, known: set[str], place: str) -> Pair:
+    if len(line) > _LONGEST_LINE:
+        raise InputError(f"{place}: {len(line)} characters are more than two names, got {line[:40]!r} ...")
     words = re.split(r"(\s+)", line.strip())
     splits = [("".join(words[:at]), "".join(words[at + 1 :])) for at in range(1, len(words), 2)]
     found = [pair for pair in splits if known.issuperset(pair)]

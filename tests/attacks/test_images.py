@@ -184,6 +184,25 @@ def test_what_is_no_image_is_refused_whatever_its_name(tmp_path, refused, conten
     refused(read_image, path, named="x")
 
 
+LONG = {
+    "lines without end": b"P5" + b"\n" * 60_000,
+    "spaces and comments": b"P5" + b" \n#\n" * 15_000,
+    "a long number": b"P5\n" + b"9" * 60_000 + b" 48\n255\n",
+    "a long maxval": b"P5\n64 48\n" + b"9" * 60_000 + b"\n",
+    "widths and heights without end": b"P7\n" + b"WIDTH 1\nHEIGHT 1\n" * 3000,
+    "a radiance without end": b"#?RADIANCE\n" + b"\n-Y 1 " * 9000,
+    "a radiance of spaces": b"#?RADIANCE\n\n-Y" + b" " * 60_000,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_header_without_end_takes_no_time_without_end(tmp_path, refused, name):
+    """Patterns that can read the same bytes in two ways try all of them."""
+    path = tmp_path / "x.png"
+    path.write_bytes(LONG[name])
+    refused(read_image, path, named="x.png")
+
+
 @pytest.mark.parametrize(("name", "suffix"), [("png", "jpg"), ("jpg", "png"), ("bmp", "tif"), ("webp", "ppm")])
 def test_the_content_counts_and_not_the_name(tmp_path, name, suffix):
     path = tmp_path / f"x.{suffix}"
