@@ -23,7 +23,7 @@ keypoints, keypoint_scores and, if there are any, descriptors and keypoint_scale
 image_size (W, H) and, where it is known, image_sha256, of the image file or, for a frame of a video, of its grey
 values. Attributes of the file are format, skipped (JSON: key and reason of each image that could not be read) and
 whatever says where the features come from. Behind the end of the HDF5 file lies the index of `io.record_index`, by
-which this project reads it.
+which this project reads it. Of a JPEG the grey values are since this format the brightness that it stores.
 """
 
 _ARRAYS = ("keypoints", "keypoint_scores", "descriptors", "keypoint_scales")

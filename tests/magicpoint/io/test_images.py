@@ -12,7 +12,7 @@ from magicpoint.inference.extractor import as_input
 from magicpoint.io import grey as grey_values
 from magicpoint.io.finding import find_images
 from magicpoint.io.grey import to_grey
-from magicpoint.io.images import read_image
+from magicpoint.io.images import read_image, read_picture
 from magicpoint.io.reading import ImageReading
 
 
@@ -39,6 +39,24 @@ def with_orientation(jpeg, orientation):
     entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
     exif = b"Exif\0\0" + struct.pack("<2sHIH", b"II", 42, 8, 1) + entry + struct.pack("<I", 0)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_grey_values_of_a_jpeg_are_the_brightness_that_it_stores(tmp_path, orientation):
+    rng = np.random.default_rng(0)
+    colours = cv2.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.uint8), (80, 60), interpolation=cv2.INTER_CUBIC)
+    jpeg = cv2.imencode(".jpg", colours, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    (tmp_path / "a.jpg").write_bytes(with_orientation(jpeg, orientation))
+    grey = read_image(tmp_path / "a.jpg")
+    assert grey.shape == ((60, 80) if orientation == 1 else (80, 60))
+    stored = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert np.array_equal(np.rint(255 * grey), stored if orientation == 1 else np.rot90(stored, -1))
+    assert np.array_equal(read_image(tmp_path / "a.jpg", orientation="stored"), stored / np.float32(255))
+    # The sum of the decoded colours, which are rounded, is near.
+    shown = read_picture(tmp_path / "a.jpg")
+    assert shown.shape == (*grey.shape, 3)
+    assert np.abs(255 * to_grey(shown) - 255 * grey).mean() < 0.5
+    assert np.ptp(shown, axis=2).max() > 30  # a picture keeps its colours
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
