@@ -54,6 +54,10 @@ OUTPUTS = [
     ("evaluate", "e/synthetic.txt"),
     ("evaluate pairs", "e/pairs.json"),
     ("evaluate pairs", "e/pairs.txt"),
+    ("export", "w.onnx"),
+    ("export transformers", "w/config.json"),
+    ("export transformers", "w/model.safetensors"),
+    ("import", "i.safetensors"),
 ]
 FOREIGN = {
     "text": b"mine",
