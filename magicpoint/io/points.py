@@ -47,7 +47,8 @@ def read_points(source: AnyPath, images: Iterable[str]) -> dict[str, ImagePoints
         FileNotFoundError: There is no such file or folder.
         OSError: A file cannot be read.
         InputError: It is of none of these kinds, has a value that is no finite number, names an image that there is
-            not, or names none of them. The message has the file and the line or the image.
+            not, names none of them or one by two names, or a NumPy file is that of several. The message has the file
+            and the line or the image.
     """
     source, keys = Path(source), list(images)
     if source.is_dir():
@@ -55,7 +56,7 @@ def read_points(source: AnyPath, images: Iterable[str]) -> dict[str, ImagePoints
     else:
         text = _read_text(source)
         named = _parse_coco(source, text) if text.lstrip()[:1] in ("{", "[") else _parse_table(source, text)
-        found = {_key_of(source, name, keys): points for name, points in named.items()}
+        found = _of_images(source, named, keys)
     if not found:
         raise InputError(f"{source} has points of none of the {len(keys)} images, such as {next(iter(keys), 'none')}")
     for key, points in found.items():
@@ -65,12 +66,15 @@ def read_points(source: AnyPath, images: Iterable[str]) -> dict[str, ImagePoints
 
 
 def _read_folder(folder: Path, keys: Iterable[str]) -> dict[str, ImagePoints]:
-    found = {}
+    found, image_of = {}, dict[Path, str]()
     for key in keys:
         candidates = (folder / f"{key}.npy", (folder / key).with_suffix(".npy"))
         path = next((path for path in candidates if path.exists()), None)
         if path is None:
             continue
+        if path in image_of:
+            raise InputError(f"{path} could be of {image_of[path]} or of {key}: name it with that ending, {key}.npy")
+        image_of[path] = key
         points = read_npy(path)
         if points.size and (points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "fiu"):
             raise InputError(f"{path}: expected numbers (N, 2), (x, y), got {points.dtype} {points.shape}")
@@ -117,6 +121,8 @@ def _parse_coco(path: Path, text: str) -> dict[str, ImagePoints]:
     try:
         content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
+        if len(images) < len(content["images"]):
+            raise InputError(f"{path} has an id twice among its images")
         points: dict[Any, list[NDArray[np.float64]]] = {number: [] for number in images}
         for annotation in content["annotations"]:
             triples = np.asarray(annotation.get("keypoints", []), np.float64).reshape(-1, 3)
@@ -137,6 +143,16 @@ def _parse_coco(path: Path, text: str) -> dict[str, ImagePoints]:
 
 def _coco_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     return (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None
+
+
+def _of_images(source: Path, named: Mapping[str, ImagePoints], keys: list[str]) -> dict[str, ImagePoints]:
+    found, name_of = {}, dict[str, str]()
+    for name, points in named.items():
+        key = _key_of(source, name, keys)
+        if key in name_of:
+            raise InputError(f"{source}: {name_of[key]!r:.80} and {name!r:.80} are both the image {key}")
+        found[key], name_of[key] = points, name
+    return found
 
 
 def _key_of(source: Path, name: str, keys: list[str]) -> str:

@@ -82,6 +82,15 @@ REFUSED = {
     "text for numbers": (changed(annotations=[{"image_id": 7, "keypoints": ["a", 2, 2]}]), "no JSON of COCO's"),
     "an unknown number": (changed(annotations=[{"image_id": 8, "keypoints": []}]), "no JSON of COCO's"),
     "a name twice": (changed(images=[{"id": 7, "file_name": "a.png"}, {"id": 3, "file_name": "a.png"}]), "a.png twice"),
+    "an id twice": (changed(images=[{"id": 7, "file_name": "a.png"}, {"id": 7, "file_name": "b.jpg"}]), "an id twice"),
+    "two folders": (
+        "image,x,y\none/a.png,1,2\na.png,3,4\n",
+        "'one/a.png' and 'a.png' are both the image a.png",
+    ),
+    "two folders of COCO": (
+        changed(images=[{"id": 7, "file_name": "one/a.png"}, {"id": 3, "file_name": "a.png"}]),
+        "'one/a.png' and 'a.png' are both the image a.png",
+    ),
     "deep": ("[" * 10**5, "no JSON of COCO's keypoints: RecursionError"),
 }
 
@@ -118,3 +127,11 @@ def test_an_array_that_is_none_of_points_is_refused(tmp_path, points, error, sai
 def test_a_folder_of_other_images_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"has points of none of the 3 images, such as a\.png"):
         read_points(tmp_path, KEYS)
+
+
+def test_an_array_of_two_images_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[1.0, 2.0]]))
+    with pytest.raises(InputError, match=r"a\.npy could be of a\.png or of a\.jpg: .*, a\.jpg\.npy"):
+        read_points(tmp_path, ["a.png", "a.jpg"])
+    np.save(tmp_path / "a.jpg.npy", np.array([[3.0, 4.0]]))
+    assert as_lists(read_points(tmp_path, ["a.png", "a.jpg"])) == {"a.png": [[1, 2]], "a.jpg": [[3, 4]]}
