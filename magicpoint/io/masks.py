@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from ..core.errors import InputError
 from ..core.files import AnyPath
 from .finding import MASK_ENDING
-from .images import decode_values, read_content
+from .grey import GreyImage
+from .images import decode_values, open_image, read_content
 from .reading import ImageReading
 
 MARGIN = 8
@@ -100,6 +102,22 @@ def read_mask(path: AnyPath, size_hw: tuple[int, int], reading: ImageReading | N
         InputError: As from `decode_mask`.
     """
     return decode_mask(read_content(path, reading), Path(path), size_hw, reading)
+
+
+def open_masked(path: AnyPath, reading: ImageReading | None = None) -> GreyImage:
+    """An image file with the mask beside it, where there is one.
+
+    Raises:
+        OSError: One of the two cannot be read.
+        InputError: The image is damaged, or as from `decode_mask`.
+    """
+    image = open_image(path, reading)
+    beside = _first(Path(path), *_names_beside(Path(path)))
+    if beside is None:
+        return image
+    height, width = image.grey.shape
+    mask = read_mask(beside, (height, width), reading)
+    return dataclasses.replace(image, mask=both_masks(image.mask, mask))
 
 
 def both_masks(mask0: NDArray[np.bool_] | None, mask1: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

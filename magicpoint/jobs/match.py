@@ -20,7 +20,8 @@ from ..core.types import Features, Matches
 from ..inference.extractor import Extractor
 from ..inference.turns import match_turns
 from ..io.finding import find_images
-from ..io.images import open_image, read_picture
+from ..io.images import read_picture
+from ..io.masks import open_masked
 from ..io.matches import PairMatches, is_match_file, write_matches
 from ..io.png_text import title_of
 from ..matching.settings import GeometrySettings, MatchSettings
@@ -137,7 +138,7 @@ def match_images(
     """Match two image files, find what ties them together, and write that where it is asked for.
 
     Args:
-        image0: See `io.images.read_image`.
+        image0: See `io.images.read_image`; the mask beside it is taken, see `io.masks.open_masked`.
         image1: Likewise; of any other size.
         extractor: With descriptors.
         out: The file to write, none of the images; its folder is made. Its suffix says what: .png the picture of
@@ -171,7 +172,7 @@ def _match(
     intrinsics: tuple[ArrayLike, ArrayLike] | None,
     turns: bool,
 ) -> MatchResult:
-    opened0, opened1 = (open_image(image, extractor.reading) for image in images)
+    opened0, opened1 = (open_masked(image, extractor.reading) for image in images)
     features0 = extractor.extract(opened0).to("cpu")
     tried = match_turns(features0, opened1, extractor, settings, geometry, intrinsics, range(4 if turns else 1))
     features, matches, found = (features0, tried.features1), tried.matches, tried.geometry

@@ -14,6 +14,7 @@ from magicpoint import (
     ImageReading,
     adapt_images,
     extract_images,
+    match_images,
     read_features,
     read_labels,
 )
@@ -200,3 +201,19 @@ def test_the_mask_of_a_video_is_that_of_its_frames(tmp_path, extractor, disc):
     assert result.images == 2
     for features in read_features(result.path).values():
         assert distance_inside(inside, features.keypoints).min() > MARGIN - 1
+
+
+def test_two_images_are_matched_with_the_masks_beside_them(tmp_path, extractor, disc):
+    image, inside = disc
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), image)
+    whole = match_images(tmp_path / "a.png", tmp_path / "b.png", extractor)
+    cv2.imwrite(str(tmp_path / "b.mask.png"), inside.astype(np.uint8) * 255)
+    masked = match_images(tmp_path / "a.png", tmp_path / "b.png", extractor)
+    assert masked.keypoint_count0 == whole.keypoint_count0
+    assert masked.keypoint_count1 == len(extractor.extract(image, inside).keypoints)
+    x, y = masked.matched_keypoints1.round().T.astype(int)
+    assert well_inside(inside)[y, x].all()
+    cv2.imwrite(str(tmp_path / "b.mask.png"), np.ones((9, 8), np.uint8))
+    with pytest.raises(InputError, match=r"b\.mask\.png is 8x9, its image 160x160"):
+        match_images(tmp_path / "a.png", tmp_path / "b.png", extractor)
