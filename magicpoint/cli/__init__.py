@@ -12,11 +12,11 @@ from typing import NoReturn
 from .. import __version__
 from ..core.errors import MagicpointError
 from ..core.memory import is_out_of_memory
+from .completion import complete, is_asked
 from .log import log_to_stderr, warn_of_two_flavours
 from .options import UnusableArgument
-from .parser import Parser
 from .streams import patient_streams
-from .verbs import VERBS
+from .verbs import VERBS, verb_parser
 from .wording import in_one_line, plain
 
 
@@ -35,15 +35,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str] | None) -> int:
+    if is_asked():
+        complete(_parser_of_verbs())
     name, words_of_verb = _read_verb(words)
-    verb = VERBS[name]
-    parser = Parser(prog=f"magicpoint {name}", description=verb.SUMMARY)
-    verb.add(parser)
-    parser.add_argument(
-        "--quiet",
-        action="store_true",
-        help="No progress bars and no information on the standard error: warnings alone.",
-    )
+    verb, parser = VERBS[name], verb_parser(name)
     arguments = parser.read(words_of_verb)
     if arguments.pop("print_config", False):
         print(parser.dump(arguments, skip_validation=True), end="")
@@ -87,10 +82,14 @@ class _VerbParser(argparse.ArgumentParser):
 
 def _read_verb(words: Sequence[str] | None) -> tuple[str, list[str]]:
     """The verb, and the words after it."""
+    read, rest = _parser_of_verbs().parse_known_args(words)
+    return read.verb, rest
+
+
+def _parser_of_verbs() -> argparse.ArgumentParser:
     parser = _VerbParser(prog="magicpoint", description="Learned keypoints, the whole way.")
     parser.add_argument("--version", action="version", version=f"magicpoint {__version__}")
     verbs = parser.add_subparsers(required=True, dest="verb", metavar="VERB", title="verbs")
     for name, verb in VERBS.items():
         verbs.add_parser(name, help=verb.SUMMARY, add_help=False)
-    read, rest = parser.parse_known_args(words)
-    return read.verb, rest
+    return parser

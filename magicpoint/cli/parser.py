@@ -61,6 +61,11 @@ class Parser(ArgumentParser):
         """Lets options be added that depend on the words, as soon as these are there."""
         self._add = add
 
+    def add_options_of(self, words: Sequence[str]) -> None:
+        """Adds those options, where there are any; `read` does it, too."""
+        if self._add is not None:
+            self._add(words)
+
     def read(self, words: Sequence[str]) -> Namespace:
         """The values of all options: of the words, else of `go_on_with`, else their defaults.
 
@@ -68,8 +73,7 @@ class Parser(ArgumentParser):
             words: An option may be written with hyphens for its underscores.
         """
         words = [with_underscores(word) for word in words]
-        if self._add is not None:
-            self._add(words)
+        self.add_options_of(words)
         arguments = self.parse_args(words)
         file = None if self._begun is None else self._begun(arguments)
         if file is None or not file.is_file():

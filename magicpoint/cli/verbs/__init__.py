@@ -57,3 +57,15 @@ VERBS: dict[str, Verb] = {
     "info": info,
 }
 """In the order in which the help lists them."""
+
+
+def verb_parser(name: str) -> Parser:
+    """The parser of a verb's words, with the option that all have."""
+    parser = Parser(prog=f"magicpoint {name}", description=VERBS[name].SUMMARY)
+    VERBS[name].add(parser)
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="No progress bars and no information on the standard error: warnings alone.",
+    )
+    return parser
