@@ -82,7 +82,7 @@ class Case:
         words: Its command.
         outputs: What it writes, files and folders.
         earlier: A command that makes an output which the killed one replaces.
-        again: Whether the command is taken again where its work is done.
+        again: Whether the command is taken again where its output is there, else that is removed before.
     """
 
     words: str
@@ -246,8 +246,10 @@ def disturbed(case: Case, inputs: Path, true: Mapping[str, object], seconds: flo
         assert not left, f"processes {left} are left"
         for path, content in before.items():
             assert content_of(folder / path) == content, f"{path} was lost"
-        if case.again or not all((folder / output).exists() for output in case.outputs):
-            run(case.words, folder)
+        if not case.again:
+            for output in case.outputs:
+                shutil.rmtree(folder / output, ignore_errors=True)
+        run(case.words, folder)
         found = contents(case, folder)
         assert found.keys() == true.keys(), f"files {sorted(found.keys() ^ true.keys())}"
         other = [path for path in true if found[path] != true[path]]
