@@ -54,7 +54,7 @@ def _check_bytes(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             packed = [member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED]
             changed = packed[0] if packed else archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError, OSError) as error:
         raise InputError(str(error)) from error
     if changed is not None:
         raise InputError(f"{changed:.80} is not as it was written")
