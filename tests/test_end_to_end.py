@@ -10,6 +10,7 @@ import pytest
 from magicpoint.cli import main
 from magicpoint.io.labels import read_labels
 from magicpoint.model.weights import load_weights
+from magicpoint.pictures.canvas import LEGEND_HEIGHT
 
 SMALL = ["--model.width", "0.125", "--workers", "0", "--precision", "float32"]
 SHIFT = (16, 8)  # whole cells, so a network sees the same in both images, but near the border
@@ -69,7 +70,7 @@ def test_from_nothing_to_matches(tmp_path, capsys):
     picture, kept = tmp_path / "matches.png", ["--max_keypoints", 200, "--threshold", 0]
     run("match", tmp_path / "a.png", tmp_path / "b.png", "--out", picture, "--weights", superpoint, *kept)
     printed = capsys.readouterr().out
-    assert cv2.imread(str(picture)).shape == (120, 160 + 8 + 160, 3)
+    assert cv2.imread(str(picture)).shape == (120 + LEGEND_HEIGHT, 160 + 8 + 160, 3)
     H_0to1 = np.array([float(word) for word in re.findall(r"-?\d+\.\d*(?:e[-+]\d+)?", printed.split("px:")[1])][:9])
     H_0to1 = (H_0to1 / H_0to1[8]).reshape(3, 3)
     np.testing.assert_allclose(H_0to1 @ [80, 60, 1], [80 - SHIFT[0], 60 - SHIFT[1], 1], atol=0.5)

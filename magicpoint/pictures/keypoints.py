@@ -69,6 +69,6 @@ def write_overlay(path: AnyPath, image: Drawable, features: Features) -> Path:
     return write_png(path, add_legend(picture, legend), _TITLE)
 
 
-def is_overlay(path: Path) -> bool:
+def is_overlay(path: AnyPath) -> bool:
     """Whether a file is one that `write_overlay` wrote."""
-    return title_of(path) == _TITLE
+    return title_of(Path(path)) == _TITLE

@@ -18,6 +18,7 @@ BASES = {
     "track": ["a.png", "--out", "t", "--weights", "tiny.safetensors"],
     "finetune": ["a.png", "--out", "f", "--weights", "tiny.safetensors"],
     "import": ["a.png", "--out", "w.safetensors", "--source", "s", "--licence", "l"],
+    "info": ["tiny.safetensors"],
     "export": ["--out", "w.onnx", "--weights", "tiny.safetensors"],
 }
 """Words with which a verb works, or fails soon."""

@@ -16,6 +16,7 @@ import homography
 import magicpoint
 import synthetic_shapes
 from magicpoint import AdaptationSettings, DecodeSettings, Extractor
+from magicpoint.pictures.canvas import LEGEND_HEIGHT
 
 
 def wants_a_path_object(hint):
@@ -85,5 +86,5 @@ def test_strings_are_taken_for_paths(tmp_path, monkeypatch, random_network):
         "sheets",
         "tracks",
     }
-    assert magicpoint.read_image("new/m.png").shape[0] == 48
+    assert magicpoint.read_image("new/m.png").shape[0] == 48 + LEGEND_HEIGHT
     assert (tmp_path / "drawn" / "0.png").exists()

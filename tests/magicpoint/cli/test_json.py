@@ -193,7 +193,7 @@ def test_finetune(run, folder, weights, tmp_path, monkeypatch):
     assert found["evaluation"] == json.loads((tmp_path / "run" / "evaluation" / "homography.json").read_text())
     [only] = found["rounds"]
     assert only["labels"] == json.loads((tmp_path / "run" / "labels_1.json").read_text())
-    assert found["verdicts"][0].startswith("2 pairs")
+    assert found["verdicts"][0].startswith("WARNING, 2 pairs")
     # The stages are told on the standard error, as they come.
     stages = re.findall(r"^.*/run/(\w+)(?:\.h5)?: ", said, re.MULTILINE)
     assert list(dict.fromkeys(stages)) == ["labels_1", "sheets_1", "round_1", "pairs", "evaluation"]
