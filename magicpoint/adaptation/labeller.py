@@ -25,6 +25,7 @@ from ..inference.extractor import Extractor
 from ..io.images import shrink
 from ..io.masks import shrink_mask, well_inside
 from ..model.fold import fold_batch_norm
+from ..model.tensors import check_output
 from .settings import AdaptationSettings
 
 _PIXEL_AND_NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -84,6 +85,7 @@ class Labeller:
             tolerance=settings.tolerance,
         )
         heatmap = adapted.heatmap / (adapted.view_count if settings.aggregation == "sum" else 1)
+        check_output(heatmap, self.provenance["weights"])
         known = adapted.valid_mask.cpu().numpy()
         if mask is not None:
             known = known & well_inside(shrink_mask(mask, (height, width)))

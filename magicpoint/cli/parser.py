@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
@@ -74,6 +75,7 @@ class Parser(ArgumentParser):
         """
         words = [with_underscores(word) for word in words]
         self.add_options_of(words)
+        self._check_groups(words)
         arguments = self.parse_args(words)
         file = None if self._begun is None else self._begun(arguments)
         if file is None or not file.is_file():
@@ -89,12 +91,30 @@ class Parser(ArgumentParser):
 
     def check_file(self, file: Path) -> None:
         """Refuses a file that holds no settings; of another one it is said in messages that it was read."""
+        if file in self._files:
+            return
         try:
-            read_settings_file(file)
+            settings = read_settings_file(file)
         except (OSError, InputError) as error:
             self.error(str(error))
-        if file not in self._files:
-            self._files.append(file)
+        self._files.append(file)
+        groups = {action.dest.rpartition(".")[2] for action in self._actions if _is_group(action)}
+        for name, value in _strings(settings):
+            if name in groups:
+                self._check_group(str(file.parent / value))  # where the library looks for it
+
+    def _check_groups(self, words: Sequence[str]) -> None:
+        """Refuses files of a group of settings that are none, before the library reads them."""
+        for word, following in zip(words, [*words[1:], ""], strict=True):
+            name, equals, value = word.partition("=")
+            if name in self._option_string_actions and _is_group(self._option_string_actions[name]):
+                self._check_group(value if equals else following)
+
+    def _check_group(self, value: str) -> None:
+        path = Path(value)
+        with contextlib.suppress(OSError, ValueError):  # a group that is written out is no name of a file
+            if path.exists() and not path.is_dir():
+                self.check_file(path)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Says in one line what is wrong with the words, and exits with status 2."""
@@ -103,3 +123,16 @@ class Parser(ArgumentParser):
         said = plain(message, self._option_string_actions)
         read = "".join(f" (with the settings of {file})" for file in self._files)
         self.exit(2, f"{self.prog}: {said}{read} (see {self.prog} --help)\n")
+
+
+def _is_group(action: argparse.Action) -> bool:
+    return action.metavar == "CONFIG" and not isinstance(action, SettingsFile)
+
+
+def _strings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The texts in settings, with the name of each."""
+    for name, value in settings.items():
+        if isinstance(value, str):
+            yield name, value
+        elif isinstance(value, dict):
+            yield from _strings(value)

@@ -32,6 +32,9 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+_KINDS = ("cpu", "cuda", "mps")  # of torch's others none computes here; meta has no numbers
+
+
 def find_device(name: torch.device | str) -> torch.device:
     """The device of that name, which is there.
 
@@ -40,8 +43,10 @@ def find_device(name: torch.device | str) -> torch.device:
     """
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got {str(name)!r}") from error
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in _KINDS:
+        raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got {str(name)!r}")
     count = torch.cuda.device_count() if device.type == "cuda" else 1
     # Torch keeps a number of 8 bits: of cuda:999 that is negative.
     missing = not 0 <= (device.index or 0) < count or (device.type == "mps" and not torch.backends.mps.is_available())

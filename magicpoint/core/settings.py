@@ -28,6 +28,9 @@ LARGEST_WHOLE = 2**31 - 1
 MOST_WORKERS = 1024
 """Processes that a setting may ask for."""
 
+MOST_IMAGES_OF_A_STEP = 2**16
+"""The largest batch that a setting may ask for."""
+
 _LARGEST_FLOAT = 10**300
 
 LARGEST_SIDE = 2**15

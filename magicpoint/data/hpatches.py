@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
-from ..core.files import AnyPath
+from ..core.files import AnyPath, check_regular
 from ..io.finding import IMAGE_SUFFIXES
 
 Change = Literal["illumination", "viewpoint"]
@@ -110,6 +110,7 @@ def read_homography(path: AnyPath) -> NDArray[np.float64]:
         InputError: It holds no such matrix, or one that is not finite, cannot be inverted or puts the top-left pixel at
             infinity; the file is named.
     """
+    check_regular(path)
     try:
         rows = [[float(word) for word in line.split()] for line in Path(path).read_text(encoding="utf-8").splitlines()]
         H = np.array([row for row in rows if row], np.float64)

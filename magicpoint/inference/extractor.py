@@ -27,6 +27,7 @@ from ..io.images import Image, open_image, shrink
 from ..io.masks import MARGIN, both_masks, shrink_mask, well_inside
 from ..io.reading import ImageReading
 from ..model.network import PointNetwork
+from ..model.tensors import check_output
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
 from .backends import open_network, preferred_device
 from .pyramid import check_scales, find_at_scales
@@ -260,12 +261,13 @@ class Extractor:
         height, width = grey.shape
         is_large = needs_tiles(grey)
         heatmap, dense = run_in_tiles(self.network, grey) if is_large else self.network(as_input(grey, CELL_SIZE))
+        check_output(heatmap, self.weights)
         usable = None if valid is None else _padded(valid, heatmap)
         [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)], usable)
         if is_large:
-            descriptors = None if dense is None else sample_strips(dense, keypoints)
+            descriptors = None if dense is None else check_output(sample_strips(dense, keypoints), self.weights)
             return Features(keypoints, scores, descriptors, (width, height)).to(self.device)
-        descriptors = None if dense is None else sample_descriptors(dense, [keypoints])[0]
+        descriptors = None if dense is None else check_output(sample_descriptors(dense, [keypoints])[0], self.weights)
         return Features(keypoints, scores, descriptors, (width, height))
 
     def describe(self, image: Image, keypoints: ArrayLike | Tensor) -> Tensor:
@@ -294,7 +296,7 @@ class Extractor:
         assert dense is not None
         places = ((places + 0.5) * ratio - 0.5).to(dense.device)
         described = sample_strips(dense, places) if is_large else sample_descriptors(dense, [places])[0]
-        return described.to(self.device)
+        return check_output(described, self.weights).to(self.device)
 
     def check_describes(self) -> None:
         """Refuses weights without descriptors.

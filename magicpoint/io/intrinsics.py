@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
-from ..core.files import AnyPath
+from ..core.files import AnyPath, check_regular
 
 Floats = NDArray[np.float64]
 
@@ -40,12 +40,13 @@ def read_intrinsics(source: AnyPath, keys: Iterable[str]) -> dict[str, Floats]:
 
     Raises:
         FileNotFoundError: It is neither numbers nor a file.
-        InputError: A line is not of this form, or an image has none; it is named.
+        InputError: It is no ordinary file, a line is not of this form, or an image has none; it is named.
     """
     numbers = _numbers(str(source).split(","))
     if numbers is not None:
         return dict.fromkeys(keys, intrinsic_matrix(*numbers))
     path, found = Path(source), {}
+    check_regular(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

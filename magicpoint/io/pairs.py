@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..core.errors import InputError
-from ..core.files import AnyPath, write_text
+from ..core.files import AnyPath, check_regular, write_text
 
 _LONGEST_LINE = 10_000  # two of the longest paths; the time grows with the square
 
@@ -32,6 +32,7 @@ def read_pairs(path: AnyPath, keys: Iterable[str]) -> list[Pair]:
             text. The message names the file and the line.
     """
     known, path = set(keys), Path(path)
+    check_regular(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -68,3 +68,16 @@ def check_tensor(name: str, found: Any, wanted: Tensor) -> None:
         raise InputError(f"{name} must be {wanted.dtype} {tuple(wanted.shape)}, got {form}")
     if found.layout != torch.strided or not torch.isfinite(found).all():
         raise InputError(f"{name} has a value that is not a number or infinite")
+    if name.endswith("running_var") and bool((found < 0).any()):
+        raise InputError(f"{name} has a negative variance")
+
+
+def check_output(values: Tensor, weights: object) -> Tensor:
+    """What a network gave; finite weights can be such that it overflows.
+
+    Raises:
+        InputError: A value is not finite; the weights are named.
+    """
+    if not torch.isfinite(values).all():
+        raise InputError(f"the weights {weights} give values that are not a number: they are damaged")
+    return values

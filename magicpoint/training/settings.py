@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.errors import InputError
 from ..core.precision import Precision
-from ..core.settings import LARGEST_SEED, MOST_WORKERS, check_kinds, check_range, check_whole
+from ..core.settings import LARGEST_SEED, MOST_IMAGES_OF_A_STEP, MOST_WORKERS, check_kinds, check_range, check_whole
 from .tasks.settings import MagicPointSettings, TaskSettings
 
 LONGEST_WARMUP = 300
@@ -66,7 +66,8 @@ class TrainSettings:
         if not isinstance(self.task, TaskSettings):
             raise TypeError(f"task must be the settings of a task, got {self.task!r}")
         check_kinds(self)
-        check_whole(self, 1, "steps", "batch_size", "log_every", "validate_every", "checkpoint_every")
+        check_whole(self, 1, "batch_size", most=MOST_IMAGES_OF_A_STEP)
+        check_whole(self, 1, "steps", "log_every", "validate_every", "checkpoint_every")
         check_whole(self, 0, "workers", most=MOST_WORKERS)
         if self.warmup_steps is not None:
             check_whole(self, 0, "warmup_steps")

@@ -1,5 +1,7 @@
 """Options with values that they cannot have, and words that belong together in no way."""
 
+import os
+
 import pytest
 
 from magicpoint.cli.parser import Parser
@@ -104,6 +106,11 @@ ABSENT = [
     (["extract", "a.png", "--out", "f.h5", "--overlay", "a.png"], "a.png"),
     (["extract", "a.png", "--out", "f.h5", "--backend", "none"], "backend"),
     (["extract", "a.png", "--out", "f.h5", "--precision", "float8"], "precision"),
+    (["extract", "a.png", "--out", "f.h5", "--device", "meta"], "device"),
+    (["extract", "a.png", "--out", "f.h5", "--device", "xla:0"], "device"),
+    (["train", "run", "--steps", "1", "--batch_size", "1000000000"], "batch_size"),
+    (["finetune", "a.png", "--out", "f", "--batch_size", "65537"], "batch_size"),
+    (["evaluate", "--out", "e", "--images_per_shape", "1000000000"], "images_per_shape"),
     (["extract", "x" * 300, "--out", "f.h5"], ""),
     (["extract", "a.png", "--out", "x" * 300], ""),
     (["extract", "a.png", "--out", "f.h5", "--json=1"], "json"),
@@ -201,3 +208,24 @@ def test_a_path_or_a_word_that_cannot_be_is_named(tiny, words, named):
     if verb in weights and "--weights" not in words:
         words = [*words, "--weights", f"{weights[verb]}.safetensors"]
     tiny(words, named=named)
+
+
+PIPES = [
+    (["match", "a.png", "a.png", "--model", "essential", "--intrinsics", "pipe"], "pipe"),
+    (["match", "features.h5", "--pairs", "pipe", "--out", "m.h5"], "pipe"),
+    (["evaluate", "pairs", "--out", "e", "--methods"], "H_1_2"),
+    (["train", "run", "--config", "pipe"], "pipe"),
+    (["labels", "a.png", "--points", "pipe", "--out", "l.h5"], "pipe"),
+]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+@pytest.mark.parametrize(("words", "named"), PIPES, ids=[" ".join(words)[:70] for words, _ in PIPES])
+def test_a_pipe_in_the_place_of_a_text_is_refused_without_waiting(tiny, material, words, named):
+    material.lay(material.pairs, tiny.folder / "pairs")
+    (tiny.folder / "pairs/v_one/H_1_2").unlink()
+    (tiny.folder / "features.h5").write_bytes(material.features)
+    for name in ("pipe", "pairs/v_one/H_1_2"):
+        os.mkfifo(tiny.folder / name)
+    weights = ["--weights", "tiny.safetensors"] if words[0] in ("evaluate", "match") and "--pairs" not in words else []
+    tiny([*words, *weights], named=named, seconds=20)

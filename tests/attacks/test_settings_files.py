@@ -71,6 +71,24 @@ def test_settings_are_read_from_ordinary_files_alone(attack):
     os.mkfifo(attack.folder / "s.yaml")
     attack(["train", "new", "--config", "s.yaml"], named="s.yaml", code=2)
     attack(["train", "new", "--config", "/dev/zero"], named="/dev/zero", code=2)
+    attack(["train", "new", "--model", "s.yaml"], named="s.yaml", code=2)
+    attack(["train", "new", "--augmentation.homographic", "s.yaml"], named="s.yaml", code=2)
+    (attack.folder / "t.yaml").write_text("augmentation:\n  homographic: s.yaml\n")
+    attack(["train", "new", "--config", "t.yaml"], named="s.yaml", code=2)
+
+
+GROUPS = {"no text": b"\xff\xfe", "no YAML": b"width: [", "a name twice": b"width: 1\nwidth: 2\n"}
+GROUPS["aliases that multiply"] = SETTINGS["aliases that multiply"].encode()
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_file_of_a_group_of_settings_that_cannot_be_is_named(attack, name):
+    (attack.folder / "sub").mkdir()
+    (attack.folder / "sub" / "group.yaml").write_bytes(GROUPS[name])
+    (attack.folder / "sub" / "s.yaml").write_text("model: group.yaml")
+    attack(["train", "new", "--model", "sub/group.yaml"], named="sub/group.yaml", code=2)
+    attack(["train", "new", "--model=sub/group.yaml"], named="sub/group.yaml", code=2)
+    attack(["train", "new", "--config", "sub/s.yaml"], named=["sub/group.yaml", "sub/s.yaml"], code=2)
 
 
 @pytest.mark.parametrize("content", ["", "null", "# nothing\n", "&a {}", "x: &a 1\ny: *a\n"])

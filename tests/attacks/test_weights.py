@@ -93,6 +93,27 @@ def test_weights_with_other_tensors_are_refused_by_their_name(tmp_path, material
     refused(load_weights, path, named="w.safetensors")
 
 
+def changed(material, path, ending, change):
+    """Weights of which the tensors with names of that ending are others."""
+    with safe_open(material.folder / "weights.safetensors", "pt") as file:
+        names = [name for name in file.keys() if name.endswith(ending)]  # noqa: SIM118 - it is no dict
+    assert names
+    path.write_bytes(repacked(material.folder / "weights.safetensors", None, dict.fromkeys(names, change)))
+
+
+def test_a_variance_below_zero_is_refused(tmp_path, material, refused):
+    changed(material, tmp_path / "w.safetensors", "running_var", torch.neg)
+    refused(load_weights, tmp_path / "w.safetensors", named=["w.safetensors", "running_var"])
+
+
+@pytest.mark.parametrize("verb", ["extract", "adapt", "match", "track"])
+def test_weights_whose_values_overflow_are_named(tiny, material, verb):
+    """Each of their numbers is finite; what the network makes of an image is not."""
+    changed(material, tiny.folder / "huge.safetensors", ".weight", lambda value: value * 1e30)
+    images = ["a.png", "a.png"] if verb == "match" else ["a.png"]
+    tiny([verb, *images, "--weights", "huge.safetensors", "--out", "m.png" if verb == "match" else "out"], named="huge")
+
+
 def test_weights_with_one_tensor_too_many_are_refused(tmp_path, material, refused):
     path = tmp_path / "w.safetensors"
     content = repacked(material.folder / "weights.safetensors", None, {"another": lambda value: value})

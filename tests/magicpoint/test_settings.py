@@ -26,7 +26,7 @@ from synthetic_shapes import ShapeSettings
 
 COUNT, WHOLE, SEED = "[1, 2147483647]", "[0, 2147483647]", f"[0, {2**64 - 1}]"
 SHARE, POSITIVE, NOT_NEGATIVE = "[0, 1]", "(0, inf)", "[0, inf)"
-SAMPLES = "[0, 100000000]"
+SAMPLES, BATCH = "[0, 100000000]", "[1, 65536]"
 
 ALLOWED = {
     "AdaptationSettings": {
@@ -37,7 +37,7 @@ ALLOWED = {
     "DatasetSettings": {"count": SAMPLES, "validation_count": SAMPLES, "test_count": SAMPLES, "seed": SEED},
     "DecodeSettings": {"nms_radius": WHOLE, "border": WHOLE, "threshold": "[0, 1)", "max_keypoints": COUNT},
     "FinetuneSettings": {
-        **{"rounds": COUNT, "steps": COUNT, "batch_size": COUNT, "learning_rate": POSITIVE, "seed": SEED},
+        **{"rounds": COUNT, "steps": COUNT, "batch_size": BATCH, "learning_rate": POSITIVE, "seed": SEED},
         "workers": "[0, 1024]",
         "max_megapixels": POSITIVE,
     },
@@ -72,7 +72,7 @@ ALLOWED = {
     "TaskSettings": {},
     "TrackSettings": {"reach": POSITIVE, "min_similarity": "[-1, 1]", "radius": POSITIVE, "lost_after": COUNT},
     "TrainSettings": {
-        **{"seed": SEED, "steps": COUNT, "batch_size": COUNT, "learning_rate": POSITIVE, "weight_decay": NOT_NEGATIVE},
+        **{"seed": SEED, "steps": COUNT, "batch_size": BATCH, "learning_rate": POSITIVE, "weight_decay": NOT_NEGATIVE},
         **{"warmup_steps": "[0, 2400]", "decay_fraction": SHARE, "gradient_clip": "(0, inf]", "averaging": "[0, 1)"},
         **{"workers": "[0, 1024]", "log_every": COUNT, "validate_every": COUNT, "checkpoint_every": COUNT},
     },

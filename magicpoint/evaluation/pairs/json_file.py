@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import InputError
-from ...core.files import AnyPath
+from ...core.files import AnyPath, check_regular
 from ...core.plain import as_plain
 from .results import (
     Bootstrap,
@@ -57,6 +57,7 @@ def read_pairs_evaluation(path: AnyPath) -> PairsEvaluation:
         OSError: The file cannot be read.
         InputError: It is damaged or no such file; it is named.
     """
+    check_regular(path)
     try:
         plain = json.loads(Path(path).read_text(encoding="utf-8"))
         return PairsEvaluation(

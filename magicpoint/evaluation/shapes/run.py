@@ -51,6 +51,7 @@ Deep SLAM (arXiv 1707.07410). There every detection near a corner is right; here
 """
 
 CALIBRATION_IMAGES = 20
+MOST_IMAGES = 10_000  # of a shape; they are in memory together, and 1000 are pinned
 CURVE_POINTS = 60
 
 
@@ -75,10 +76,10 @@ def evaluate_on_shapes(
         progress: Show a progress bar on the standard error.
 
     Raises:
-        InputError: `images_per_shape` is below 1.
+        InputError: `images_per_shape` is below 1 or above `MOST_IMAGES`.
     """
-    if images_per_shape < 1:
-        raise InputError(f"images_per_shape must be at least 1, got {images_per_shape}")
+    if not 1 <= images_per_shape <= MOST_IMAGES:
+        raise InputError(f"images_per_shape must be from 1 to {MOST_IMAGES}, got {images_per_shape}")
     given = {name: dict.fromkeys(CONDITIONS, threshold) for name, threshold in (thresholds or {}).items()}
     used = {name: given[name] if name in given else calibrate(method) for name, method in methods.items()}
     digests = {condition: SampleDigest() for condition in CONDITIONS}

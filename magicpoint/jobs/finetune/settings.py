@@ -6,7 +6,7 @@ import dataclasses
 
 from ...adaptation.settings import AdaptationSettings
 from ...core.precision import Precision
-from ...core.settings import LARGEST_SEED, MOST_WORKERS, check_kinds, check_range, check_whole
+from ...core.settings import LARGEST_SEED, MOST_IMAGES_OF_A_STEP, MOST_WORKERS, check_kinds, check_range, check_whole
 from ...io.reading import ImageReading
 from ...training.tasks.settings import JointSettings
 
@@ -50,7 +50,8 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        check_whole(self, 1, "rounds", "steps", "batch_size")
+        check_whole(self, 1, "batch_size", most=MOST_IMAGES_OF_A_STEP)
+        check_whole(self, 1, "rounds", "steps")
         check_whole(self, 0, "workers", most=MOST_WORKERS)
         check_whole(self, 0, "seed", most=LARGEST_SEED)
         check_range(self, "(0, inf)", "learning_rate")

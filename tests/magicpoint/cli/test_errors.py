@@ -80,7 +80,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
         (["train", "run", "--start", "b.txt"], "b.txt is damaged"),
         (["train", "begun", "--resume"], "last.state is damaged"),
         (["evaluate", ".", "--dataset", "homography", "--out", "e"], "no sequences"),
-        (["evaluate", "--images_per_shape", "0", "--out", "e"], "images_per_shape must be at least 1"),
+        (["evaluate", "--images_per_shape", "0", "--out", "e"], "images_per_shape must be from 1"),
         (["adapt", ".", "--out", "b.txt"], "b.txt is damaged or no label file"),
         (["finetune", "a.png", "--out", "f"], "two are needed"),
     ],
