@@ -21,10 +21,13 @@ from ..io.labels import LABELS
 from ..io.matches import MATCHES
 from ..io.png_text import title_of
 from ..io.records import RecordFile
+from ..io.track_table import is_own_table
+from ..io.video_out import is_own_video
 from ..model.weights import BEST_WEIGHTS
 from ..training.run import LAST_WEIGHTS, SETTINGS_FILE
 from ..training.state import load_state
 from .finetune.record import RECORD_FILE
+from .match import is_own_result
 
 Values = dict[str, Any]
 
@@ -142,6 +145,11 @@ def _reader(path: Path, start: bytes) -> Callable[[Path], tuple[str, Values]]:
         return lambda path: ("settings", {SETTINGS_FILE: _text(path)})
     if path.suffix == ".onnx":
         return _of_onnx
+    for is_own, kind in ((is_own_video, "video of tracks"), (is_own_table, "table of tracks")):
+        if is_own(path):
+            return lambda path: (kind, {})
+    if path.suffix.lower() == ".csv" and is_own_result(path):
+        return lambda path: ("table of matches", {})
     raise InputError(f"{path} is nothing that magicpoint writes: it begins with {start[:8]!r}")
 
 

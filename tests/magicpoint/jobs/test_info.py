@@ -17,6 +17,7 @@ from magicpoint import (
     extract_images,
     match_images,
     read_info,
+    track_video,
 )
 from magicpoint.cli import main
 from magicpoint.core.errors import InputError, MagicpointError
@@ -37,6 +38,8 @@ def written(tmp_path_factory):
     extract_images([folder / "images"], folder / "features.h5", extractor, progress=False)
     adapt_images([folder / "images"], folder / "labels.h5", extractor, AdaptationSettings(2), progress=False)
     match_images(folder / "images" / "a.png", folder / "images" / "b.png", extractor, folder / "matches.png")
+    match_images(folder / "images" / "a.png", folder / "images" / "b.png", extractor, folder / "matches.csv")
+    track_video(folder / "images", folder / "tracks.avi", extractor, table=folder / "tracks.csv", progress=False)
     shapes = ShapeSettings(size_hw=(48, 64))
     generate_dataset(folder / "shapes", DatasetSettings(1, 1, 1, shapes=shapes), 1, progress=False)
     export_model(extractor.model, folder / "network.onnx", settings=extractor.settings)
@@ -49,6 +52,9 @@ KINDS = {
     "labels.json": ("report of labels", {"images": 2}),
     "shapes": ("folder of a dataset", {}),
     "shapes/dataset.json": ("dataset of shapes", {"splits": {"training": 1, "validation": 1, "test": 1}}),
+    "matches.csv": ("table of matches", {}),
+    "tracks.csv": ("table of tracks", {}),
+    "tracks.avi": ("video of tracks", {}),
     "network.onnx": ("ONNX export", {"kind": "dense"}),
 }
 
