@@ -29,14 +29,14 @@ KIND = "a sheet of labels"
 _TITLE = "labels"
 
 
-def sheet_paths(folder: Path) -> list[Path]:
+def sheet_paths(folder: AnyPath) -> list[Path]:
     """All that `write_sheets` may write."""
-    return [folder / f"sheet_{number}.png" for number in range(MOST_SHEETS)]
+    return [Path(folder) / f"sheet_{number}.png" for number in range(MOST_SHEETS)]
 
 
-def is_sheet(path: Path) -> bool:
+def is_sheet(path: AnyPath) -> bool:
     """Whether a file is one that `write_sheets` wrote."""
-    return title_of(path) == _TITLE
+    return title_of(Path(path)) == _TITLE
 
 
 def write_sheets(
