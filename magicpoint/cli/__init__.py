@@ -15,7 +15,7 @@ from ..core.memory import is_out_of_memory
 from .completion import complete, is_asked
 from .log import log_to_stderr, warn_of_two_flavours
 from .options import UnusableArgument
-from .streams import patient_streams
+from .streams import PatientStream, patient_streams
 from .verbs import VERBS, verb_parser
 from .wording import in_one_line, plain
 
@@ -47,6 +47,8 @@ def _run(words: Sequence[str] | None) -> int:
         with log_to_stderr(logging.WARNING if arguments.quiet else logging.INFO):
             warn_of_two_flavours()
             verb.run(arguments)
+        if arguments.get("out") is None and isinstance(sys.stdout, PatientStream) and sys.stdout.is_full:
+            return 1  # what it printed was all that it made
     except UnusableArgument as error:
         parser.error(str(error))
     except KeyboardInterrupt as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import glob
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -105,7 +106,7 @@ class Parser(ArgumentParser):
 
     def _check_groups(self, words: Sequence[str]) -> None:
         """Refuses files of a group of settings that are none, before the library reads them."""
-        for word, following in zip(words, [*words[1:], ""], strict=True):
+        for word, following in itertools.pairwise([*words, ""]):
             name, equals, value = word.partition("=")
             if name in self._option_string_actions and _is_group(self._option_string_actions[name]):
                 self._check_group(value if equals else following)

@@ -56,6 +56,12 @@ class PatientStream:
         except ValueError:  # it is closed
             self.error = OSError(errno.EBADF, os.strerror(errno.EBADF))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether something was written that somebody wanted and that found no place."""
+        self.flush()
+        return self.error is not None and self.error.errno not in _NOBODY_READS
+
     def let_go(self) -> None:
         """Sees to it that Python does not try again at its end what the stream still holds."""
         self.flush()
@@ -80,7 +86,7 @@ def patient_streams() -> Iterator[None]:
         yield
     finally:
         said.let_go()
-        if said.error is not None and said.error.errno not in _NOBODY_READS:
+        if said.error is not None and said.is_full:
             warned.write(f"magicpoint: the standard output cannot be written: {said.error.strerror or said.error}\n")
         warned.let_go()
         sys.stdout, sys.stderr = out, err

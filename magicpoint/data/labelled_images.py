@@ -43,7 +43,7 @@ class LabelledImages:
 
     Raises:
         FileNotFoundError: A path or the label file does not exist.
-        InputError: The file is damaged, or none or not all of its images are found.
+        InputError: The file is damaged, has no keypoint at all, or none or not all of its images are found.
     """
 
     def __init__(self, images: Sequence[AnyPath], labels: AnyPath, certain_score: float = 0.0) -> None:
@@ -59,6 +59,8 @@ class LabelledImages:
         self._keys = [key for key in found if key in self._labels]
         if not self._keys:
             raise InputError(f"{labels} labels no image")
+        if not any(self._labels.keypoint_counts().values()):
+            raise InputError(f"{labels} has no keypoint on any of its {len(self._keys)} images: nothing can be learnt")
         self._paths = {key: found[key] for key in self._keys}
 
     @property

@@ -22,6 +22,7 @@ from ..core.grid import DUSTBIN
 from ..export.foreign import CONVOLUTIONS, NORMS, ForeignLayout, all_convolutions
 from ..model.encoder import CHANNELS, scaled
 from ..model.heads import HIDDEN_CHANNELS
+from ..model.hub import HUB_WEIGHTS
 from ..model.network import PointNetwork
 from ..model.settings import BatchNormLayout, ModelSettings
 from ..model.tensors import read_saved
@@ -69,7 +70,7 @@ def load_checkpoint(path: AnyPath, source: str, licence: str) -> tuple[PointNetw
     true place.
 
     Args:
-        path: The file.
+        path: The file, or a folder of transformers with its `model.safetensors`.
         source: Where it was published, for the record, such as an address with a revision.
         licence: Under which licence that is. The layout does not tell it, and what is made from weights inherits it;
             those that Magic Leap published are for non-commercial research only.
@@ -83,6 +84,7 @@ def load_checkpoint(path: AnyPath, source: str, licence: str) -> tuple[PointNetw
         InputError: It is damaged, or of no layout that can be read; source or licence are empty.
     """
     path = Path(path)
+    path = path / HUB_WEIGHTS if path.is_dir() else path
     if not source.strip() or not licence.strip():
         raise InputError(f"the source and the licence of {path} must be said, got {source!r} and {licence!r}")
     if not path.is_file():

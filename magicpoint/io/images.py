@@ -29,6 +29,7 @@ Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
+_APPLES = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")}
 _TURN_BACK: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
     3: lambda image: np.rot90(image, 2),
@@ -162,6 +163,8 @@ def decode_values(data: bytes, path: Path, reading: ImageReading, luma: bool = F
     if not _is_complete(data):
         raise InputError(f"{path} is truncated or damaged")
     size = declared_size(data)
+    if size is None and data[4:12] in _APPLES:
+        raise InputError(f"{path} is a HEIC image, which is not read: save it as JPEG or PNG")
     if size is None:
         raise InputError(f"{path} is damaged or no image of a known format")
     check_pixels(*size, path, reading)

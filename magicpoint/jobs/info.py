@@ -170,7 +170,7 @@ def _of_records(path: Path) -> tuple[str, Values]:
         except InputError as error:
             refused.append(error)
             continue
-        counts = {"records": len(records), "skipped": len(records.skipped)}
+        counts = {"records": len(records), "skipped": dict(records.skipped) or 0}
         return layout.name, {**{name: _decoded(value) for name, value in records.provenance.items()}, **counts}
     named = [error for error in refused if "is of format" not in str(error) and "not of format" not in str(error)]
     raise (named or refused)[0]

@@ -29,10 +29,10 @@ def add(parser: Parser) -> None:
         "--kind",
         choices=list(dict.fromkeys(kind for format in FORMATS.values() for kind in format.kinds)),
         default=None,
-        help="Of an ONNX file. dense, the default: grey images (B, 1, H, W) in [0, 1], H and W multiples of 8, to "
-        "heatmap and descriptor map; keypoints: of any H and W, to keypoints, scores, descriptors and their count, as "
-        "the decoding options say, at most 1024 where max_keypoints is null; keypoints_unrolled: the same for runtimes "
-        "that know no loops.",
+        help="Of an ONNX file: dense, the default, from grey images (B, 1, H, W) in [0, 1], H and W multiples of 8, to "
+        "heatmap and descriptor map; keypoints, of any H and W, to keypoints, scores, descriptors and their count, as "
+        "the decoding options say, at most 1024 where max_keypoints is null; keypoints_unrolled, the same for runtimes "
+        "that know no loops. The other formats hold weights.",
     )
     parser.add_argument(
         "--precision",

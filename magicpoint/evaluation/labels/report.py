@@ -32,7 +32,8 @@ def labels_as_plain(evaluation: LabelsEvaluation) -> dict[str, Any]:
 
 def format_labels_evaluation(evaluation: LabelsEvaluation) -> str:
     """The measures of each method at each tolerance, as aligned Markdown."""
-    held_out = "" if evaluation.holdout is None else f", those held out with a share of {evaluation.holdout:g}"
+    everything = " (all of them: a network that was trained on these has seen them)"
+    held_out = everything if evaluation.holdout is None else f", those held out with a share of {evaluation.holdout:g}"
     sources: dict[str, list[str]] = {}
     for name, method in evaluation.methods.items():
         sources.setdefault(method.threshold_from, []).append(name)

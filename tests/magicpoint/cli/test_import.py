@@ -27,7 +27,8 @@ def test_foreign_weights_become_a_file_of_our_own(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("format", "name", "file"), [("transformers", "out", "model.safetensors"), ("magicleap", "out.pth", "")]
+    ("format", "name", "file"),
+    [("transformers", "out", "model.safetensors"), ("transformers", "out", ""), ("magicleap", "out.pth", "")],
 )
 def test_shipped_weights_leave_and_come_back(tmp_path, format, name, file):
     weights = "superpoint" if format == "magicleap" else "superpoint-tiny"

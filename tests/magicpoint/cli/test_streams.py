@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from magicpoint.cli.streams import PatientStream, patient_streams
+from magicpoint.model.weights import shipped_weights
 
 
 class Failing(io.StringIO):
@@ -81,3 +82,14 @@ def test_the_result_is_there_and_the_status_is_0(tmp_path, form):
     assert json.loads((tmp_path / "é图" / "dataset.json").read_bytes())["digest"]
     assert b"Error" not in done.stderr
     assert b"Exception" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.parametrize(("form", "status"), [('"$@" > /dev/full', 1), ('"$@" | true', 0), ('"$@" > said', 0)])
+def test_where_nothing_but_the_output_is_made_its_loss_is_a_failure(tmp_path, form, status):
+    weights = str(shipped_weights("superpoint-tiny").path)
+    command = ["bash", "-c", f"set -o pipefail; {form}", "bash", sys.executable, "-m", "magicpoint", "info", weights]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert done.stderr.count(b"\n") == status

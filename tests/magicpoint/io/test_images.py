@@ -323,3 +323,9 @@ def test_a_png_with_a_wrong_byte_is_damaged(tmp_path):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.png is truncated or damaged"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_heic_image_is_called_that(tmp_path):
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x24ftypheic" + bytes(64))
+    with pytest.raises(ValueError, match=r"IMG_1\.HEIC is a HEIC image, which is not read: save it as JPEG or PNG"):
+        read_image(tmp_path / "IMG_1.HEIC")
