@@ -22,7 +22,7 @@ from .extractor import Extractor
 class TurnedMatch(NamedTuple):
     """The quarter turn of image 1 in which most matches agree.
 
-    Args:
+    Attributes:
         turns: How many quarter turns anticlockwise image 1 was turned.
         features1: Of image 1 so turned, with positions in pixels of image 1 as it was given.
         matches: Between the features of image 0 and these.
