@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
-from ..core.files import AnyPath, put_in_place, target_of, temporary_beside
+from ..core.files import AnyPath, put_in_place, remove_leftovers_of, target_of, temporary_beside
 from .images import write_png
+from .png_text import title_of
 from .video import SourceEnded
 
 DEFAULT_RATE = 25.0
@@ -42,6 +44,14 @@ def is_own_video(path: Path) -> bool:
         return file.read() == mark
 
 
+_TITLE = "tracks"
+_LEFTOVER = re.compile(r"\.([0-9]{6,})\.png\..*", re.DOTALL)
+
+
+def _is_own_frame(path: Path) -> bool:
+    return path.is_file() and re.fullmatch(r"[0-9]{6,}\.png", path.name) is not None and title_of(path) == _TITLE
+
+
 class FrameSink(Protocol):
     """Where pictures (H, W, 3), uint8, red first, go in their order; a context manager."""
 
@@ -66,7 +76,7 @@ def open_sink(out: AnyPath, rate: float | None) -> FrameSink:
         rate: Frames a second; None stands for `DEFAULT_RATE`.
 
     Raises:
-        FileExistsError: The folder holds something.
+        FileExistsError: The folder holds something else than the frames of an earlier run, which are replaced.
         InputError: The suffix is of no video that can be written.
     """
     out = Path(out)
@@ -140,13 +150,21 @@ class _VideoSink:
 class _FolderSink:
     def __init__(self, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise FileExistsError(f"the folder {out} is not empty: the new frames would stand among other files")
+        self._earlier = sorted(entry for entry in out.iterdir() if not _LEFTOVER.fullmatch(entry.name))
+        foreign = next((entry for entry in self._earlier if not _is_own_frame(entry)), None)
+        if foreign is not None:
+            raise FileExistsError(
+                f"the folder {out} holds {foreign.name}, which is no frame of this program: the new ones would stand "
+                "among other files"
+            )
+        remove_leftovers_of(
+            *(out / f"{found[1]}.png" for entry in out.iterdir() if (found := _LEFTOVER.match(entry.name)))
+        )
         self._out = out
         self._count = 0
 
     def write(self, picture: NDArray[np.uint8]) -> None:
-        write_png(self._out / f"{self._count:06d}.png", picture, "tracks")
+        write_png(self._out / f"{self._count:06d}.png", picture, _TITLE)
         self._count += 1
 
     def __enter__(self) -> _FolderSink:
@@ -155,4 +173,8 @@ class _FolderSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Each file is complete already."""
+        """Each file is complete already; those of an earlier, longer run go."""
+        written = {f"{number:06d}.png" for number in range(self._count)}
+        for entry in self._earlier:
+            if entry.name not in written:
+                entry.unlink(missing_ok=True)

@@ -109,7 +109,7 @@ CASES = {
     "evaluate": Case(f"evaluate pairs --out e {TINY} --methods harris orb", ["e"]),
     "match": Case(f"match images/00.png images/01.png --out m.png {TINY}", ["m.png"]),
     "track": Case(f"track images --out v.avi {TINY}", ["v.avi"]),
-    "track to a folder": Case(f"track images --out v {TINY}", ["v"], again=False),
+    "track to a folder": Case(f"track images --out v {TINY}", ["v"]),
     "export": Case(f"export --out w.onnx {TINY}", ["w.onnx"]),
     "import": Case("import other.pth --out i.safetensors --source s --licence l", ["i.safetensors"]),
 }

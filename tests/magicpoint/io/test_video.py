@@ -200,6 +200,15 @@ def test_a_video_appears_when_it_is_complete_or_its_source_ended(tmp_path, error
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.avi"]
 
 
+def test_frames_of_an_earlier_run_are_replaced_and_no_others_stay(tmp_path):
+    write(tmp_path / "frames", 5)
+    leftover = tmp_path / "frames" / ".000007.png.999999999.tmp"
+    leftover.write_bytes(b"half")
+    write(tmp_path / "frames", 3)
+    assert sorted(entry.name for entry in (tmp_path / "frames").iterdir()) == ["000000.png", "000001.png", "000002.png"]
+    assert len(levels(tmp_path / "frames")) == 3
+
+
 def write_two_sizes(out):
     with open_sink(out, None) as sink:
         sink.write(flat(0))
@@ -210,7 +219,8 @@ def test_what_cannot_be_written_is_said(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"a\.gif: a video ends in \.mp4, \.mov, \.avi, \.mkv"):
         open_sink(tmp_path / "a.gif", None)
     write(tmp_path / "frames", 1)
-    with pytest.raises(FileExistsError, match="frames is not empty"):
+    (tmp_path / "frames" / "000001.png").write_bytes((tmp_path / "frames" / "000000.png").read_bytes()[:30])
+    with pytest.raises(FileExistsError, match=r"frames holds 000001\.png, which is no frame of this program"):
         open_sink(tmp_path / "frames", None)
     with open_sink(tmp_path / "a.mp4", None):
         pass  # Without a frame there is no video.
