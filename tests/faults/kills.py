@@ -145,51 +145,35 @@ def lay(folder: Path) -> None:
 
 
 class Started:
-    """A verb in a process and a session of its own, forked from this one, so that a hundred need no import of torch."""
+    """A verb in a process and a session of its own."""
 
     def __init__(self, words: str, folder: Path) -> None:
-        self._status: int | None = None
-        self.pid = os.fork()
-        if self.pid:
-            return
-        status = 1
-        try:
-            os.setsid()
-            os.chdir(folder)
-            said = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(said, 1)
-            os.dup2(said, 2)
-            from magicpoint.cli import main
-
-            status = main(words.split())
-        except SystemExit as error:
-            status = int(error.code or 0)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+        with open(folder / "said.txt", "wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "magicpoint", *words.split()],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
 
     def poll(self) -> int | None:
         """The exit status, negative after a signal; None while it runs."""
-        if self._status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self._status = os.waitstatus_to_exitcode(status) if pid else None
-        return self._status
+        return self._process.poll()
 
     def wait(self, seconds: float) -> int:
         """The exit status."""
-        ends = time.monotonic() + seconds
-        while (status := self.poll()) is None:
-            if time.monotonic() > ends:
-                os.killpg(self.pid, signal.SIGKILL)
-                raise AssertionError(f"not over after {seconds} s")
-            time.sleep(0.01)
-        return status
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGKILL)
+            raise AssertionError(f"not over after {seconds} s") from None
 
     def kill(self) -> None:
         """kill -9 of the process alone; its children have to see for themselves."""
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+        self._process.kill()
 
 
 def run(words: str, folder: Path) -> float:
