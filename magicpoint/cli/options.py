@@ -99,6 +99,17 @@ def add_earlier(parser: Parser) -> None:
     )
 
 
+def add_masks(parser: Parser) -> None:
+    """The option of a folder of masks."""
+    parser.add_argument(
+        "--masks",
+        type=Path | None,
+        default=None,
+        help="Folder of masks, black where nothing is wanted: that of sub/a.jpg is sub/a.jpg.png or sub/a.png in it. "
+        "Beside an image a.jpg.mask.png or a.mask.png is taken, and what is transparent is masked, in any case.",
+    )
+
+
 def add_resize(parser: Parser) -> None:
     """The options of the sizes at which the network sees images, which `open_extractor` reads."""
     parser.add_argument(

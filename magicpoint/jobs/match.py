@@ -24,6 +24,7 @@ from ..io.images import read_picture
 from ..io.masks import open_masked
 from ..io.matches import PairMatches, is_match_file, write_matches
 from ..io.png_text import title_of
+from ..io.reading import ImageReading
 from ..matching.settings import GeometrySettings, MatchSettings
 from ..pictures.matches import MOST_LINES, TITLE, write_match_picture
 
@@ -94,7 +95,7 @@ class _Found:
     """All that can be written of two images."""
 
     images: tuple[Path, Path]
-    pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    reading: ImageReading
     features: tuple[Features, Features]
     matches: Matches
     geometry: TwoViewGeometry | None
@@ -181,9 +182,7 @@ def _match(
     result = _result(path, features, matches, *places, geometry, found, tried.turns)
     if path is not None:
         provenance = {**extractor.provenance, "match": json_text(settings or MatchSettings())}
-        image0, image1 = images
-        pictures = read_picture(image0, extractor.reading), read_picture(image1, extractor.reading)
-        everything = _Found(images, pictures, features, matches, found, provenance)
+        everything = _Found(images, extractor.reading, features, matches, found, provenance)
         WRITERS[path.suffix.lower()](path, result, everything)
     return result
 
@@ -234,7 +233,8 @@ def _result(
 
 
 def _write_picture(path: Path, result: MatchResult, found: _Found) -> None:
-    write_match_picture(path, *found.pictures, *found.features, found.matches, result.inliers)
+    image0, image1 = (read_picture(image, found.reading) for image in found.images)
+    write_match_picture(path, image0, image1, *found.features, found.matches, result.inliers)
 
 
 def _write_json(path: Path, result: MatchResult, found: _Found) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_earlier, add_network, build, open_extractor
+from ..options import add_earlier, add_masks, add_network, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -21,13 +21,7 @@ def add(parser: Parser) -> None:
         "--out", type=Path, required=True, help="HDF5 file of labels to write; a report goes beside it."
     )
     parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for sheets of labelled images.")
-    parser.add_argument(
-        "--masks",
-        type=Path | None,
-        default=None,
-        help="Folder of masks, black where nothing is wanted: that of sub/a.jpg is sub/a.jpg.png or sub/a.png in it. "
-        "Beside an image a.jpg.mask.png or a.mask.png is taken, and what is transparent is masked, in any case.",
-    )
+    add_masks(parser)
     add_network(parser, "magicpoint")
     add_earlier(parser)
     add_json(parser)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_earlier, add_engine, add_network, add_resize, build, open_extractor
+from ..options import add_earlier, add_engine, add_masks, add_network, add_resize, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -25,13 +25,7 @@ def add(parser: Parser) -> None:
         default=None,
         help="Folder for pictures with the keypoints, from red to cyan by their score.",
     )
-    parser.add_argument(
-        "--masks",
-        type=Path | None,
-        default=None,
-        help="Folder of masks, black where nothing is wanted: that of sub/a.jpg is sub/a.jpg.png or sub/a.png in it. "
-        "Beside an image a.jpg.mask.png or a.mask.png is taken, and what is transparent is masked, in any case.",
-    )
+    add_masks(parser)
     parser.add_argument(
         "--layout",
         type=FileLayout,
