@@ -7,6 +7,7 @@ from .adaptation.settings import AdaptationSettings as AdaptationSettings
 from .adaptation.summary import LabelReport as LabelReport
 from .adaptation.summary import format_labels as format_labels
 from .core.geometry import TwoViewGeometry as TwoViewGeometry
+from .core.shards import Shard as Shard
 from .core.types import Features as Features
 from .core.types import Labels as Labels
 from .core.types import Matches as Matches
@@ -46,6 +47,10 @@ from .jobs.match import MatchResult as MatchResult
 from .jobs.match import match_images as match_images
 from .jobs.pairs import MatchPairsResult as MatchPairsResult
 from .jobs.pairs import match_pairs as match_pairs
+from .jobs.shards import CheckResult as CheckResult
+from .jobs.shards import MergeResult as MergeResult
+from .jobs.shards import check_shards as check_shards
+from .jobs.shards import merge_shards as merge_shards
 from .jobs.track import TrackResult as TrackResult
 from .jobs.track import track_video as track_video
 from .jobs.train import TrainResult as TrainResult

@@ -94,7 +94,11 @@ class DatasetSettings:
 
 
 def generate_dataset(
-    out: AnyPath, settings: DatasetSettings, workers: int | None = None, progress: bool = True
+    out: AnyPath,
+    settings: DatasetSettings,
+    workers: int | None = None,
+    progress: bool = True,
+    share: tuple[int, int] | None = None,
 ) -> Path:
     """Renders a dataset into the folder `out`.
 
@@ -107,9 +111,11 @@ def generate_dataset(
         settings: What to render.
         workers: Processes; None takes one per usable core.
         progress: Show a progress bar on the standard error.
+        share: Render this share of the samples alone, a number counted from 0 and of how many, while other processes
+            render theirs in the same folder. A last call without it finishes the dataset.
 
     Returns:
-        The path of `dataset.json`, whose digest is null until all samples are there.
+        The path of `dataset.json`, whose digest is null until a call without a share found all samples there.
 
     Raises:
         DatasetError: `out` holds a dataset of other settings, or half of one from other versions; the message names
@@ -132,13 +138,15 @@ def generate_dataset(
         write_manifest(root, manifest)
     else:
         _check_same_dataset(root, existing, manifest)
-    make_folders(root, settings.splits)
-    samples = run_chunks(
-        partial(_complete_span, root, settings),
-        _spans(settings.splits),
-        workers,
-        sum(settings.splits.values()) if progress else None,
-    )
+    make_folders(root, settings.splits, tidy=share is None)  # else they may be of other processes at work
+    number, count = share or (0, 1)
+    if not 0 <= number < count:
+        raise DatasetError(f"share must be a number from 0 to less than its count, got {number} of {count}")
+    spans = _spans(settings.splits)[number::count]
+    total = sum(stop - start for _, start, stop in spans)
+    samples = run_chunks(partial(_complete_span, root, settings), spans, workers, total if progress else None)
+    if share is not None:
+        return root / MANIFEST
     digest = dataset_digest(settings.splits, samples)
     if existing is not None and existing.digest is not None:
         _check_digest(root, existing.digest, digest)

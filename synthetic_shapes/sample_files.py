@@ -38,11 +38,11 @@ def sample_paths(root: Path, split: str, index: int) -> tuple[Path, Path]:
     return root / split / "images" / f"{index:06d}.png", root / split / "points" / f"{index:06d}.npy"
 
 
-def make_folders(root: Path, splits: Iterable[str]) -> None:
-    """Makes the folders of a dataset and removes the temporary files that a killed process left in them."""
+def make_folders(root: Path, splits: Iterable[str], tidy: bool = True) -> None:
+    """Makes the folders of a dataset and, to be tidy, removes temporary files that a killed process left in them."""
     for folder in (root, *(root / split / kind for split in splits for kind in ("images", "points"))):
         folder.mkdir(parents=True, exist_ok=True)
-        for stray in filter(is_temporary, folder.iterdir()):
+        for stray in filter(is_temporary, folder.iterdir()) if tidy else ():
             stray.unlink()
 
 

@@ -87,7 +87,7 @@ def summarise_labels(
     """Count the labels of images.
 
     Args:
-        labels: By key, at least one; those of `io.labels.read_labels` with their `skipped`.
+        labels: By key; those of `io.labels.read_labels` with their `skipped`.
         longest_side: To which larger images were shrunk for the detector.
         images_per_second: The rate to report.
     """
@@ -99,7 +99,7 @@ def summarise_labels(
         scores.append(image.keypoint_scores.numpy())
         rings += _count_rings(image, longest_side)
         seen, pixels = seen + int(image.valid_mask.sum()), pixels + image.valid_mask.numel()
-    all_scores = np.concatenate(scores)
+    all_scores = np.concatenate([np.empty(0, np.float32), *scores])
     border = _border(*rings.tolist())
     empty = [key for key, count in zip(labels, counts, strict=True) if count == 0]
     skipped = len(getattr(labels, "skipped", {}))
@@ -107,11 +107,11 @@ def summarise_labels(
         images=len(counts),
         skipped=skipped,
         points=sum(counts),
-        points_mean=float(np.mean(counts)),
-        points_percentiles={str(p): float(np.percentile(counts, p)) for p in PERCENTILES},
-        empty_share=len(empty) / len(counts),
+        points_mean=float(np.mean(counts or 0)),
+        points_percentiles={str(p): float(np.percentile(counts or 0, p)) for p in PERCENTILES},
+        empty_share=len(empty) / max(1, len(counts)),
         score_median=float(np.median(all_scores)) if all_scores.size else None,
-        valid_share=seen / pixels,
+        valid_share=seen / max(1, pixels),
         border=border,
         images_per_second=images_per_second,
         labels_per_hour=None if images_per_second is None else 3600 * images_per_second,
@@ -143,12 +143,12 @@ def _border(points: Sequence[float], area: Sequence[float]) -> tuple[BorderBin, 
 
 def _warnings(empty: Sequence[str], images: int, skipped: int, border: Sequence[BorderBin]) -> tuple[str, ...]:
     warnings = []
-    if len(empty) > SUSPICIOUS_EMPTY_SHARE * images:
+    if images and len(empty) > SUSPICIOUS_EMPTY_SHARE * images:
         warnings.append(
             f"{len(empty) / images:.0%} of the images have no point, such as {', '.join(empty[:3])}: look at them; "
             "lower the threshold, or leave them out"
         )
-    if skipped > SUSPICIOUS_SKIPPED_SHARE * (images + skipped):
+    if images and skipped > SUSPICIOUS_SKIPPED_SHARE * (images + skipped):
         warnings.append(f"{skipped} of {images + skipped} images could not be read")
     warnings += [
         f"{ring.density:.1f} times as many points as elsewhere lie {ring.start} to {ring.end} pixels from the border: "

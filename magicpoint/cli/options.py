@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from jsonargparse import Namespace
 
+from ..core.errors import InputError
+from ..core.shards import Shard, process_rank
 from .parser import Parser, SettingsFile, presets
 
 if TYPE_CHECKING:
@@ -97,6 +99,37 @@ def add_earlier(parser: Parser) -> None:
         default=None,
         help="Folder from which the images' keys are paths; null: the deepest that holds all that is asked for.",
     )
+
+
+def add_shard(parser: Parser) -> None:
+    """The option of a share of the work, which `shard_of` reads."""
+    parser.add_argument(
+        "--shard",
+        type=str | None,
+        default=None,
+        help="Do this share alone, such as 3/16, counted from 0, into a file of its own, of which --out says the name "
+        "or the folder: labels-00003-of-00016.h5; magicpoint merge joins them. null: all, or under torchrun the share "
+        "of the process.",
+    )
+
+
+def shard_of(arguments: Namespace) -> Shard | None:
+    """The share that was asked for, else that of this process of several.
+
+    Raises:
+        UnusableArgument: There is no such share.
+    """
+    if arguments.shard is None:
+        return Shard.of_process()
+    try:
+        return Shard.parse(arguments.shard)
+    except InputError as error:
+        raise UnusableArgument(f"--{error}") from error
+
+
+def shows_progress(arguments: Namespace) -> bool:
+    """Whether there are bars: not where they were declined, nor of any process of several but the first."""
+    return not arguments.quiet and process_rank()[0] == 0
 
 
 def add_masks(parser: Parser) -> None:

@@ -16,6 +16,7 @@ def check_goes_on(
     advice: str,
     kind: str = "settings",
     changeable: Collection[str] = (),
+    in_words: tuple[str, str] = ("", "now"),
 ) -> None:
     """Refuses to go on with other settings than something was begun with.
 
@@ -26,11 +27,15 @@ def check_goes_on(
         advice: What to do about it.
         kind: What the settings are called.
         changeable: Names of those that may differ.
+        in_words: What is said beside an old and beside a new value.
 
     Raises:
         InputError: Others differ; the message names each with its old and its new value.
     """
     changed = differences(old, new, unset="unset")
-    listed = ", ".join(f"{name} {was}, now {now}" for name, (was, now) in changed.items() if name not in changeable)
+    before, after = (f"{words} " if words else "" for words in in_words)
+    listed = ", ".join(
+        f"{name} {before}{was}, {after}{now}" for name, (was, now) in changed.items() if name not in changeable
+    )
     if listed:
         raise InputError(f"{begun} with other {kind} ({listed}): {advice}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -28,8 +29,16 @@ def versions() -> dict[str, str]:
 
 
 def default_device() -> torch.device:
-    """CUDA where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """CUDA where there is one, else the CPU; of several processes on a machine each takes a GPU of its own."""
+    return _own_gpu(torch.device("cuda")) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def _own_gpu(device: torch.device) -> torch.device:
+    """The GPU of the number that `torchrun` gave this process on its machine, where no other was asked for."""
+    local = os.environ.get("LOCAL_RANK", "")
+    if device != torch.device("cuda") or not local.isdecimal():
+        return device
+    return torch.device("cuda", int(local) % max(1, torch.cuda.device_count()))
 
 
 _KINDS = ("cpu", "cuda", "mps")  # of torch's others none computes here; meta has no numbers
@@ -52,7 +61,7 @@ def find_device(name: torch.device | str) -> torch.device:
     missing = not 0 <= (device.index or 0) < count or (device.type == "mps" and not torch.backends.mps.is_available())
     if missing:
         raise InputError(f"device {device} is not there: torch sees {torch.cuda.device_count()} GPUs on this machine")
-    return device
+    return _own_gpu(device)
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:

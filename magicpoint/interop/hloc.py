@@ -24,6 +24,7 @@ from ..io.features import features_to_arrays
 from ..io.images import read_image
 from ..io.matches import PairMatches
 from ..io.pairs import Pair
+from ..io.record_shards import open_records
 from ..io.records import Layout, RecordFile, check_key, write_records
 from .pairs import check_pairs
 
@@ -111,7 +112,7 @@ def _check_stored(path: Path, image_size: tuple[int, int], turned: bool) -> None
 
 def read_hloc_features(path: AnyPath) -> RecordFile[Features]:
     """Open a file of `write_hloc_features` as a mapping from keys to features; see `io.features.read_features`."""
-    return RecordFile(Path(path), HLOC_FEATURES)
+    return open_records(path, HLOC_FEATURES)
 
 
 def write_hloc_matches(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..core.files import AnyPath
 from ..core.origins import check_one_origin
 from ..core.types import Features
+from .record_shards import open_records
 from .records import Layout, RecordFile, write_records
 
 FORMAT = "magicpoint-features-2"
@@ -88,4 +89,4 @@ def read_features(path: AnyPath) -> RecordFile[Features]:
         ...     read_features(path)["cat.png"].keypoints
         tensor([[3.5000, 2.0000]])
     """
-    return RecordFile(path, FEATURES)
+    return open_records(path, FEATURES)

@@ -23,6 +23,9 @@ SOME_IMAGE_SUFFIXES = frozenset(
 )
 """Of images that OpenCV reads where it is built with their libraries."""
 
+LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
+"""Of text files with the path of an image in each line."""
+
 MASK_ENDING = ".mask.png"
 """The end of the name of a mask beside its image."""
 
@@ -43,7 +46,9 @@ def find_images(
     Args:
         paths: Image files, taken whatever their suffix; folders, searched with all folders in them for files with
             `IMAGE_SUFFIXES` and those of `SOME_IMAGE_SUFFIXES` that OpenCV can read here; and patterns of both, such as
-            `photos/*.jpg`. Names that begin with a dot and masks, which end in `MASK_ENDING`, are passed over.
+            `photos/*.jpg`. Names that begin with a dot and masks, which end in `MASK_ENDING`, are passed over. A file
+            with one of `LIST_SUFFIXES` is a list: the path of an image in each line, as it is or from the list's
+            folder; a line that comes again, and an empty one, says nothing.
         skip: Folders inside those that are not searched.
         say_passed_over: Say in the log how many files of which other types the folders hold.
         root: The folder from which the keys are paths, where it is another.
@@ -55,20 +60,26 @@ def find_images(
     Raises:
         FileNotFoundError: A path does not exist.
         OSError: A folder cannot be read.
-        InputError: There is no image, a path is neither file nor folder, the paths are on several drives, or an image
-            is not in `root`.
+        InputError: There is no image, a path is neither file nor folder, the paths are on several drives, an image is
+            not in `root`, or a line of a list is no file; it is named with its number.
     """
     # Not resolved: a link keeps its own name.
     roots = [Path(os.path.abspath(place)) for path in paths for place in _expand(path)]
     left_out = {Path(os.path.abspath(folder)) for folder in skip if folder is not None}
     found: set[Path] = set()
+    folders: set[Path] = set()
     others: Counter[str] = Counter()
     for place in roots:
         if place.is_dir():
-            found.update(_search(place, left_out, others))
+            images, places = _search(place, left_out, others), {place}
+        elif is_list(place):
+            images = read_list(place)
+            places = {image.parent for image in images}
         else:
             check_regular(place)
-            found.add(place)
+            images, places = [place], {place.parent}
+        found.update(images)
+        folders |= places
     if any(map(_is_mask, found)):
         found -= _masks_of(found)  # a shell expands *.png to images and their masks
     if others and say_passed_over:
@@ -79,7 +90,7 @@ def find_images(
         others_there = f" (files of other types: {listed})" if listed else ""
         raise InputError(f"no images in {', '.join(map(str, paths)) or 'an empty list of paths'}{others_there}")
     try:
-        base = os.path.commonpath([path if path.is_dir() else path.parent for path in roots])
+        base = os.path.commonpath(folders)
     except ValueError as error:
         raise InputError(f"images on several drives have no folder in common: {error}") from error
     if root is not None:
@@ -87,8 +98,36 @@ def find_images(
         if outside is not None:
             raise InputError(f"{outside} is not in the root {root}")
         base = os.path.abspath(root)
-    images = {image.relative_to(base).as_posix(): image for image in found}
-    return dict(sorted(images.items()))
+    keys = {image.relative_to(base).as_posix(): image for image in found}
+    return dict(sorted(keys.items()))
+
+
+def is_list(path: Path) -> bool:
+    """Whether a path is that of a list of images."""
+    return path.suffix.lower() in LIST_SUFFIXES and not path.is_dir()
+
+
+def read_list(path: Path) -> list[Path]:
+    """The images of a list, each once, in their order.
+
+    Raises:
+        OSError: The list cannot be read.
+        InputError: A line is no file, or the list no text.
+    """
+    check_regular(path)
+    folder, images = os.path.dirname(os.path.abspath(path)), {}
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                name = line.rstrip("\r\n")
+                place = os.path.normpath(os.path.join(folder, name))
+                if name and place not in images:
+                    if not os.path.isfile(place):
+                        raise InputError(f"{path}, line {number}: no file {place}")
+                    images[place] = Path(place)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no list of images in UTF-8: {error}") from error
+    return list(images.values())
 
 
 def is_image_name(path: Path) -> bool:

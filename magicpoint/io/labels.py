@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..core.files import AnyPath
 from ..core.types import Labels
 from .features import FEATURES, features_of_arrays, features_to_arrays
+from .record_shards import open_records
 from .records import Layout, RecordFile
 
 FORMAT = "magicpoint-labels-2"
@@ -30,7 +31,7 @@ def read_labels(path: AnyPath) -> RecordFile[Labels]:
         InputError: It is damaged, was changed by another program, is of another layout, or holds an unsafe key; the
             message names it.
     """
-    return RecordFile(path, LABELS)
+    return open_records(path, LABELS)
 
 
 def _to_arrays(labels: Labels) -> dict[str, NDArray[Any]]:

@@ -44,6 +44,7 @@ def process_images(
     masks: Mapping[str, Path] | None = None,
     append: bool = False,
     prune: bool = False,
+    is_share: bool = False,
 ) -> Outcome:
     """Make the records of images and join them to one file.
 
@@ -63,6 +64,7 @@ def process_images(
         masks: Files of masks by the images' keys.
         append: Keep the records of an earlier file that are of other images than these.
         prune: Drop them.
+        is_share: The images are a share of a list, which may have none, or none that can be read.
 
     Raises:
         KeyboardInterrupt: The message says how to go on.
@@ -115,7 +117,7 @@ def process_images(
         raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
     unread = {key: set(unfinished.known_of(key)) - made for key in failed}
     keys = made.union(earlier.others, *unread.values())
-    if not keys - set(earlier.others):
+    if not is_share and not keys - set(earlier.others):
         raise InputError(f"none of {len(images)} images could be read: {next(iter(failed.values()))}")
     skipped = {key: why for key, why in failed.items() if not unread[key]}
     outcome = Outcome(

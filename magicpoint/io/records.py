@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -119,6 +121,16 @@ def folders_of(key: str) -> list[str]:
     """The folders in which a key lies, the outermost first."""
     parts = key.split("/")
     return ["/".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def decoded_provenance(provenance: Mapping[str, str]) -> dict[str, Any]:
+    """With the groups of values, which are stored as JSON, as dicts."""
+    decoded: dict[str, Any] = dict(provenance)
+    for name, value in provenance.items():
+        if isinstance(value, str) and value.startswith("{"):
+            with contextlib.suppress(json.JSONDecodeError):
+                decoded[name] = json.loads(value)
+    return decoded
 
 
 class RecordFile(Mapping[str, Record]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
 import tempfile
@@ -18,7 +17,7 @@ from ..core.going_on import check_goes_on
 from ..core.outputs import ADVICE
 from ..core.types import Features
 from .features import FEATURES
-from .records import Layout, Record, RecordFile, write_records
+from .records import Layout, Record, RecordFile, decoded_provenance, write_records
 
 _PART_LENGTH = 32
 _PART_SECONDS = 60.0
@@ -95,8 +94,12 @@ class UnfinishedRecords(Generic[Record]):
         self._parts.update(dict.fromkeys(part, part))
 
     def _check(self, records: RecordFile[Record], origin: str) -> None:
-        old, new = _decoded(records.provenance), _decoded(self._provenance)
+        old, new = decoded_provenance(records.provenance), decoded_provenance(self._provenance)
         check_goes_on(origin, old, new, ADVICE, "weights, settings or versions")
+
+    def take(self, records: RecordFile[Record]) -> None:
+        """Takes over the records of another file, which are of the same provenance."""
+        self._parts.update(dict.fromkeys(records, records))
 
     def has(self, key: str, digest: str) -> bool:
         """Whether the record of an image was kept before, and the image is still the same."""
@@ -173,16 +176,6 @@ def begun_with(path: AnyPath, layout: Layout[Any]) -> Mapping[str, str] | None:
         with contextlib.suppress(OSError, InputError):  # `UnfinishedRecords` says what is wrong with it
             return RecordFile(records, layout).provenance
     return None
-
-
-def _decoded(provenance: Mapping[str, str]) -> dict[str, Any]:
-    """With the groups of values, which are stored as JSON, as dicts."""
-    decoded: dict[str, Any] = dict(provenance)
-    for name, value in provenance.items():
-        if isinstance(value, str) and value.startswith("{"):
-            with contextlib.suppress(json.JSONDecodeError):
-                decoded[name] = json.loads(value)
-    return decoded
 
 
 class UnfinishedFeatures(UnfinishedRecords[Features]):

@@ -18,6 +18,7 @@ from ..core.files import AnyPath, remove_leftovers_of, target_of, write_text
 from ..core.locks import locked
 from ..core.outputs import check_own, check_writable
 from ..core.plain import json_has, json_text
+from ..core.shards import Shard
 from ..core.types import Labels
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
@@ -27,6 +28,9 @@ from ..io.masks import find_masks
 from ..io.per_image import process_images
 from ..io.unfinished import UnfinishedRecords, begun_with
 from ..pictures.sheets import KIND, is_sheet, sheet_paths, write_sheets
+
+LABELS_FILE = "labels.h5"
+"""What the labels are called in a folder of shards, without the numbers."""
 
 
 def adapt_images(
@@ -40,6 +44,7 @@ def adapt_images(
     append: bool = False,
     prune: bool = False,
     root: AnyPath | None = None,
+    shard: Shard | None = None,
 ) -> LabelReport:
     """Label images, and all images in folders, by homographic adaptation (SuperPoint, section 5).
 
@@ -60,6 +65,8 @@ def adapt_images(
         append: Keep the labels of an older `out` that are of other images than these.
         prune: Drop them.
         root: The folder from which the keys are paths; None takes the deepest that holds everything asked for.
+        shard: Label this share of the images alone, into the file `shard.path(out, "labels.h5")`, with a report and a
+            folder of sheets of its own.
 
     Returns:
         What the labels look like.
@@ -74,6 +81,9 @@ def adapt_images(
     """
     out = Path(out)
     images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
+    if shard is not None:
+        out, images = shard.path(out, LABELS_FILE), {key: path for key, path in images.items() if shard.has(key)}
+        overlay = None if overlay is None else Path(overlay, out.stem)
     report_path = _check_outputs(out, images, None if overlay is None else Path(overlay))
     labeller: Labeller
     seconds: list[float] = []
@@ -98,6 +108,7 @@ def adapt_images(
             masks=of_images,
             append=append,
             prune=prune,
+            is_share=shard is not None,
         )
         labels = read_labels(out)
         rate = len(seconds) / sum(seconds) if seconds else None
@@ -117,7 +128,7 @@ def _check_outputs(out: Path, images: Mapping[str, Path], overlay: Path | None) 
     report = out.with_suffix(".json")
     if report == out:
         raise InputError(f"the report would replace the labels {out}: choose another suffix than .json, such as .h5")
-    check_own([report], "a report of labels", _is_report)
+    check_own([report], "a report of labels", is_label_report)
     if overlay is not None:
         check_overlay(overlay, images)
     return report
@@ -140,7 +151,8 @@ def check_overlay(overlay: Path, images: Mapping[str, Path]) -> None:
     check_writable(overlay)
 
 
-def _is_report(path: Path) -> bool:
+def is_label_report(path: Path) -> bool:
+    """Whether a file is the report that lies beside labels."""
     return json_has(path.read_bytes(), "points_percentiles", "empty_share", "border")
 
 

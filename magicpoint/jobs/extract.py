@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from ..core.errors import InputError
 from ..core.files import AnyPath, remove_leftovers_of, target_of
 from ..core.locks import locked
 from ..core.outputs import check_own, check_writable
+from ..core.shards import Shard
 from ..core.types import Features
 from ..inference.extractor import Extractor
 from ..interop.hloc import HLOC_FEATURES
@@ -33,6 +35,9 @@ from ..pictures.keypoints import KIND, is_overlay, overlay_path, write_overlay
 
 LAYOUTS: dict[FileLayout, Layout[Features]] = {"magicpoint": FEATURES, "hloc": HLOC_FEATURES}
 """What a file of features can be like."""
+
+FEATURES_FILE = "features.h5"
+"""What the features are called in a folder of shards, without the numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +83,7 @@ def extract_images(
     prune: bool = False,
     root: AnyPath | None = None,
     layout: FileLayout = "magicpoint",
+    shard: Shard | None = None,
 ) -> ExtractResult:
     """Write the features of images and of all images in folders to one HDF5 file.
 
@@ -100,6 +106,7 @@ def extract_images(
         root: The folder from which the keys are paths; None takes the deepest that holds everything asked for.
         layout: hloc writes what its pipelines read, see `interop.hloc`. It sees images as they are stored, so the
             extractor has to read them so: `ImageReading(orientation="stored")`.
+        shard: Take this share of the images alone, into the file `shard.path(out, "features.h5")`.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -112,6 +119,8 @@ def extract_images(
     if layout == "hloc" and extractor.reading.orientation != "stored":
         raise InputError("hloc sees images as they are stored, and these would be turned: orientation must be stored")
     images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
+    if shard is not None:
+        out, images = shard.path(out, FEATURES_FILE), {key: path for key, path in images.items() if shard.has(key)}
     draw = None if overlay is None else partial(_draw, Path(overlay), images, extractor.reading)
     if overlay is not None:
         _check_pictures(images, Path(overlay))
@@ -123,8 +132,9 @@ def extract_images(
     with locked(out):
         remove_leftovers_of(target_of(out))
         unfinished = UnfinishedRecords(out, LAYOUTS[layout], extractor.provenance)
+        options: dict[str, Any] = {"append": append, "prune": prune, "is_share": shard is not None}
         done = process_images(
-            images, unfinished, process, draw, progress, True, extractor.reading, of_images, append, prune
+            images, unfinished, process, draw, progress, True, extractor.reading, of_images, **options
         )
         keypoints = sum(RecordFile(done.path, LAYOUTS[layout]).keypoint_counts().values())
     return ExtractResult(keypoints=keypoints, **vars(done))

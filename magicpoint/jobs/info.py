@@ -20,6 +20,7 @@ from ..io.features import FEATURES
 from ..io.labels import LABELS
 from ..io.matches import MATCHES
 from ..io.png_text import title_of
+from ..io.record_shards import find_shards
 from ..io.records import RecordFile
 from ..io.track_table import is_own_table
 from ..io.video_out import is_own_video
@@ -127,6 +128,11 @@ def _of_folder(path: Path) -> FileInfo:
             found = read_info(path / name)
             settings = {SETTINGS_FILE: _text(path / SETTINGS_FILE)} if (path / SETTINGS_FILE).is_file() else {}
             return FileInfo(path, f"{kind}, of which {name}: {found.kind}", {**found.provenance, **settings})
+    shards = find_shards(path)
+    if shards is not None:
+        found = read_info(next(iter(shards.files.values())))
+        there = f"{len(shards.files)} of {shards.count}"
+        return FileInfo(path, f"folder of shards, {there}, of which {found.path.name}: {found.kind}", found.provenance)
     raise InputError(f"{path} is a folder with nothing that magicpoint writes: none of {', '.join(kinds)}")
 
 

@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from ..parser import Parser
 from . import (
     adapt,
+    check,
     colmap,
     convert,
     evaluate,
@@ -23,6 +24,7 @@ from . import (
     info,
     labels,
     match,
+    merge,
     track,
     train,
 )
@@ -53,6 +55,8 @@ VERBS: dict[str, Verb] = {
     "colmap": colmap,
     "finetune": finetune,
     "import": importing,
+    "merge": merge,
+    "check": check,
     "export": export,
     "info": info,
 }

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 
-from ..options import add_earlier, add_masks, add_network, build, open_extractor
+from ..options import (
+    add_earlier,
+    add_masks,
+    add_network,
+    add_shard,
+    build,
+    open_extractor,
+    shard_of,
+    shows_progress,
+)
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -24,6 +34,7 @@ def add(parser: Parser) -> None:
     add_masks(parser)
     add_network(parser, "magicpoint")
     add_earlier(parser)
+    add_shard(parser)
     add_json(parser)
     parser.add_class_arguments(AdaptationSettings, as_group=False)
 
@@ -33,12 +44,14 @@ def run(arguments: Namespace) -> None:
     from ...adaptation.summary import format_labels
     from ...core.machine import keep_freed_memory
     from ...io.earlier import format_outcome
-    from ...jobs.adapt import adapt_images
+    from ...jobs.adapt import LABELS_FILE, adapt_images
 
     keep_freed_memory()
     settings = build(AdaptationSettings, arguments)
     extractor = open_extractor(arguments)
-    options = {name: arguments[name] for name in ("masks", "append", "prune", "root")}
-    options["progress"] = not arguments.quiet
+    options: dict[str, Any] = {name: arguments[name] for name in ("masks", "append", "prune", "root")}
+    options |= {"progress": shows_progress(arguments), "shard": shard_of(arguments)}
     report = adapt_images(arguments.images, arguments.out, extractor, settings, arguments.overlay, **options)
-    show(arguments, f"{format_labels(report)}\n{arguments.out}: {format_outcome(report)}", report)
+    shard = options["shard"]
+    path = arguments.out if shard is None else shard.path(arguments.out, LABELS_FILE)
+    show(arguments, f"{format_labels(report)}\n{path}: {format_outcome(report)}", report)

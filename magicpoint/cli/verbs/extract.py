@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 
-from ..options import add_earlier, add_engine, add_masks, add_network, add_resize, build, open_extractor
+from ..options import (
+    add_earlier,
+    add_engine,
+    add_masks,
+    add_network,
+    add_resize,
+    add_shard,
+    build,
+    open_extractor,
+    shard_of,
+    shows_progress,
+)
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -36,6 +48,7 @@ def add(parser: Parser) -> None:
     add_engine(parser)
     add_resize(parser)
     add_earlier(parser)
+    add_shard(parser)
     add_json(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
@@ -48,7 +61,7 @@ def run(arguments: Namespace) -> None:
     keep_freed_memory()
     settings = build(DecodeSettings, arguments)
     extractor = open_extractor(arguments, settings, "stored" if arguments.layout == "hloc" else "exif")
-    options = {name: arguments[name] for name in ("masks", "append", "prune", "root", "layout")}
-    options["progress"] = not arguments.quiet
+    options: dict[str, Any] = {name: arguments[name] for name in ("masks", "append", "prune", "root", "layout")}
+    options |= {"progress": shows_progress(arguments), "shard": shard_of(arguments)}
     result = extract_images(arguments.images, arguments.out, extractor, arguments.overlay, **options)
     show(arguments, format_extraction(result), result)

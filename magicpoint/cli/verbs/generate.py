@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import build
+from ..options import build, shard_of, shows_progress
 from ..parser import Parser
 
 SUMMARY = "Write a dataset of synthetic shapes with sub-pixel labels."
@@ -30,6 +30,13 @@ def add(parser: Parser) -> None:
         help="Shapes to draw, in turn.",
     )
     parser.add_argument("--workers", type=int | None, default=None, help="Processes; null: one per core.")
+    parser.add_argument(
+        "--shard",
+        type=str | None,
+        default=None,
+        help="Render this share of the images alone, such as 3/16, counted from 0, beside processes with the others; "
+        "the same command without it finishes the dataset. null: all, or under torchrun the share of the process.",
+    )
 
 
 def run(arguments: Namespace) -> None:
@@ -39,6 +46,12 @@ def run(arguments: Namespace) -> None:
 
     shapes = build(ShapeSettings, arguments, shapes=tuple(arguments.shapes))
     settings = build(DatasetSettings, arguments, shapes=shapes)
-    with locked(arguments.out):
-        path = generate_dataset(arguments.out, settings, workers=arguments.workers, progress=not arguments.quiet)
+    shard = shard_of(arguments)
+    share = None if shard is None else (shard.number, shard.count)
+    # Of a share the lock stands beside the folder under the name that its file would have.
+    out = arguments.out
+    with locked(out if shard is None else out.with_name(shard.name(out.name))):
+        path = generate_dataset(
+            out, settings, workers=arguments.workers, progress=shows_progress(arguments), share=share
+        )
     print(path)

@@ -72,7 +72,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
     [
         (["match", "a.png", "a.png", "--weights", "magicpoint"], "matching needs descriptors"),
         (["extract", "a.png", "--out", "f.h5", "--backend", "onnxruntime", "--precision", "int8"], "onnxruntime"),
-        (["extract", "b.txt", "--out", "f.h5"], "none of 1 images could be read"),
+        (["extract", "b.txt", "--out", "f.h5"], "b.txt, line 1: no file"),
         (["track", "b.txt", "--out", "t"], "no video"),
         (["generate", "a.png", "--count", "1"], "a file, not a folder"),
         (["generate", "d", "--count", "1", "--workers", "0"], "workers must be at least 1"),
