@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 CELL_SIZE = 8
 DUSTBIN = CELL_SIZE * CELL_SIZE
 """Index of the channel that stands for 'no keypoint in this cell'."""
+
+DescriptorSampling = Literal["centres", "legacy"]
+"""Where the cells' descriptors are taken to lie, see `decoding.descriptors.sample_descriptors`."""
 
 
 def cell_centres(rows: int, columns: int, device: torch.device | str = "cpu") -> Tensor:

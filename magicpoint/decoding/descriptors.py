@@ -8,10 +8,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core.grid import CELL_SIZE
+from ..core.grid import CELL_SIZE, DescriptorSampling
 
 
-def sample_descriptors(dense: Tensor, keypoints: Sequence[Tensor]) -> list[Tensor]:
+def legacy_places(keypoints: Tensor, cells_hw: Sequence[int]) -> Tensor:
+    """The places whose descriptors other SuperPoints give these keypoints.
+
+    They stretch the map from its first cell's centre to its last's over 8 cells - 4.5 pixels with `align_corners`, half
+    a cell more than lies between them: (x - 3.5) / (8 Wc - 4.5) of Wc - 1 steps. So the first cell's descriptor is read
+    at its centre, and what is read moves off to the top left, by 3.5 pixels at the last.
+
+    Args:
+        keypoints: (N, 2) as (x, y) in pixels.
+        cells_hw: (Hc, Wc), the size of the whole map.
+
+    Returns:
+        (N, 2), in pixels too.
+    """
+    height, width = cells_hw
+    cells = keypoints.new_tensor([width, height], dtype=torch.float32)
+    half = (CELL_SIZE - 1) / 2
+    return (keypoints - half) * (CELL_SIZE * (cells - 1) / (CELL_SIZE * cells - (CELL_SIZE + 1) / 2)) + half
+
+
+def sample_descriptors(
+    dense: Tensor, keypoints: Sequence[Tensor], sampling: DescriptorSampling = "centres"
+) -> list[Tensor]:
     """Interpolate descriptors bilinearly at the keypoints and scale them to unit length (SuperPoint, section 3.3).
 
     The centre of cell i is at pixel 8 i + 3.5, so pixel x is at (x - 3.5) / 8 in cells; beyond the outermost centres
@@ -20,6 +42,7 @@ def sample_descriptors(dense: Tensor, keypoints: Sequence[Tensor]) -> list[Tenso
     Args:
         dense: (B, D, Hc, Wc) floating.
         keypoints: For each image (N, 2) as (x, y) in pixels of the network's input, on any device.
+        sampling: legacy reads at `legacy_places`.
 
     Returns:
         For each image (N, D) float32 of unit length on the device of `dense`.
@@ -43,7 +66,10 @@ def sample_descriptors(dense: Tensor, keypoints: Sequence[Tensor]) -> list[Tenso
     for cells, points in zip(dense, keypoints, strict=True):
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"keypoints must have shape (N, 2), got {tuple(points.shape)}")
-        grid = ((2 * points.to(extent) + 1) / extent - 1)[None, None]
+        places = points.to(extent)
+        if sampling == "legacy":
+            places = legacy_places(places, dense.shape[2:])
+        grid = ((2 * places + 1) / extent - 1)[None, None]
         values = F.grid_sample(cells[None].float(), grid, "bilinear", padding_mode="border", align_corners=False)
         sampled.append(F.normalize(values[0, :, 0].T, dim=1))
     return sampled

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ..core.grid import CELL_SIZE
+from ..core.grid import CELL_SIZE, DescriptorSampling
 from ..decoding.decode import FLOOR, LARGEST_RISE, ROUNDING
 from ..decoding.settings import DecodeSettings
 from ..model.network import PointNetwork
@@ -50,7 +50,7 @@ def add_keypoints(
     padded = op.Pad(image, op.Concat([0] * 6, missing, axis=0), mode="edge")
     heatmap, dense = add_network(op, padded, model, precision)
     heatmap = op.Slice(op.Unsqueeze(heatmap, [1]), [0, 0], size, [2, 3])
-    outputs = add_decoding(op, heatmap, dense, settings, rounds)
+    outputs = add_decoding(op, heatmap, dense, settings, rounds, model.settings.descriptor_sampling)
     count = capacity(settings)
     sizes = {"keypoints": [count, 2], "scores": [count], "descriptors": [count, model.settings.descriptor_dim]}
     for name, value in outputs.items():
@@ -59,7 +59,12 @@ def add_keypoints(
 
 
 def add_decoding(
-    op: OpBuilder, heatmap: ir.Value, dense: ir.Value | None, settings: DecodeSettings, rounds: int | None
+    op: OpBuilder,
+    heatmap: ir.Value,
+    dense: ir.Value | None,
+    settings: DecodeSettings,
+    rounds: int | None,
+    sampling: DescriptorSampling = "centres",
 ) -> dict[str, ir.Value]:
     """The same of a heatmap (B, 1, H, W) and a padded image's dense descriptors."""
     from onnxscript import ir
@@ -85,7 +90,7 @@ def add_decoding(
 
     outputs = {"keypoints": keypoints, "scores": best}
     if dense is not None:
-        outputs["descriptors"] = _add_sampling(op, dense, keypoints, found)
+        outputs["descriptors"] = _add_sampling(op, dense, keypoints, found, sampling)
     outputs["count"] = op.ReduceSum(op.Cast(found, to=ir.DataType.INT64), [1], keepdims=0)
     return outputs
 
@@ -182,12 +187,18 @@ def _add_refinement(op: OpBuilder, heatmap: ir.Value) -> tuple[list[ir.Value], i
     return offsets, op.Exp(height)
 
 
-def _add_sampling(op: OpBuilder, dense: ir.Value, keypoints: ir.Value, found: ir.Value) -> ir.Value:
+def _add_sampling(
+    op: OpBuilder, dense: ir.Value, keypoints: ir.Value, found: ir.Value, sampling: DescriptorSampling
+) -> ir.Value:
     """Descriptors (B, K, D) at keypoints (B, K, 2), as `sample_descriptors`; 0 where none was found."""
     from onnxscript import ir
 
     cells = op.Cast(op.Gather(op.Shape(dense), [3, 2]), to=ir.DataType.FLOAT)
     extent = op.Mul(cells, float(CELL_SIZE))
+    if sampling == "legacy":  # see `legacy_places`
+        half = (CELL_SIZE - 1) / 2
+        stretch = op.Div(op.Sub(extent, float(CELL_SIZE)), op.Sub(extent, (CELL_SIZE + 1) / 2))
+        keypoints = op.Add(op.Mul(op.Sub(keypoints, half), stretch), half)
     grid = op.Sub(op.Div(op.Add(op.Mul(keypoints, 2.0), 1.0), extent), 1.0)
     grid = op.Unsqueeze(grid, [1])  # (B, 1, K, 2)
     values = op.GridSample(dense, grid, mode="bilinear", padding_mode="border", align_corners=0)

@@ -54,6 +54,8 @@ def onnx_model(
     metadata = {"kind": kind, "weights_hash": weights_hash(model.state_dict()), "version": __version__}
     if precision != "float32":
         metadata["precision"] = precision
+    if model.settings.descriptor_dim:
+        metadata["descriptor_sampling"] = model.settings.descriptor_sampling
     if provenance and "licence" in provenance:
         metadata["licence"] = str(provenance["licence"])
     if kind != "dense":

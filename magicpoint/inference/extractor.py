@@ -219,7 +219,9 @@ class Extractor:
     def _origin(self) -> dict[str, str]:
         """Of the provenance what decides whether features compare."""
         decode = json.dumps(dataclasses.asdict(self.settings))
-        return {"weights": self.weights, "weights_hash": self._weights_hash, "decode": decode}
+        sampling = self.model.settings.descriptor_sampling
+        sampled = {} if sampling == "centres" else {"descriptor_sampling": sampling}
+        return {"weights": self.weights, "weights_hash": self._weights_hash, "decode": decode, **sampled}
 
     def extract(self, image: Image, mask: NDArray[Any] | None = None, mask_margin: int = MARGIN) -> Features:
         """Find the keypoints of one image of any size.
@@ -264,11 +266,16 @@ class Extractor:
         check_output(heatmap, self.weights)
         usable = None if valid is None else _padded(valid, heatmap)
         [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)], usable)
+        descriptors = None if dense is None else self._sample(dense, keypoints, is_large)
+        found = Features(keypoints, scores, descriptors, (width, height))
+        return found.to(self.device) if is_large else found
+
+    def _sample(self, dense: Tensor, keypoints: Tensor, is_large: bool) -> Tensor:
+        """The descriptors (N, D) of keypoints (N, 2) of one image, of a large one in strips."""
+        sampling = self.model.settings.descriptor_sampling
         if is_large:
-            descriptors = None if dense is None else check_output(sample_strips(dense, keypoints), self.weights)
-            return Features(keypoints, scores, descriptors, (width, height)).to(self.device)
-        descriptors = None if dense is None else check_output(sample_descriptors(dense, [keypoints])[0], self.weights)
-        return Features(keypoints, scores, descriptors, (width, height))
+            return check_output(sample_strips(dense, keypoints, sampling), self.weights)
+        return check_output(sample_descriptors(dense, [keypoints], sampling)[0], self.weights)
 
     def describe(self, image: Image, keypoints: ArrayLike | Tensor) -> Tensor:
         """The descriptors of given keypoints, of this or any other detector.
@@ -295,8 +302,7 @@ class Extractor:
         _, dense = run_in_tiles(self.network, shrunk) if is_large else self.network(as_input(shrunk, CELL_SIZE))
         assert dense is not None
         places = ((places + 0.5) * ratio - 0.5).to(dense.device)
-        described = sample_strips(dense, places) if is_large else sample_descriptors(dense, [places])[0]
-        return check_output(described, self.weights).to(self.device)
+        return self._sample(dense, places, is_large).to(self.device)
 
     def check_describes(self) -> None:
         """Refuses weights without descriptors.

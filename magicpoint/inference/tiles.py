@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..core.grid import CELL_SIZE
-from ..decoding.descriptors import sample_descriptors
+from ..core.grid import CELL_SIZE, DescriptorSampling
+from ..decoding.descriptors import legacy_places, sample_descriptors
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 """An image (1, 1, H, W), H and W multiples of 8, to a heatmap (1, H, W) and descriptors (1, D, Hc, Wc) or None."""
@@ -131,17 +131,20 @@ def _tile(grey: NDArray[np.float32], row: _Span, column: _Span) -> Tensor:
     return torch.from_numpy(np.pad(inside, missing, mode="edge"))[None, None]
 
 
-def sample_strips(dense: Tensor, keypoints: Tensor) -> Tensor:
+def sample_strips(dense: Tensor, keypoints: Tensor, sampling: DescriptorSampling = "centres") -> Tensor:
     """`sample_descriptors` for one large image, a strip of rows at a time, which alone becomes float32.
 
     Args:
         dense: (1, D, Hc, Wc) of any floating type.
         keypoints: (N, 2) as (x, y) in pixels of the image.
+        sampling: See `sample_descriptors`.
 
     Returns:
         (N, D) float32 of unit length on the device of `dense`.
     """
     keypoints = keypoints.to(dense.device)
+    if sampling == "legacy":  # of the whole map, so before it is cut
+        keypoints = legacy_places(keypoints, dense.shape[2:])
     sampled = torch.empty(len(keypoints), dense.shape[1], device=dense.device)
     # The upper of the two rows of cells between whose centres a keypoint lies; beyond the outermost, that one.
     half = (CELL_SIZE - 1) / 2

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.files import AnyPath
-from ..core.grid import DUSTBIN
+from ..core.grid import DUSTBIN, DescriptorSampling
 from ..export.foreign import CONVOLUTIONS, NORMS, ForeignLayout, all_convolutions
 from ..model.encoder import CHANNELS, scaled
 from ..model.heads import HIDDEN_CHANNELS
@@ -33,6 +33,17 @@ _NORM_LAYOUTS: Mapping[ForeignLayout, BatchNormLayout] = {
     "eric-yyjau": "all",
     "rpautrat": "after_relu",
 }
+
+_SAMPLING: Mapping[ForeignLayout, DescriptorSampling] = {
+    "magicleap": "legacy",
+    "transformers": "legacy",
+    "eric-yyjau": "centres",
+    "rpautrat": "centres",
+}
+"""Where the programs that use these weights read the descriptors: SuperGlue, hloc and transformers at
+`decoding.descriptors.legacy_places`, rpautrat's at the true centres. Those of eric-yyjau's read between the two, as the
+version of torch has it.
+"""
 
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -66,8 +77,8 @@ def load_checkpoint(path: AnyPath, source: str, licence: str) -> tuple[PointNetw
 
     A `.safetensors` file is read as such, any other by torch without running code from it (`weights_only`); of a
     training state the part `model_state_dict` is taken, and the prefix `module.` of data-parallel training is dropped.
-    The maps agree, the keypoints only nearly: this project's decoding refines them and samples the descriptors at their
-    true place.
+    The maps agree, the keypoints only nearly, since this project's decoding refines them. The descriptors are read
+    where the programs that use such weights read theirs (`ModelSettings.descriptor_sampling`).
 
     Args:
         path: The file, or a folder of transformers with its `model.safetensors`.
@@ -118,7 +129,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 def _as_network(tensors: Mapping[str, Tensor], layout: ForeignLayout) -> PointNetwork:
     names = CONVOLUTIONS[layout]
     norms: Sequence[str | None] = NORMS[layout] or [None] * len(names)
-    model = PointNetwork.empty(_settings_of([tensors[f"{name}.weight"] for name in names], _NORM_LAYOUTS[layout]))
+    weights = [tensors[f"{name}.weight"] for name in names]
+    model = PointNetwork.empty(_settings_of(weights, _NORM_LAYOUTS[layout], _SAMPLING[layout]))
     with torch.no_grad():
         for (convolution, norm), name, norm_name in zip(all_convolutions(model), names, norms, strict=True):
             _copy(convolution.weight, tensors, f"{name}.weight")
@@ -135,7 +147,7 @@ def _as_network(tensors: Mapping[str, Tensor], layout: ForeignLayout) -> PointNe
     return model.eval()
 
 
-def _settings_of(weights: list[Tensor], batch_norm: BatchNormLayout) -> ModelSettings:
+def _settings_of(weights: list[Tensor], batch_norm: BatchNormLayout, sampling: DescriptorSampling) -> ModelSettings:
     """The form of the network whose twelve weights these are; refuses one that `PointNetwork` cannot take."""
     if any(weight.ndim != 4 for weight in weights):
         raise InputError(f"a convolution's weight must be 4-D, got {[tuple(weight.shape) for weight in weights]}")
@@ -145,7 +157,7 @@ def _settings_of(weights: list[Tensor], batch_norm: BatchNormLayout) -> ModelSet
     expected = [*(scaled(channels, width) for channels in CHANNELS), hidden, DUSTBIN + 1, hidden, dim]
     if outputs != expected or not dim:
         raise InputError(f"the layers have {outputs} channels, where a network of width {width:g} has {expected}")
-    return ModelSettings(width, batch_norm, dim)
+    return ModelSettings(width, batch_norm, dim, sampling)
 
 
 def _copy(target: Tensor, tensors: Mapping[str, Tensor], name: str) -> None:

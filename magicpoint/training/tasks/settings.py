@@ -148,3 +148,5 @@ class SuperPointSettings(JointSettings, PointTaskSettings):
         if not self.images:
             raise InputError("images must be at least one, got none")
         check_whole(self, 1, "model.descriptor_dim")
+        if self.model.descriptor_sampling != "centres":
+            raise InputError(f"model.descriptor_sampling is of imported weights alone, got {self.model}")

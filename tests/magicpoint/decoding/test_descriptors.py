@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from magicpoint.decoding.descriptors import sample_descriptors
+from magicpoint.decoding.descriptors import legacy_places, sample_descriptors
 
 
 def test_a_ramp_is_sampled_at_its_analytic_value():
@@ -26,6 +26,18 @@ def test_beyond_the_outermost_centres_their_value_holds():
     torch.testing.assert_close(descriptors[0], descriptors[1])
     torch.testing.assert_close(descriptors[2], descriptors[3])
     torch.testing.assert_close(descriptors[1], torch.nn.functional.normalize(dense[0, :, 0, 0], dim=0))
+
+
+def test_the_legacy_places_are_those_of_the_formula_with_align_corners():
+    # 4x3 cells: x = 3.5 is the first cell's centre, x = 8 * 4 - 1 the last's; on the way the formula is linear.
+    places = legacy_places(torch.tensor([[3.5, 3.5], [31.0, 23.0], [17.25, 13.25]]), (3, 4))
+    torch.testing.assert_close(places, torch.tensor([[3.5, 3.5], [27.5, 19.5], [15.5, 11.5]]))
+    dense = torch.randn(1, 4, 3, 4, generator=torch.Generator().manual_seed(0))
+    keypoints = torch.rand(50, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor([27.5, 19.5]) + 3.5
+    grid = (keypoints - 3.5) / torch.tensor([8 * 4 - 4.5, 8 * 3 - 4.5]) * 2 - 1
+    values = torch.nn.functional.grid_sample(dense, grid[None, None], align_corners=True)[0, :, 0].T
+    [sampled] = sample_descriptors(dense, [keypoints], "legacy")
+    torch.testing.assert_close(sampled, torch.nn.functional.normalize(values, dim=1))
 
 
 def test_each_image_is_sampled_from_its_own_map_also_without_keypoints_and_in_half_precision():

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -53,6 +54,20 @@ def dense_file(tmp_path_factory, random_network):
 def keypoint_file(tmp_path_factory, random_network, request):
     path = tmp_path_factory.mktemp("onnx") / "keypoints.onnx"
     return export_model(random_network(), path, kind=request.param, settings=SETTINGS)
+
+
+def test_descriptors_are_read_where_imported_weights_have_them(tmp_path, random_network):
+    model = random_network()
+    centred = Extractor(model, SETTINGS, "cpu").extract(picture(37, 61))
+    model.settings = dataclasses.replace(model.settings, descriptor_sampling="legacy")
+    features = Extractor(model, SETTINGS, "cpu").extract(picture(37, 61))
+    assert features.provenance["descriptor_sampling"] == "legacy"
+    assert (features.descriptors * centred.descriptors).sum(1).min() < 0.999
+    result = run(
+        export_model(model, tmp_path / "legacy.onnx", kind="keypoints", settings=SETTINGS),
+        image=as_batch(picture(37, 61)),
+    )
+    np.testing.assert_allclose(result["descriptors"][0, : len(features)], features.descriptors, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (40, 48), (120, 160)])
@@ -191,7 +206,11 @@ def test_the_file_says_what_it_is(dense_file, keypoint_file, random_network):
         assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
         return {entry.key: entry.value for entry in model.metadata_props}
 
-    about = {"weights_hash": weights_hash(random_network().state_dict()), "version": magicpoint.__version__}
+    about = {
+        "weights_hash": weights_hash(random_network().state_dict()),
+        "version": magicpoint.__version__,
+        "descriptor_sampling": "centres",
+    }
     assert metadata(dense_file) == {"kind": "dense", **about}
     found = metadata(keypoint_file)
     assert DecodeSettings(**json.loads(found.pop("decode"))) == SETTINGS

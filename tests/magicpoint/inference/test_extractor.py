@@ -13,6 +13,7 @@ from magicpoint.io.features import read_features
 from magicpoint.jobs.extract import ExtractResult, extract_images
 from magicpoint.model import weights as weight_files
 from magicpoint.model.network import Output
+from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import save_weights
 from magicpoint.training.targets import labels2Dto3D
 
@@ -25,6 +26,8 @@ SIZES = [(1, 1), (1, 40), (7, 9), (8, 8), (17, 33), (40, 48)]
 
 class BrightPixels(nn.Module):
     """A network that is certain of a keypoint in every pixel brighter than one half."""
+
+    settings = ModelSettings()
 
     def forward(self, image):
         return Output((labels2Dto3D((image > 0.5).float()) + 1e-6).log(), None)

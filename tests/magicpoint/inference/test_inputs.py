@@ -12,6 +12,7 @@ from magicpoint.core.errors import InputError
 from magicpoint.io.grey import to_grey
 from magicpoint.io.images import open_image
 from magicpoint.model.network import Output
+from magicpoint.model.settings import ModelSettings
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (24, 32)).astype(np.uint8)
@@ -138,6 +139,8 @@ def test_a_spawned_process_is_given_an_extractor_of_onnx_runtime():
 
 class BrightPixels(torch.nn.Module):
     """A network that is certain of a keypoint in every pixel brighter than one half."""
+
+    settings = ModelSettings()
 
     def forward(self, image):
         return Output((labels2Dto3D((image > 0.5).float()) + 1e-6).log(), None)

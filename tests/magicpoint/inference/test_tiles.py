@@ -132,15 +132,16 @@ def test_zeros_are_padded_at_the_borders_of_the_image_alone():
     assert torch.equal(counts[0, 0].float(), expected)
 
 
+@pytest.mark.parametrize("sampling", ["centres", "legacy"])
 @pytest.mark.parametrize("rows", [1, 31, 32, 33, 70])
-def test_strips_sample_what_the_whole_map_gives(rows):
+def test_strips_sample_what_the_whole_map_gives(rows, sampling):
     generator = torch.Generator().manual_seed(0)
     dense = torch.randn(1, 8, rows, 5, generator=generator)
     keypoints = torch.rand(200, 2, generator=generator) * torch.tensor([39.0, 8.0 * rows - 1])
     keypoints = torch.cat((keypoints, torch.tensor([[0.0, 0.0], [39.0, 8.0 * rows - 1], [3.5, 3.5]])))
-    expected = sample_descriptors(dense, [keypoints])[0]
+    expected = sample_descriptors(dense, [keypoints], sampling)[0]
     # The place between two cells is rounded to 2 ** -24 of the map's height, 70 cells at most.
-    assert torch.allclose(sample_strips(dense, keypoints), expected, rtol=0, atol=1e-4)
+    assert torch.allclose(sample_strips(dense, keypoints, sampling), expected, rtol=0, atol=1e-4)
     assert sample_strips(dense, keypoints[:0]).shape == (0, 8)
 
 

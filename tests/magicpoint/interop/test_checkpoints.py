@@ -130,6 +130,7 @@ def test_weights_without_batch_norm_compute_the_same_here(tmp_path, image, layou
     model, provenance = load_checkpoint(path, **ORIGIN)
     assert provenance["layout"] == layout
     assert model.settings.width == width
+    assert model.settings.descriptor_sampling == "legacy"
     assert not model.training
     assert_computes(model, plain(tensors, names, image), image)
 
