@@ -27,12 +27,15 @@ from ..evaluation.pairs.protocols import PAIRS_PROTOCOLS
 from ..evaluation.pairs.report import claimed_pairs_report, write_pairs_report
 from ..evaluation.pairs.results import PairsEvaluation
 from ..evaluation.pairs.run import evaluate_on_pairs
+from ..evaluation.robustness.report import claimed_robustness_report, write_robustness_report
+from ..evaluation.robustness.results import RobustnessEvaluation, RobustnessProtocol
+from ..evaluation.robustness.run import evaluate_robustness
 from ..evaluation.shapes.report import claimed_shapes_report, write_shapes_report
 from ..evaluation.shapes.results import EvaluatedWeights, ShapesEvaluation
 from ..evaluation.shapes.run import evaluate_on_shapes
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
-from ..io.images import read_image
+from ..io.images import read_image, shrink
 from ..io.reading import ImageReading
 
 DESCRIBING = tuple(name for name, method in ON_PAIRS.items() if method.has_descriptors)
@@ -216,6 +219,51 @@ def evaluate_interiors(
         evaluation = evaluate_on_interiors(textures, compared, protocol, progress)
         if out is not None:
             write_interiors_report(evaluation, Path(out))
+    return evaluation
+
+
+def evaluate_changed(
+    photographs: AnyPath,
+    out: AnyPath | None = None,
+    networks: Mapping[str, Extractor] | None = None,
+    methods: Sequence[str] = tuple(ON_PAIRS),
+    protocol: RobustnessProtocol | None = None,
+    progress: bool = True,
+    reading: ImageReading | None = None,
+) -> RobustnessEvaluation:
+    """Evaluates networks and other methods on photographs under one change at a time, from none to much of it.
+
+    Args:
+        photographs: Folder of images.
+        out: Folder for `robustness.json`, `robustness.txt` (the tables) and `robustness.png` (the curves); None writes
+            nothing.
+        networks: By the name under which their results appear. One without descriptors has no measures of matching.
+        methods: Names of other methods, of `opencv.ON_PAIRS`.
+        protocol: None stands for `RobustnessProtocol()`.
+        progress: Show a progress bar on the standard error.
+        reading: How the images are read; None stands for `ImageReading()`.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        InputError: A method is unknown, two have one name, nothing is asked for, there is no photograph, one is
+            damaged, or something else than a report on one of these networks is in the folder; it is named.
+    """
+    networks, protocol = networks or {}, protocol or RobustnessProtocol()
+    _check_known("methods", methods, ON_PAIRS)
+    if not (methods or networks):
+        raise InputError("nothing to evaluate: at least one method or network is needed")
+    _check_free(networks, methods)
+    compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
+    compared |= {name: ON_PAIRS[name] for name in methods}
+    found = list(find_images([photographs]).values())
+    count = min(len(found), protocol.photographs)
+    chosen = [found[number * len(found) // count] for number in range(count)]
+    greys = (shrink(read_image(path, reading), protocol.longest_side) for path in chosen)
+    images = [np.rint(grey * 255).astype(np.uint8) for grey in greys]
+    with claimed_robustness_report(out, _hashes(networks)):
+        evaluation = evaluate_robustness(images, compared, protocol, progress)
+        if out is not None:
+            write_robustness_report(evaluation, out)
     return evaluation
 
 

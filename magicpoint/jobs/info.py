@@ -121,6 +121,7 @@ def _of_folder(path: Path) -> FileInfo:
         "homography.json": "folder of an evaluation",
         "synthetic.json": "folder of an evaluation",
         "interiors.json": "folder of an evaluation",
+        "robustness.json": "folder of an evaluation",
         "model.safetensors": "folder of an export",
     }
     for name, kind in kinds.items():

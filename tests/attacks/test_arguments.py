@@ -25,7 +25,7 @@ BASES = {
 }
 """Words with which a verb works, or fails soon."""
 
-DATASETS = {"rooms": ["pairs", "--dataset", "interiors"]}
+DATASETS = {"rooms": ["pairs", "--dataset", "interiors"], "photographs": ["pairs", "--dataset", "robustness"]}
 """What an option is read with."""
 
 NEGATIVE_IS_RIGHT = {"min_similarity"}
@@ -179,6 +179,8 @@ ABSENT = [
     (["evaluate", "folder", "--out", "e"], "folder"),
     (["evaluate", "a.png", "--dataset", "homography", "--out", "e"], "a.png"),
     (["evaluate", "folder", "--dataset", "interiors", "--out", "e"], "folder"),
+    (["evaluate", "folder", "--dataset", "robustness", "--out", "e"], "folder"),
+    (["evaluate", "a.png", "--dataset", "robustness", "--changes", "fog", "--out", "e"], "fog"),
     (["evaluate", "folder", "--dataset", "synthetic", "--out", "e"], "folder"),
     (["evaluate", "--dataset", "homography", "--out", "e"], "homography"),
     (["evaluate", "--images_per_shape", "0", "--out", "e"], "images_per_shape"),

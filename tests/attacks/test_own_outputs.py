@@ -18,6 +18,18 @@ TRACK = ["track", "photos", *TINY]
 PAIRS = ["evaluate", "pairs", *TINY, "--methods", "--protocols", "full"]
 SHAPES = ["evaluate", *DETECTOR, "--images_per_shape", "1", "--methods"]
 ROOMS = ["evaluate", "photos", "--dataset", "interiors", *TINY, "--methods", "--rooms", "1"]
+CHANGED = [
+    "evaluate",
+    "photos",
+    "--dataset",
+    "robustness",
+    *TINY,
+    "--methods",
+    "--photographs",
+    "1",
+    "--changes",
+    "blur",
+]
 EXPORT = ["export", *TINY]
 IMPORT = ["import", "theirs/model.safetensors", "--source", "s", "--licence", "l"]
 GENERATE = ["generate", "out", "--count", "1", "--validation_count", "0", "--test_count", "0", "--workers", "1"]
@@ -38,6 +50,7 @@ IN_THE_WAY = [
     ([*PAIRS, "--out", "e"], "e/homography_full.png"),
     ([*ROOMS, "--out", "e"], "e/interiors.json"),
     ([*ROOMS, "--out", "e"], "e"),
+    ([*CHANGED, "--out", "e"], "e/robustness.png"),
     ([*EXPORT, "--format", "transformers", "--out", "n"], "n/config.json"),
     (GENERATE, "out"),
 ]

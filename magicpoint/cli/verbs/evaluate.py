@@ -24,21 +24,24 @@ def add(parser: Parser) -> None:
     from ...data.pinned_images import TEST_IMAGES_PER_SHAPE
     from ...evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
     from ...evaluation.pairs.protocols import PAIRS_PROTOCOLS
+    from ...evaluation.robustness.changes import CHANGES
+    from ...evaluation.robustness.results import RobustnessProtocol
 
     parser.add_argument(
         "folder",
         nargs="?",
         type=Path | None,
-        help="homography: image pairs in the HPatches layout; interiors: photographs for the walls of rooms.",
+        help="homography: image pairs in the HPatches layout; interiors: photographs for the walls of rooms; "
+        "robustness: photographs to change.",
     )
     add_network(parser, None)
     add_engine(parser)
     parser.add_argument(
         "--dataset",
-        choices=("synthetic", "homography", "interiors", "labels"),
+        choices=("synthetic", "homography", "interiors", "robustness", "labels"),
         default=None,
-        help="Rendered shapes, image pairs whose homography is known, rooms rendered with known depth and poses, or "
-        "images with labels; null: what else is given tells.",
+        help="Rendered shapes, image pairs whose homography is known, rooms rendered with known depth and poses, "
+        "photographs under one change at a time, or images with labels; null: what else is given tells.",
     )
     parser.add_argument("--out", type=Path, required=True, help="Folder for the tables, the JSON file and the plots.")
     parser.add_argument(
@@ -66,11 +69,24 @@ def add(parser: Parser) -> None:
     )
     parser.add_argument("--rooms", type=int, default=100, help="interiors: number of pairs, each of a room of its own.")
     parser.add_argument(
+        "--photographs",
+        type=int,
+        default=RobustnessProtocol.photographs,
+        help="robustness: at most this many of those that there are, evenly through their names.",
+    )
+    parser.add_argument(
+        "--changes",
+        nargs="+",
+        choices=tuple(CHANGES),
+        default=list(CHANGES),
+        help="robustness: which changes.",
+    )
+    parser.add_argument(
         "--methods",
         nargs="*",
         default=None,
         help=f"What to compare with; null: all. synthetic and labels: {', '.join(ON_SHAPES)}; homography: "
-        f"{', '.join(ON_PAIRS)}; interiors: those of homography with descriptors.",
+        f"{', '.join(ON_PAIRS)}; robustness: these too; interiors: those of homography with descriptors.",
     )
     add_json(parser)
 
@@ -87,13 +103,19 @@ def run(arguments: Namespace) -> None:
         raise UnusableArgument(f"--holdout must be in (0, 1), and is of --dataset labels, got {arguments.holdout}")
     if dataset in ("synthetic", "labels") and arguments.folder is not None:
         hint = "synthetic shapes are rendered" if dataset == "synthetic" else "labelled images are given with --images"
-        raise UnusableArgument(f"{arguments.folder} is for --dataset homography or interiors; {hint}")
-    if dataset in ("homography", "interiors") and arguments.folder is None:
+        raise UnusableArgument(f"{arguments.folder} is for --dataset homography, interiors or robustness; {hint}")
+    if dataset in ("homography", "interiors", "robustness") and arguments.folder is None:
         raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
     if arguments.weights is None:
         arguments.weights = "magicpoint" if dataset == "synthetic" else "superpoint"
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
-    evaluations = {"synthetic": _synthetic, "homography": _homography, "interiors": _interiors, "labels": _labels}
+    evaluations = {
+        "synthetic": _synthetic,
+        "homography": _homography,
+        "interiors": _interiors,
+        "robustness": _robustness,
+        "labels": _labels,
+    }
     evaluations[dataset](arguments, name, extractor)
 
 
@@ -140,6 +162,19 @@ def _interiors(arguments: Namespace, name: str, extractor: Extractor) -> None:
     options: dict[str, Any] = {"reading": extractor.reading, "progress": not arguments.quiet}
     rooms = evaluate_interiors(arguments.folder, arguments.out, {name: extractor}, methods, protocol, **options)
     show(arguments, f"{format_interiors(rooms)}\n{arguments.out / INTERIORS_JSON}", rooms)
+
+
+def _robustness(arguments: Namespace, name: str, extractor: Extractor) -> None:
+    from ...evaluation.methods.opencv import ON_PAIRS
+    from ...evaluation.robustness.report import ROBUSTNESS_JSON, format_robustness
+    from ...evaluation.robustness.results import RobustnessProtocol
+    from ...jobs.evaluate import evaluate_changed
+
+    methods = _methods(arguments, ON_PAIRS)
+    protocol = RobustnessProtocol(photographs=arguments.photographs, changes=tuple(arguments.changes))
+    options: dict[str, Any] = {"reading": extractor.reading, "progress": not arguments.quiet}
+    found = evaluate_changed(arguments.folder, arguments.out, {name: extractor}, methods, protocol, **options)
+    show(arguments, f"{format_robustness(found)}\n{arguments.out / ROBUSTNESS_JSON}", found)
 
 
 def _methods(arguments: Namespace, all_methods: Iterable[str]) -> list[str]:
