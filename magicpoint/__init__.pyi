@@ -57,13 +57,16 @@ from .jobs.train import TrainResult as TrainResult
 from .jobs.train import read_training as read_training
 from .matching.geometry import estimate_geometry as estimate_geometry
 from .matching.homography import estimate_homography as estimate_homography
+from .matching.learned import LearnedMatcher as LearnedMatcher
 from .matching.nearest import match_features as match_features
 from .matching.settings import GeometrySettings as GeometrySettings
+from .matching.settings import LearnedSettings as LearnedSettings
 from .matching.settings import MatchSettings as MatchSettings
 from .matching.settings import TrackSettings as TrackSettings
 from .matching.tracks import Tracker as Tracker
 from .model.network import MagicPoint as MagicPoint
 from .model.network import SuperPoint as SuperPoint
+from .model.settings import MatcherForm as MatcherForm
 from .model.settings import ModelSettings as ModelSettings
 from .pictures.matches import draw_matches as draw_matches
 from .training.loop import train_model as train_model
@@ -75,6 +78,7 @@ from .training.targets import labels3Dto2D as labels3Dto2D
 from .training.targets import mask_to_cells as mask_to_cells
 from .training.tasks.settings import JointSettings as JointSettings
 from .training.tasks.settings import MagicPointSettings as MagicPointSettings
+from .training.tasks.settings import MatcherTaskSettings as MatcherTaskSettings
 from .training.tasks.settings import SuperPointSettings as SuperPointSettings
 
 __version__: str

@@ -17,7 +17,8 @@ ALLOWED = {
 }
 FLOORS = [
     {"core", "homography", "synthetic_shapes"},
-    {"model", "decoding", "matching", "io"},
+    {"model", "decoding", "io"},
+    {"matching"},
     {"data", "measures", "export", "pictures"},
     {"training", "inference"},
     {"adaptation", "evaluation", "interop", "planar"},

@@ -23,9 +23,9 @@ def tasks() -> dict[str, type[TaskSettings]]:
 
     A new task is a row here.
     """
-    from ..training.tasks.settings import MagicPointSettings, SuperPointSettings
+    from ..training.tasks.settings import MagicPointSettings, MatcherTaskSettings, SuperPointSettings
 
-    return {task.name: task for task in (MagicPointSettings, SuperPointSettings)}
+    return {task.name: task for task in (MagicPointSettings, SuperPointSettings, MatcherTaskSettings)}
 
 
 class Asked(NamedTuple):

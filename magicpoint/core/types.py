@@ -147,7 +147,7 @@ class Matches:
 
     Args:
         matches01: int64 (K, 2): index of the keypoint in image 0 (increasing) and in image 1.
-        scores: float32 (K,): the cosine of the two descriptors.
+        scores: float32 (K,): the cosine of the two descriptors, or of a learned matcher the chance that they are one.
 
     Raises:
         ValueError: The shapes are others.

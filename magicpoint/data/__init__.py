@@ -1,1 +1,1 @@
-"""Images with labels to training batches, and the datasets of evaluations. Imports `core` and `io`."""
+"""Images with labels to training batches, and the datasets of evaluations. Imports `core` to `matching`."""

@@ -139,12 +139,7 @@ class LabelledImages:
 
         Of less than 32 images a quarter are held out, at least 1; a single image is in both.
         """
-        order = sample_generator(0, "held out", 0).permutation(len(self)).tolist()
-        if len(order) == 1:
-            return order, order
-        wanted = min(MOST_HELD_OUT, max(LEAST_HELD_OUT, round(HELD_OUT_SHARE * len(order))))
-        count = max(1, min(wanted, len(order) // 4))
-        return sorted(order[count:]), sorted(order[:count])
+        return split_in_two(len(self))
 
     def split_by_name(self, share: float) -> tuple[list[int], list[int]]:
         """The indices to train on and those held out: of each image its name alone decides it.
@@ -163,6 +158,16 @@ class LabelledImages:
         order = sorted(range(len(self)), key=places.__getitem__)
         count = min(max(1, sum(place < share for place in places)), len(self) - 1)
         return sorted(order[count:]), sorted(order[:count])
+
+
+def split_in_two(count: int) -> tuple[list[int], list[int]]:
+    """The indices of so many images to train on and those held out, as `LabelledImages.split` says."""
+    order = sample_generator(0, "held out", 0).permutation(count).tolist()
+    if count == 1:
+        return order, order
+    wanted = min(MOST_HELD_OUT, max(LEAST_HELD_OUT, round(HELD_OUT_SHARE * count)))
+    held_out = max(1, min(wanted, count // 4))
+    return sorted(order[held_out:]), sorted(order[:held_out])
 
 
 class LabelledSource:

@@ -1,1 +1,1 @@
-"""Keypoints to matches, homographies and tracks. Imports `core`."""
+"""Keypoints to matches, homographies and tracks. Imports `core` and `model`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,8 +17,17 @@ ROWS = 1024
 """Descriptors of image 0 that are compared at once: with 10,000 in image 1 a block takes 40 MB."""
 
 
-def match_features(features0: Features, features1: Features, settings: MatchSettings | None = None) -> Matches:
-    """Match keypoints by the nearest descriptor.
+class Matcher(Protocol):
+    """What matches features in its own way, such as `matching.learned.LearnedMatcher`."""
+
+    def match(self, features0: Features, features1: Features) -> Matches:
+        """The matches of two images."""
+
+
+def match_features(
+    features0: Features, features1: Features, settings: MatchSettings | Matcher | None = None
+) -> Matches:
+    """Match keypoints by the nearest descriptor, or by a matcher.
 
     Nearness is the cosine s of the descriptors; the distance of the ratio test is sqrt(2 - 2 s), which is the Euclidean
     one of descriptors of unit length. Among equals the keypoint that comes first in its image is the nearest. Without a
@@ -25,7 +36,8 @@ def match_features(features0: Features, features1: Features, settings: MatchSett
     Args:
         features0: With descriptors, on any device.
         features1: With descriptors of the same length.
-        settings: None stands for `MatchSettings()`.
+        settings: None stands for `MatchSettings()`. A matcher, such as a `LearnedMatcher`, says by itself what matches
+            are, and which errors it raises.
 
     Returns:
         On the device of `features0`; none where an image has no keypoints.
@@ -44,6 +56,8 @@ def match_features(features0: Features, features1: Features, settings: MatchSett
         >>> matches.matches01.tolist()
         [[0, 1], [1, 0]]
     """
+    if settings is not None and not isinstance(settings, MatchSettings):
+        return settings.match(features0, features1)
     settings = settings or MatchSettings()
     check_one_origin((features0, features1))
     if features0.descriptors is None or features1.descriptors is None:

@@ -38,6 +38,28 @@ class MatchSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class LearnedSettings:
+    """What a learned matcher takes for a match, and how far it looks.
+
+    Args:
+        min_score: A match is kept where its chance, from 0 to 1, is this or more.
+        stop_share: The matcher stops behind the first layer that is sure of this share of the keypoints; null goes
+            through all layers.
+        prune: Behind each layer keypoints that it is sure to have no counterpart are left out from then on.
+    """
+
+    min_score: float = 0.1
+    stop_share: float | None = None
+    prune: bool = False
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        check_range(self, "(0, 1]", "min_score")
+        if self.stop_share is not None:
+            check_range(self, "(0, 1]", "stop_share")
+
+
+@dataclasses.dataclass(frozen=True)
 class GeometrySettings:
     """What matches have to agree on.
 

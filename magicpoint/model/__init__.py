@@ -1,1 +1,1 @@
-"""The network and its weights. Imports `core`."""
+"""The networks and their weights. Imports `core`."""

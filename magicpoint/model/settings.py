@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..core.errors import InputError
 from ..core.grid import DescriptorSampling
 from ..core.settings import check_kinds, check_range, check_whole
 
@@ -37,3 +38,46 @@ class ModelSettings:
         check_kinds(self)
         check_range(self, "(0, 4]", "width")
         check_whole(self, 0, "descriptor_dim")
+
+
+@dataclass(frozen=True)
+class MatcherForm:
+    """The form of a network that matches.
+
+    Args:
+        channels: Numbers that it keeps of each keypoint, a multiple of twice the heads.
+        layers: Times that the keypoints look at those of their own image, and at those of the other.
+        heads: Ways in which they look at once.
+    """
+
+    channels: int = 96
+    layers: int = 4
+    heads: int = 3
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        check_whole(self, 1, "channels", "layers", "heads", most=4096)
+        if self.channels % (2 * self.heads):
+            raise InputError(f"channels must be a multiple of twice the {self.heads} heads, got {self.channels}")
+
+
+@dataclass(frozen=True)
+class MatcherSettings(MatcherForm):
+    """A network that matches, and the features that it is for.
+
+    Args:
+        descriptor_dim: Length of their descriptors.
+        features: What they were extracted with: the hash of those weights.
+    """
+
+    descriptor_dim: int = DESCRIPTOR_DIM
+    features: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(self, 1, "descriptor_dim", most=65536)
+
+    @property
+    def form(self) -> MatcherForm:
+        """What of them has nothing to do with the features."""
+        return MatcherForm(self.channels, self.layers, self.heads)

@@ -174,3 +174,26 @@ def resolve(weights: str | os.PathLike[str]) -> WeightsFile:
     if not Path(weights).exists():
         raise InputError(f"no weights {name}: neither a file, nor a folder, nor one of {', '.join(pretrained_names())}")
     return weights_at(weights)
+
+
+_MATCHERS = _SHIPPED / "matchers"
+
+
+def matcher_names() -> list[str]:
+    """The names of the weights that ship with a matcher for their features."""
+    return sorted(path.stem for path in _MATCHERS.glob(f"*{_SUFFIX}"))
+
+
+def resolve_matcher(weights: str | os.PathLike[str]) -> WeightsFile:
+    """The weights of the matcher that ships for the features of the weights of this name, else those at this path.
+
+    Raises:
+        InputError: There are none.
+    """
+    name = os.fspath(weights)
+    if name in matcher_names():
+        return WeightsFile(_MATCHERS / f"{name}{_SUFFIX}", name)
+    if not Path(weights).exists():
+        listed = ", ".join(matcher_names()) or "none"
+        raise InputError(f"no matcher {name}: neither a file, nor a folder, nor one of those that ship: {listed}")
+    return weights_at(weights)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from homography import HomographySettings
 from synthetic_shapes.sample import ShapeSettings
 
 from ...core.errors import InputError
 from ...core.grid import CELL_SIZE
 from ...core.settings import check_kinds, check_range, check_size_hw, check_whole
 from ...data.settings import AugmentationSettings, ViewSettings
-from ...model.settings import DESCRIPTOR_DIM, ModelSettings
+from ...model.settings import DESCRIPTOR_DIM, MatcherForm, ModelSettings
 from ..losses.names import DescriptorLoss, DetectorLoss
 
 
@@ -150,3 +152,41 @@ class SuperPointSettings(JointSettings, PointTaskSettings):
         check_whole(self, 1, "model.descriptor_dim")
         if self.model.descriptor_sampling != "centres":
             raise InputError(f"model.descriptor_sampling is of imported weights alone, got {self.model}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatcherTaskSettings(TaskSettings):
+    """A matcher learns which keypoints of two views of an image belong together, from images without labels.
+
+    Args:
+        images: Images, and folders to search for images.
+        features: Weights whose features are matched, a shipped name, a file or a run's folder; they stay as they are.
+        pairs: So many pairs of views are made, and then seen again in another order.
+        keypoints: Of each view that a step takes, or all where there are fewer: of half of the views the best.
+        cache: A folder in which the features of the pairs are kept (0.5 MB a pair), for the next time that they are
+            seen, here or in another run; null finds them anew.
+        views: How two views are made of one image.
+        model: The network.
+    """
+
+    name: ClassVar[str] = "matcher"
+    implementation: ClassVar[str] = "magicpoint.training.tasks.matcher:MatcherTask"
+
+    images: tuple[Path, ...]
+    features: str = "superpoint"
+    pairs: int = 4000
+    keypoints: int = 256
+    cache: Path | None = None
+    views: ViewSettings = field(
+        default_factory=lambda: ViewSettings(
+            (240, 320),
+            homographic=HomographySettings(scale=0.5, rotation=math.pi / 3, perspective=0.25, patch_ratio=0.75),
+        )
+    )
+    model: MatcherForm = field(default_factory=MatcherForm)
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        check_whole(self, 1, "pairs", "keypoints")
+        if not self.images:
+            raise InputError("images must be at least one, got none")

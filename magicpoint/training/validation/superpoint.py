@@ -7,18 +7,14 @@ from dataclasses import replace
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from synthetic_shapes.sample import sample_generator
 
-from ...core.types import Features
 from ...data.labelled_images import LabelledImages
-from ...data.samples import TrainingSample, Views
+from ...data.samples import Views
 from ...data.settings import ViewSettings
+from ...data.view_features import features_of_view
 from ...data.views import make_views
-from ...decoding.decode import decode, logits_to_heatmap
-from ...decoding.descriptors import sample_descriptors
 from ...decoding.settings import DecodeSettings
 from ...matching.nearest import match_features
 from ...measures.matches import match_errors, matching_accuracy, matching_score
@@ -69,7 +65,8 @@ class ViewValidator:
 
     def _measure_views(self, model: PointNetwork, device: torch.device, views: Views) -> dict[str, float]:
         view0, view1, H_0to1 = views
-        features0, features1 = (_extract(model, device, view) for view in (view0, view1))
+        decoding = DecodeSettings(max_keypoints=view0.image.size // PIXELS_PER_KEYPOINT)
+        features0, features1 = (features_of_view(model, view, decoding, device) for view in (view0, view1))
         sizes = features0.image_size, features1.image_size
         repeated = repeatability(features0.keypoints, features1.keypoints, H_0to1, *sizes, TOLERANCE)
         matches = match_features(features0, features1)
@@ -81,24 +78,3 @@ class ViewValidator:
             "matching_accuracy": float(matching_accuracy(errors, [TOLERANCE])[0]),
             "keypoints_per_image": (len(features0) + len(features1)) / 2,
         }
-
-
-@torch.inference_mode()
-def _extract(model: PointNetwork, device: torch.device, view: TrainingSample) -> Features:
-    image, mask = view.image, view.valid_mask
-    tensor = torch.from_numpy(image)[None, None].to(device).float() / 255.0
-    output = model(tensor.contiguous(memory_format=torch.channels_last))
-    assert output.descriptors is not None
-    valid = torch.from_numpy(mask)[None, None].to(device)
-    settings = DecodeSettings(max_keypoints=image.size // PIXELS_PER_KEYPOINT)
-    [(keypoints, scores)] = decode(
-        logits_to_heatmap(output.logits), settings, valid_mask=_eroded(valid, settings.border)
-    )
-    [descriptors] = sample_descriptors(output.descriptors, [keypoints])
-    return Features(keypoints.cpu(), scores.cpu(), descriptors.cpu(), (image.shape[1], image.shape[0]))
-
-
-def _eroded(valid_mask: Tensor, radius: int) -> Tensor:
-    """Without the pixels within `radius` of an invalid one: the edge of the image in the view is no keypoint."""
-    invalid = F.max_pool2d((~valid_mask).float(), 2 * radius + 1, 1, radius)
-    return invalid == 0

@@ -1,0 +1,157 @@
+"""Batches for a matcher: features of two views, and which of them belong together."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from homography import warp_points
+from homography.warp import inverse_homography
+from synthetic_shapes.sample import sample_generator
+
+from ..core.types import Features
+from ..model.matcher import Side, places_of
+from .batches import StepBatches
+from .sources import ShuffledIndices
+from .view_features import FeaturePair, FeaturePairs
+
+NEAR, FAR = 3.0, 5.0
+"""Pixels: keypoints as near as NEAR are one, those with none as near as FAR have no counterpart (LightGlue, 3.3)."""
+
+UNMATCHED, UNKNOWN = -1, -2
+"""In place of the number of a counterpart."""
+
+BEST_SHARE = 0.5
+"""Of the views of which the best keypoints are taken; of the others any."""
+
+
+class MatchBatch(NamedTuple):
+    """B pairs of images, padded to the same number of keypoints.
+
+    `targets0` int64 (B, N): the number of the counterpart in image 1, `UNMATCHED` or `UNKNOWN`; `targets1` (B, M).
+    """
+
+    side0: Side
+    side1: Side
+    targets0: Tensor
+    targets1: Tensor
+
+    def to(self, device: torch.device) -> MatchBatch:
+        """The batch on the device."""
+        side0, side1 = self.side0.to(device), self.side1.to(device)
+        return MatchBatch(side0, side1, self.targets0.to(device), self.targets1.to(device))
+
+
+def find_targets(
+    keypoints0: NDArray[np.float32], keypoints1: NDArray[np.float32], H_0to1: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The counterparts of keypoints (N, 2) and (M, 2), as `MatchBatch` has them.
+
+    Two are one where each is the other's nearest and both lie, in pixels of either view, within `NEAR` of where the
+    homography takes the other.
+    """
+    forth = _distances(keypoints0, keypoints1, H_0to1)
+    back = _distances(keypoints1, keypoints0, inverse_homography(H_0to1)).T
+    if not forth.size:
+        return np.full(len(keypoints0), UNMATCHED), np.full(len(keypoints1), UNMATCHED)
+    farther, nearer = np.maximum(forth, back), np.minimum(forth, back)
+    nearest0, nearest1 = farther.argmin(axis=1), farther.argmin(axis=0)
+    one0 = (nearest1[nearest0] == np.arange(len(nearest0))) & (farther.min(axis=1) <= NEAR)
+    one1 = (nearest0[nearest1] == np.arange(len(nearest1))) & (farther.min(axis=0) <= NEAR)
+    none0, none1 = (np.where(nearer.min(axis=axis) > FAR, UNMATCHED, UNKNOWN) for axis in (1, 0))
+    return np.where(one0, nearest0, none0), np.where(one1, nearest1, none1)
+
+
+def _distances(source: NDArray[np.float32], target: NDArray[np.float32], H: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, M): how far each target is from where the homography takes each source; infinite behind the horizon."""
+    placed = np.asarray(warp_points(source.astype(np.float64), H))
+    offsets = placed[:, None] - target[None].astype(np.float64)
+    return np.asarray(np.nan_to_num(np.hypot(offsets[..., 0], offsets[..., 1]), nan=np.inf))
+
+
+class MatchBatches(StepBatches[MatchBatch]):
+    """Pairs of features, the same `count` of them over and over, each time in another order.
+
+    Args:
+        pairs: Where they come from.
+        count: Of different pairs.
+        keypoints: So many of each view, or all where there are fewer: the best, or any.
+        seed: Decides the order and the choice.
+        batch_size: Pairs of a step.
+        rank: See `StepBatches`.
+        world_size: See `StepBatches`.
+    """
+
+    def __init__(
+        self,
+        pairs: FeaturePairs,
+        count: int,
+        keypoints: int,
+        seed: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(batch_size, rank, world_size)
+        self._pairs, self._keypoints, self._seed = pairs, keypoints, seed
+        self._order = ShuffledIndices(range(count), seed)
+
+    def __getitem__(self, step: int) -> MatchBatch:
+        return collate_pairs([self._chosen(index) for index in self.indices(step)], self._keypoints)
+
+    def _chosen(self, index: int) -> FeaturePair:
+        """The pair of this turn, fewer of its keypoints, in one direction or the other."""
+        rng = sample_generator(self._seed, "keypoints", index)
+        features0, features1, H_0to1 = self._pairs[self._order[index]]
+        swapped = rng.random() < 0.5
+        features0, features1 = (_choose(features, self._keypoints, rng) for features in (features0, features1))
+        if swapped:
+            return FeaturePair(features1, features0, inverse_homography(H_0to1))
+        return FeaturePair(features0, features1, H_0to1)
+
+
+def _choose(features: Features, count: int, rng: Generator) -> Features:
+    """At most so many of the keypoints."""
+    kept = np.arange(min(count, len(features)))
+    if rng.random() >= BEST_SHARE:
+        kept = np.sort(rng.permutation(len(features))[:count])
+    index = torch.from_numpy(kept)
+    assert features.descriptors is not None
+    return Features(
+        features.keypoints[index], features.keypoint_scores[index], features.descriptors[index], features.image_size
+    )
+
+
+def collate_pairs(pairs: list[FeaturePair], most: int) -> MatchBatch:
+    """Packs pairs of features, padded to the most keypoints that one of them has."""
+    targets = [
+        find_targets(one.features0.keypoints.numpy(), one.features1.keypoints.numpy(), one.H_0to1) for one in pairs
+    ]
+    side0, targets0 = _padded_side([pair.features0 for pair in pairs], [of0 for of0, _ in targets], most)
+    side1, targets1 = _padded_side([pair.features1 for pair in pairs], [of1 for _, of1 in targets], most)
+    return MatchBatch(side0, side1, targets0, targets1)
+
+
+def _padded_side(features: list[Features], targets: list[NDArray[np.int64]], most: int) -> tuple[Side, Tensor]:
+    # At least one keypoint, if only a padded one: attention to nothing is not a number.
+    length = min(most, max(1, *map(len, features)))
+    descriptors = [one.descriptors for one in features if one.descriptors is not None]
+    places = [places_of(one.keypoints[None], torch.tensor([one.image_size]))[0] for one in features]
+    mask = torch.arange(length) < torch.tensor([[max(1, len(one))] for one in features])
+    side = Side(
+        torch.stack([_padded(each, length) for each in descriptors]),
+        torch.stack([_padded(each, length) for each in places]),
+        None if mask.all() else mask,
+    )
+    padded = [F.pad(torch.from_numpy(each), (0, length - len(each)), value=UNKNOWN) for each in targets]
+    return side, torch.stack(padded)
+
+
+def _padded(values: Tensor, length: int) -> Tensor:
+    return F.pad(values, (0, 0, 0, length - len(values)))
