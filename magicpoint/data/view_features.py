@@ -86,7 +86,7 @@ def _eroded(valid_mask: Tensor, radius: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class FeatureSettings:
+class PairRecipe:
     """How pairs of features come to be.
 
     Args:
@@ -117,7 +117,7 @@ class FeaturePairs:
     """
 
     def __init__(
-        self, images: ImageFiles, indices: Sequence[int], settings: FeatureSettings, name: str, cache: Path | None
+        self, images: ImageFiles, indices: Sequence[int], settings: PairRecipe, name: str, cache: Path | None
     ) -> None:
         self._images, self._settings, self._name = images, settings, name
         self._order = ShuffledIndices(indices, settings.seed)

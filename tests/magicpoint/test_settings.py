@@ -55,8 +55,13 @@ ALLOWED = {
             **{"descriptor_points": "[2, 2147483647]", "certain_score": SHARE, "shapes_share": "[0, 1)"},
         }
     ),
+    "LearnedSettings": {"min_score": "(0, 1]", "stop_share": "(0, 1]"},
     "MagicPointSettings": {"label_sigma": "[0, 100]", "holdout": "(0, 1)", "smallest_scale": "(0, 1]"},
     "MatchSettings": {"ratio": "(0, 1]", "min_similarity": "[-1, 1]"},
+    "MatcherSettings": {
+        **{"channels": "[1, 4096]", "layers": "[1, 4096]", "heads": "[1, 4096]", "descriptor_dim": "[1, 65536]"},
+    },
+    "MatcherTaskSettings": {"pairs": COUNT, "keypoints": COUNT},
     "ModelSettings": {"width": "(0, 4]", "descriptor_dim": WHOLE},
     "PhotometricSettings": {
         **{"probability": SHARE, "brightness": "[0, 255]", "contrast": "[1, 1000]", "lowest_contrast": "(0, 1]"},
@@ -80,7 +85,10 @@ ALLOWED = {
 }
 """What each number may be, with the defaults of all others; a setting without a row fails here."""
 
-GIVEN = {"SuperPointSettings": {"images": (Path("images"),), "labels": Path("labels.h5")}}
+GIVEN = {
+    "MatcherTaskSettings": {"images": (Path("images"),)},
+    "SuperPointSettings": {"images": (Path("images"),), "labels": Path("labels.h5")},
+}
 MEASURED = {"PairsSettings", "MethodSettings"}  # what a result says of itself: nobody sets it
 
 
@@ -180,6 +188,9 @@ def test_the_ends_of_what_is_allowed_are_taken(name):
             if (name, setting, end) not in {
                 ("TrainSettings", "steps", "1"),
                 ("HomographySettings", "patch_ratio", "1"),
+                ("MatcherSettings", "channels", "1"),
+                ("MatcherSettings", "channels", "4096"),
+                ("MatcherSettings", "heads", "4096"),
             }:
                 GROUPS[name](**{**GIVEN.get(name, {}), setting: kind(end)})
 

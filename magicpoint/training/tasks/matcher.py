@@ -13,7 +13,7 @@ from ...core.errors import InputError
 from ...data.image_files import ImageFiles
 from ...data.labelled_images import split_in_two
 from ...data.match_batches import MatchBatch, MatchBatches
-from ...data.view_features import FeaturePairs, FeatureSettings
+from ...data.view_features import FeaturePairs, PairRecipe
 from ...model.matcher import Assignment, MatcherNetwork, counterparts, log_scores
 from ...model.settings import MatcherSettings
 from ...model.weights import load_weights, resolve_matcher, weights_hash
@@ -48,7 +48,7 @@ class MatcherTask(Task[MatcherNetwork, MatchBatch, MatchBatch]):
         self._settings, self._run = settings, run
         images = ImageFiles(settings.images)
         training, held_out = split_in_two(len(images))
-        how = FeatureSettings(settings.features, settings.views, MOST_KEYPOINTS, run.seed)
+        how = PairRecipe(settings.features, settings.views, MOST_KEYPOINTS, run.seed)
         self._pairs = FeaturePairs(images, training, how, "training", settings.cache)
         judged = FeaturePairs(images, held_out, how, "validation", settings.cache)
         self._validator = MatchValidator(judged, len(held_out))

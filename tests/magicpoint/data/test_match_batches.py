@@ -12,7 +12,7 @@ from magicpoint.core.types import Features
 from magicpoint.data.image_files import ImageFiles
 from magicpoint.data.match_batches import UNKNOWN, UNMATCHED, MatchBatches, collate_pairs, find_targets
 from magicpoint.data.settings import ViewSettings
-from magicpoint.data.view_features import FeaturePair, FeaturePairs, FeatureSettings
+from magicpoint.data.view_features import FeaturePair, FeaturePairs, PairRecipe
 from magicpoint.io.images import write_png
 from synthetic_shapes import ShapeSettings, render_sample
 
@@ -71,7 +71,7 @@ def images(tmp_path):
     return ImageFiles([tmp_path / "images"])
 
 
-SETTINGS = FeatureSettings(
+SETTINGS = PairRecipe(
     "superpoint-tiny", ViewSettings((96, 128), homographic=HomographySettings(rotation=0.3)), 64, seed=3
 )
 
