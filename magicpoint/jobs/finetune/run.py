@@ -26,7 +26,7 @@ from ...evaluation.pairs.results import PairsEvaluation
 from ...inference.extractor import Extractor
 from ...io.finding import find_images
 from ...io.labels import read_labels
-from ...model.settings import DESCRIPTOR_DIM
+from ...model.settings import DESCRIPTOR_DIM, ModelSettings
 from ...model.weights import BEST_WEIGHTS, load_weights, resolve, weights_hash
 from ...pictures.sheets import write_sheets
 from ...training.loop import train_model
@@ -127,7 +127,10 @@ class _Finetuning:
         """Starts the folder, or checks that it is of the same images, weights and settings, and of nothing else."""
         self._check_own()
         found = find_images(self.images)
-        start_hash = weights_hash(load_weights(self.start)[0].state_dict())
+        start = load_weights(self.start)[0]
+        start_hash, width = weights_hash(start.state_dict()), self.settings.width
+        if width is not None and width < start.settings.width:
+            raise InputError(f"width must be at least that of the weights, {start.settings.width:g}, got {width:g}")
         self.precision = open_record(
             self.out,
             as_plain(self.settings),
@@ -206,8 +209,7 @@ class _Finetuning:
             self._say(folder, "complete")
             return read_training(folder)
         self._say(folder, f"training from {start}, {self.settings.steps} steps of {self.settings.batch_size} pairs")
-        model = load_weights(start)[0].settings
-        model = dataclasses.replace(model, descriptor_dim=model.descriptor_dim or DESCRIPTOR_DIM)
+        model = self._form(load_weights(start)[0].settings)
         task = SuperPointSettings(images=tuple(self.images), labels=labels, model=model, **vars(self.settings.joint))
         settings = TrainSettings(
             task=task,
@@ -222,6 +224,15 @@ class _Finetuning:
         )
         train_model(folder, settings, resume=True, device=self.device, progress=self.progress)
         return read_training(folder)
+
+    def _form(self, start: ModelSettings) -> ModelSettings:
+        """The form of the network that training begins with, of that of its weights."""
+        return dataclasses.replace(
+            start,
+            width=self.settings.width or start.width,
+            descriptor_dim=start.descriptor_dim or DESCRIPTOR_DIM,
+            descriptor_sampling="centres",  # what is trained learns its descriptors where they are
+        )
 
     def make_pairs(self) -> None:
         """Writes pairs of views of images that were held out from training, unless they are there."""

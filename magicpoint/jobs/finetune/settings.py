@@ -21,7 +21,9 @@ class FinetuneSettings:
 
     Args:
         weights: Weights that label the images in round 1, and from which training begins: a file, a run's folder or a
-            shipped name. Their width stays.
+            shipped name. A detector alone, such as magicpoint, gets descriptors.
+        width: Width of the network from round 1 on, at least that of the weights: it begins as a network that computes
+            the same. null: the width of the weights.
         rounds: How often to label and train; each further round labels and begins with the network of the one before.
         steps: Optimiser steps of each round.
         batch_size: Pairs of views of one step.
@@ -36,6 +38,7 @@ class FinetuneSettings:
     """
 
     weights: str = "superpoint"
+    width: float | None = None
     rounds: int = 1
     steps: int = 3000
     batch_size: int = 16
@@ -55,6 +58,8 @@ class FinetuneSettings:
         check_whole(self, 0, "workers", most=MOST_WORKERS)
         check_whole(self, 0, "seed", most=LARGEST_SEED)
         check_range(self, "(0, inf)", "learning_rate")
+        if self.width is not None:
+            check_range(self, "(0, 4]", "width")
         _ = self.reading
 
     @property

@@ -35,7 +35,8 @@ from magicpoint.jobs.finetune.result import RoundResult
 from magicpoint.jobs.finetune.run import finetune_images
 from magicpoint.jobs.finetune.settings import FinetuneSettings
 from magicpoint.jobs.train import RunMeasures, TrainResult, read_training
-from magicpoint.model.network import MagicPoint
+from magicpoint.model.network import MagicPoint, PointNetwork
+from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module
 from magicpoint.training.settings import TrainSettings
@@ -298,6 +299,24 @@ def test_a_run_that_is_stopped_in_every_stage_ends_as_one_that_is_not(done, fold
     same = [path for path in whole if path.parts[0] in ("pairs", "sheets_1", "evaluation")]
     assert all(parts[path] == whole[path] for path in same)
     assert weights_of(out / "best.safetensors") == weights_of(done / "best.safetensors")
+
+
+def test_a_wider_network_with_descriptors_where_they_are_goes_on_from_imported_weights(folder, settings, tmp_path):
+    start = tmp_path / "imported.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = PointNetwork(ModelSettings(0.125, descriptor_dim=16, descriptor_sampling="legacy"))
+    with torch.no_grad():
+        model.detector.layers[-1].weight.mul_(30)
+        model.detector.layers[-1].bias.zero_()
+    save_weights(start, model, {})
+    wider = dataclasses.replace(settings, weights=str(start), width=0.25, steps=1)
+    begin(folder, tmp_path / "run", wider)
+    trained = load_weights(tmp_path / "run" / "best.safetensors")[0].settings
+    assert trained == ModelSettings(0.25, descriptor_dim=16)
+    with pytest.raises(ValueError, match=r"width must be at least that of the weights, 0\.125, got 0\.1"):
+        begin(folder, tmp_path / "narrow", dataclasses.replace(wider, width=0.1))
+    assert not list((tmp_path / "narrow").glob("*.json"))
 
 
 def test_labels_that_nothing_can_be_learnt_from_stop_the_run(folder, settings, tmp_path):
