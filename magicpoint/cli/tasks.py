@@ -23,9 +23,11 @@ def tasks() -> dict[str, type[TaskSettings]]:
 
     A new task is a row here.
     """
+    from ..planar.settings import QuadTaskSettings
     from ..training.tasks.settings import MagicPointSettings, MatcherTaskSettings, SuperPointSettings
 
-    return {task.name: task for task in (MagicPointSettings, SuperPointSettings, MatcherTaskSettings)}
+    known = (MagicPointSettings, SuperPointSettings, MatcherTaskSettings, QuadTaskSettings)
+    return {task.name: task for task in known}
 
 
 class Asked(NamedTuple):

@@ -47,6 +47,10 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.channels = inputs
 
+    def first(self, count: int) -> list[nn.Sequential]:
+        """The first so many convolutions, each with its BatchNorm and ReLU."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Sequential)][:count]
+
     def forward(self, image: Tensor) -> Tensor:
         features: Tensor = self.layers(image)
         return features

@@ -89,6 +89,15 @@ def load_weights(
     return model.eval(), provenance
 
 
+def architecture_of(path: str | os.PathLike[str]) -> str:
+    """The architecture that a weights file names; that of points where it names none, or is no such file."""
+    try:
+        with safe_open(path, "pt") as file:
+            return str((file.metadata() or {}).get("architecture", PointNetwork.architecture))
+    except (OSError, SafetensorError):
+        return PointNetwork.architecture
+
+
 def _read_json(header: Mapping[str, str], name: str) -> dict[str, Any]:
     try:
         found = json.loads(header[name])

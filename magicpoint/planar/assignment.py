@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..core.errors import InputError
-from .polybox import box_iou, decode, encode, to_boxes
+from .polybox import box_iou, decode, encode, to_boxes, turned
 
 
 class AssignmentLoss(NamedTuple):
@@ -60,13 +60,11 @@ class IouRule:
         assigned = self.assign(anchors, polyboxes)
         found, nothing = assigned >= 0, assigned == -1
         count = (found | nothing).sum().clamp(min=1)
-        places = F.smooth_l1_loss(
-            codes[found], encode(polyboxes[assigned[found]], anchors[found]), beta=self.beta, reduction="sum"
-        )
+        places = place_errors(codes[found], polyboxes[assigned[found]], anchors[found], self.beta).sum()
         sure = F.binary_cross_entropy_with_logits
         objects = sure(logits[found], torch.ones_like(logits[found]), reduction="sum")
         empty = sure(logits[nothing], torch.zeros_like(logits[nothing]), reduction="sum")
-        return AssignmentLoss(objects / count + places / (10 * found.sum().clamp(min=1)), empty / count)
+        return AssignmentLoss(objects / count + places / found.sum().clamp(min=1), empty / count)
 
 
 @dataclass(frozen=True)
@@ -105,15 +103,15 @@ class FreeAnchor:
             polyboxes: (G, 10), the objects; none is ordinary.
 
         Returns:
-            The objects' part, a mean over them, and the rest, divided by their number times the bag's size.
+            The objects' part, a mean over them, and the rest, divided by their number, or 1, times the bag's size.
         """
         probabilities = logits.sigmoid()
         if not len(polyboxes):
-            return AssignmentLoss(logits.sum() * 0.0, (1 - self.alpha) * focal(probabilities, self.gamma).sum())
+            alarms = focal(probabilities, self.gamma).sum() / self.bag_size
+            return AssignmentLoss(logits.sum() * 0.0, (1 - self.alpha) * alarms)
         bags = bag_anchors(anchors, polyboxes, self.bag_size)
-        wanted = encode(polyboxes[:, None], anchors[bags])
-        error = F.smooth_l1_loss(codes[bags], wanted.expand_as(codes[bags]), beta=self.smooth, reduction="none")
-        likelihood = probabilities[bags] * torch.exp(-self.beta * error.mean(dim=-1))
+        error = place_errors(codes[bags], polyboxes[:, None].expand(*bags.shape, -1), anchors[bags], self.smooth)
+        likelihood = probabilities[bags] * torch.exp(-self.beta * error)
         recall = -mean_max(likelihood).clamp(min=1e-12).log().mean()
         background = probabilities * (1 - self._object_probability(codes, anchors, polyboxes))
         count = bags.numel()
@@ -130,6 +128,26 @@ def bag_anchors(anchors: Tensor, polyboxes: Tensor, size: int) -> Tensor:
     """For each object (G, 10) the indices (G, K) of its anchors of highest IoU, K the size or all that there are."""
     overlaps = box_iou(to_boxes(polyboxes), _anchor_boxes(anchors))
     return overlaps.topk(min(size, len(anchors)), dim=1).indices
+
+
+def place_errors(codes: Tensor, polyboxes: Tensor, anchors: Tensor, beta: float) -> Tensor:
+    """How far codes are from objects: the smooth L1 loss, a mean over the ten numbers.
+
+    Of the four orders of an object's corners that go around the nearest counts. What is up on a template that was never
+    seen cannot be known from an anchor, and the mean of several orders would be a quadrilateral of no size.
+
+    Args:
+        codes: (..., 10).
+        polyboxes: (..., 10).
+        anchors: (..., 4).
+        beta: Where the loss turns from square to linear.
+
+    Returns:
+        (...).
+    """
+    wanted = encode(turned(polyboxes), anchors[..., None, :])
+    said = codes[..., None, :].expand_as(wanted)
+    return F.smooth_l1_loss(said, wanted, beta=beta, reduction="none").mean(dim=-1).amin(dim=-1)
 
 
 def mean_max(likelihood: Tensor) -> Tensor:

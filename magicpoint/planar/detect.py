@@ -74,13 +74,15 @@ def detect_quads(model: QuadNetwork, image: Tensor, settings: QuadSettings | Non
 
 
 def refine(model: QuadNetwork, first: FirstStage, proposals: Proposals) -> Proposals:
-    """The proposals after the second look: moved in their frames, and with its scores."""
+    """The proposals after the second look: moved in their frames, with its scores and its order of the corners."""
     frames = model.frames(proposals.corners)
     seen = model.second(first.features, proposals.image, frames)
     moved = in_frame(proposals.corners, frames) + seen.offsets
     corners = warp_points(moved.double(), frames.double()).to(moved.dtype)
     # A corner that is moved beyond the horizon of its frame stays where it was.
     corners = torch.where(corners.isfinite().all(dim=2, keepdim=True), corners, proposals.corners)
+    order = (torch.arange(4, device=corners.device) + seen.turns.argmax(dim=1, keepdim=True)) % 4
+    corners = corners.gather(1, order[:, :, None].expand(-1, -1, 2))
     return Proposals(proposals.image, corners, seen.logits.sigmoid())
 
 
@@ -99,5 +101,5 @@ def in_frame(corners: Tensor, frames: Tensor) -> Tensor:
 def _choose(proposals: Proposals, number: int, settings: QuadSettings, image_size: tuple[int, int]) -> Quads:
     chosen = (proposals.image == number) & (proposals.scores > settings.threshold)
     corners, scores = (values[chosen].cpu().numpy().astype(np.float32) for values in proposals[1:])
-    kept = suppress_quads(corners, scores, settings.largest_iou)[: settings.max_quads]
+    kept = suppress_quads(corners, scores, settings.largest_iou, settings.max_quads)
     return Quads(corners[kept], scores[kept], image_size)

@@ -83,12 +83,13 @@ def pool(features: Tensor, image: Tensor, frames: Tensor, side: int) -> Tensor:
     extent = torch.tensor([features.shape[3], features.shape[2]], device=features.device) * CELL_SIZE
     # grid_sample's unit, with align_corners=False, is half the map; its edges are the pixels' outer edges.
     units = ((2 * places + 1) / extent - 1).to(features.dtype).view(len(frames), side, side, 2)
-    pooled = features.new_zeros(len(frames), features.shape[1], side, side)
+    pooled = torch.zeros(len(frames), features.shape[1], side, side, device=features.device)
     for number in sorted(set(image.tolist())):
         chosen = image == number
         # All samples of an image in one row: one call an image, and the map is not copied for each quadrilateral.
         row = units[chosen].reshape(1, 1, -1, 2)
-        sampled = F.grid_sample(features[number][None], row, "bilinear", padding_mode="border", align_corners=False)
+        one = features[number][None].float()  # as autocast has it
+        sampled = F.grid_sample(one, row.float(), "bilinear", padding_mode="border", align_corners=False)
         pooled[chosen] = sampled.view(features.shape[1], -1, side, side).transpose(0, 1)
     return pooled
 

@@ -22,6 +22,9 @@ JITTER = 0.1
 """Standard deviation by which corners of objects are moved, in lengths of the object, to be proposals as well: so the
 second stage has something to learn from before the first finds anything."""
 
+WEIGHTS = {"positive": 1.0, "negative": 1.0, "decision": 1.0, "refinement": 4.0, "turn": 0.25}
+"""Of the parts in what is minimised: offsets are small numbers, and which corner is the first can often not be told."""
+
 _SMOOTH = 0.1  # where the smooth L1 loss of offsets turns from square to linear, in sides of the quadrilateral
 
 
@@ -35,13 +38,18 @@ class Assignment(Protocol):
 class QuadLosses(NamedTuple):
     """Scalars, means over the images or, of the second stage, over its quadrilaterals.
 
-    `positive` and `negative` of the anchors; `decision` and `refinement` of the second stage, 0 without one.
+    `positive` and `negative` of the anchors; `decision`, `refinement` and `turn` of the second stage, 0 without one.
     """
 
     positive: Tensor
     negative: Tensor
     decision: Tensor
     refinement: Tensor
+    turn: Tensor
+
+    def total(self) -> Tensor:
+        """Their weighted sum, see `WEIGHTS`."""
+        return torch.stack([WEIGHTS[name] * value for name, value in self._asdict().items()]).sum()
 
 
 def quad_losses(
@@ -66,29 +74,44 @@ def quad_losses(
     ]
     positive, negative = (torch.stack(values).mean() for values in zip(*parts, strict=True))
     if network.settings.stages == 1:
-        return QuadLosses(positive, negative, positive.new_zeros(()), positive.new_zeros(()))
+        return QuadLosses(positive, negative, *(positive.new_zeros(()) for _ in range(3)))
     proposals = _with_moved_objects(network.propose(first), objects, generator)
-    decision, refinement = second_losses(network, first, proposals, objects)
-    return QuadLosses(positive, negative, decision, refinement)
+    return QuadLosses(positive, negative, *second_losses(network, first, proposals, objects))
 
 
 def second_losses(
     network: QuadNetwork, first: FirstStage, proposals: Proposals, objects: Sequence[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """The losses of the second stage's decisions, and of its refinements of proposals that are objects."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The losses of the second stage's decisions; of its refinements of proposals that are objects, and of the turns
+    by which their first corner is that of the template."""
     if not len(proposals.scores):
-        return first.logits.sum() * 0.0, first.logits.sum() * 0.0
-    is_object, wanted = match_proposals(proposals, objects)
+        return (first.logits.sum() * 0.0,) * 3
+    is_object, wanted, turns = match_proposals(proposals, objects)
     frames = network.frames(proposals.corners)
     seen = network.second(first.features, proposals.image, frames)
     decision = F.binary_cross_entropy_with_logits(seen.logits, is_object.float())
     offsets = in_frame(wanted, frames) - in_frame(proposals.corners, frames)
     errors = F.smooth_l1_loss(seen.offsets, offsets, beta=_SMOOTH, reduction="none").mean(dim=(1, 2))
-    return decision, torch.where(is_object, errors, 0.0).sum() / is_object.sum().clamp(min=1)
+    turning = F.cross_entropy(seen.turns, turns, reduction="none")
+    count = is_object.sum().clamp(min=1)
+    refinement, turn = (torch.where(is_object, each, 0.0).sum() / count for each in (errors, turning))
+    return decision, refinement, turn
 
 
-def match_proposals(proposals: Proposals, objects: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Which proposals are objects, bool (N,), and their objects' corners, (N, 4, 2); of the others their own."""
+class Matched(NamedTuple):
+    """What proposals should have been.
+
+    `is_object` bool (N,); `corners` (N, 4, 2) of their objects, in the order that is nearest to the proposal's, or the
+    proposal's own; `turns` int64 (N,), which of these is the template's first.
+    """
+
+    is_object: Tensor
+    corners: Tensor
+    turns: Tensor
+
+
+def match_proposals(proposals: Proposals, objects: Sequence[Tensor]) -> Matched:
+    """Which proposals are objects, by their overlap, and where they should be."""
     is_object = torch.zeros(len(proposals.scores), dtype=torch.bool, device=proposals.corners.device)
     wanted = proposals.corners.clone()
     for number, corners in enumerate(objects):
@@ -100,19 +123,24 @@ def match_proposals(proposals: Proposals, objects: Sequence[Tensor]) -> tuple[Te
         same = best >= SAME_IOU
         is_object[chosen[same]] = True
         wanted[chosen[same]] = corners[owner[same]]
-    return is_object, wanted
+    orders = torch.stack([wanted.roll(turn, dims=1) for turn in range(4)], dim=1)
+    turns = (orders - proposals.corners[:, None]).square().sum(dim=(2, 3)).argmin(dim=1)
+    return Matched(is_object, orders[torch.arange(len(turns), device=turns.device), turns], turns)
 
 
 def _with_moved_objects(proposals: Proposals, objects: Sequence[Tensor], generator: torch.Generator) -> Proposals:
-    """The proposals, and each object with its corners moved at random."""
+    """The proposals, and each object with its corners moved at random, any of them first."""
     corners = torch.cat([proposals.corners[:0], *objects])
     if not len(corners):
         return proposals
     lengths = (corners.amax(dim=1) - corners.amin(dim=1)).norm(dim=1) / 2**0.5
     noise = torch.randn(corners.shape, generator=generator).to(corners.device) * JITTER
+    first = torch.randint(4, (len(corners), 1), generator=generator).to(corners.device)
+    order = (first + torch.arange(4, device=corners.device)) % 4
+    moved = (corners + noise * lengths[:, None, None]).gather(1, order[:, :, None].expand(-1, -1, 2))
     image = [torch.full((len(quads),), number, device=corners.device) for number, quads in enumerate(objects)]
     return Proposals(
         torch.cat([proposals.image, *image]),
-        torch.cat((proposals.corners, corners + noise * lengths[:, None, None])),
+        torch.cat((proposals.corners, moved)),
         torch.cat((proposals.scores, proposals.scores.new_ones(len(corners)))),
     )

@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
-from ..core.settings import check_kinds, check_range, check_whole
 from ..model.encoder import Encoder, conv_block
-from .frames import box_frames, pool, rectified_frames
-from .polybox import decode, to_corners
+from ..model.named import NamedNetwork
+from .frames import UNIT_SQUARE, box_frames, pool, rectified_frames
+from .polybox import decode, encode, from_corners, to_corners
 from .polygons import suppress_quads
-
-Pooling = Literal["rectified", "upright"]
+from .settings import QuadModelSettings
 
 OBJECT_SHARE = 0.01
 """Share of the anchors with an object that an untrained network expects (Focal Loss, arXiv 1708.02002, section 4.1)."""
 
-_DILATIONS = (1, 2, 4)
-
-
-@dataclass(frozen=True)
-class QuadModelSettings:
-    """The form of the detector.
-
-    Args:
-        width: Factor on the channels of the encoder; 1 is the paper's network.
-        anchor_sides: Square roots of the anchors' areas, in pixels.
-        anchor_aspects: Width over height of the anchors.
-        proposals: Quadrilaterals of an image that the second stage looks at.
-        proposal_iou: Of two proposals that overlap by more than this the better is kept.
-        pooling: Whether a proposal's features are pooled in its own frame or in that of the box around it.
-        pooled_side: Samples each way.
-        stages: 1 leaves the second stage out.
-    """
-
-    width: float = 0.5
-    anchor_sides: tuple[float, ...] = (24.0, 48.0, 96.0, 160.0)
-    anchor_aspects: tuple[float, ...] = (0.5, 1.0, 2.0)
-    proposals: int = 32
-    proposal_iou: float = 0.7
-    pooling: Pooling = "rectified"
-    pooled_side: int = 7
-    stages: Literal[1, 2] = 2
-
-    def __post_init__(self) -> None:
-        check_kinds(self)
-        check_range(self, "(0, 4]", "width")
-        check_range(self, "(0, 1]", "proposal_iou")
-        check_whole(self, 1, "proposals", "pooled_side")
-        for name in ("anchor_sides", "anchor_aspects"):
-            values = getattr(self, name)
-            if not values or not all(0.0 < value < float("inf") for value in values):
-                raise InputError(f"{name} must be positive numbers, at least one, got {values}")
+_DILATIONS = (1, 2, 4, 8)
+_CANDIDATES = 4  # times as many quadrilaterals as are proposed enter the suppression
 
 
 class FirstStage(NamedTuple):
@@ -81,25 +45,42 @@ class Proposals(NamedTuple):
 
 
 class SecondStage(NamedTuple):
-    """What the second look says: `logits` (N,) of an object, `offsets` (N, 4, 2) of the corners in its frame."""
+    """What the second look says.
+
+    `logits` (N,) of an object; `offsets` (N, 4, 2) of the corners in its frame; `turns` (N, 4), logits of which of the
+    corners is the template's first.
+    """
 
     logits: Tensor
     offsets: Tensor
+    turns: Tensor
 
 
-class QuadNetwork(nn.Module):
-    """Encoder, a neck that widens what a cell sees, and two stages."""
+class QuadNetwork(NamedNetwork):
+    """Encoder, a neck that widens what a cell sees, and two stages.
+
+    The first says where quadrilaterals are, their corners in any of the four orders that go around; which corner is the
+    template's first is for the second, which looks at what is on it.
+    """
+
+    architecture = "quads"
+    settings_type = QuadModelSettings
+    settings: QuadModelSettings
 
     def __init__(self, settings: QuadModelSettings) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         self.encoder = Encoder(settings.width)
-        channels = self.encoder.channels
-        self.neck = nn.Sequential(*(_dilated(conv_block(channels, channels, "before_relu"), d) for d in _DILATIONS))
+        channels = settings.neck
+        inputs = (self.encoder.channels, *[channels] * (len(_DILATIONS) - 1))
+        self.neck = nn.Sequential(
+            *(_dilated(conv_block(i, channels, "before_relu"), d) for i, d in zip(inputs, _DILATIONS, strict=True))
+        )
         per_cell = len(settings.anchor_sides) * len(settings.anchor_aspects)
         self.objectness = nn.Conv2d(channels, per_cell, 1)
         self.codes = nn.Conv2d(channels, 10 * per_cell, 1)
         nn.init.normal_(self.codes.weight, std=0.01)
+        assert self.codes.bias is not None
+        self.codes.bias.data.copy_(self._upright_codes())
         assert self.objectness.bias is not None
         nn.init.constant_(self.objectness.bias, _logit(OBJECT_SHARE))
         hidden = 4 * channels
@@ -111,6 +92,7 @@ class QuadNetwork(nn.Module):
         )
         self.decision = nn.Linear(hidden, 1)
         self.refinement = nn.Linear(hidden, 8)
+        self.turns = nn.Linear(hidden, 4)
         nn.init.normal_(self.refinement.weight, std=0.001)
 
     def forward(self, image: Tensor) -> FirstStage:
@@ -137,12 +119,13 @@ class QuadNetwork(nn.Module):
     def propose(self, first: FirstStage) -> Proposals:
         """The best of each image that do not overlap a better one too much; no gradient flows through the choice."""
         found = []
-        candidates = min(4 * self.settings.proposals, first.logits.shape[1])
+        candidates = min(_CANDIDATES * self.settings.proposals, first.logits.shape[1])
         for number, (logits, codes) in enumerate(zip(first.logits, first.codes, strict=True)):
             best = logits.topk(candidates).indices
             corners = to_corners(decode(codes[best], first.anchors[best]))
             scores = logits[best].sigmoid()
-            kept = suppress_quads(corners.cpu(), scores.cpu(), self.settings.proposal_iou)[: self.settings.proposals]
+            limits = self.settings.proposal_iou, self.settings.proposals
+            kept = suppress_quads(corners.cpu(), scores.cpu(), *limits)
             chosen = torch.from_numpy(kept).to(logits.device)
             image = torch.full((len(kept),), number, device=logits.device)
             found.append(Proposals(image, corners[chosen], scores[chosen]))
@@ -155,9 +138,16 @@ class QuadNetwork(nn.Module):
     def second(self, features: Tensor, image: Tensor, frames: Tensor) -> SecondStage:
         """The second look at quadrilaterals by their frames; see `frames.pool` for the arguments."""
         if not len(frames):
-            return SecondStage(features.new_zeros(0), features.new_zeros(0, 4, 2))
+            return SecondStage(features.new_zeros(0), features.new_zeros(0, 4, 2), features.new_zeros(0, 4))
         seen = self.look(pool(features, image, frames, self.settings.pooled_side))
-        return SecondStage(self.decision(seen)[:, 0].float(), self.refinement(seen).float().view(-1, 4, 2))
+        offsets = self.refinement(seen).view(-1, 4, 2)
+        return SecondStage(self.decision(seen)[:, 0].float(), offsets.float(), self.turns(seen).float())
+
+    def _upright_codes(self) -> Tensor:
+        """The codes of a cell's anchors themselves: an untrained network says upright boxes, top-left corner first."""
+        anchors = self.anchors(1, 1)
+        corners = anchors[:, None, :2] + (torch.tensor(UNIT_SQUARE) - 0.5) * anchors[:, None, 2:]
+        return encode(from_corners(corners), anchors).flatten()
 
 
 def _dilated(block: nn.Sequential, dilation: int) -> nn.Sequential:
@@ -170,4 +160,4 @@ def _dilated(block: nn.Sequential, dilation: int) -> nn.Sequential:
 
 
 def _logit(share: float) -> float:
-    return float(torch.logit(torch.tensor(share)))
+    return math.log(share / (1 - share))

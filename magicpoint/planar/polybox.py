@@ -31,6 +31,14 @@ def to_boxes(polyboxes: Tensor) -> Tensor:
     return torch.cat((corners.amin(dim=-2), corners.amax(dim=-2)), dim=-1)
 
 
+def turned(polyboxes: Tensor) -> Tensor:
+    """The same quadrilaterals in all four orders that go around, (..., 10) to (..., 4, 10): number k begins with
+    corner k."""
+    corners = _as_points(polyboxes[..., 2:])
+    orders = torch.stack([corners.roll(-turn, dims=-2).flatten(-2) for turn in range(4)], dim=-2)
+    return torch.cat((polyboxes[..., None, :2].expand(*orders.shape[:-1], 2), orders), dim=-1)
+
+
 def encode(polyboxes: Tensor, anchors: Tensor) -> Tensor:
     """What a network is to say at an anchor for a polybox.
 

@@ -36,26 +36,35 @@ def polygon_iou(quads0: ArrayLike, quads1: ArrayLike) -> NDArray[np.float64]:
     return iou.clip(0.0, 1.0)
 
 
-def suppress_quads(quads: ArrayLike, scores: ArrayLike, largest_iou: float) -> NDArray[np.intp]:
+def suppress_quads(
+    quads: ArrayLike, scores: ArrayLike, largest_iou: float, most: int | None = None
+) -> NDArray[np.intp]:
     """Greedy non-maximum suppression of quadrilaterals: the best first, without those that overlap a better one.
 
     Args:
         quads: (N, 4, 2).
         scores: (N,); among equals the first is the best.
         largest_iou: One is dropped where its `polygon_iou` with one that is kept is larger.
+        most: So many are kept at most.
 
     Returns:
         Indices of those that are kept, the best first.
     """
-    values = np.asarray(scores, np.float64)
-    order = np.argsort(-values, kind="stable")
-    overlaps = polygon_iou(quads, quads) > largest_iou
+    shapely = require("shapely", "planar")
+    polygons = _as_polygons(quads, shapely)
+    areas, bounds = shapely.area(polygons), shapely.bounds(polygons).reshape(-1, 4)
+    left = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     kept: list[int] = []
-    dropped = np.zeros(len(order), np.bool_)
-    for index in order.tolist():
-        if not dropped[index]:
-            kept.append(index)
-            dropped |= overlaps[index]
+    while len(left) and (most is None or len(kept) < most):
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        # What the boxes share bounds what the polygons share, so that few of these need be intersected.
+        sides = np.minimum(bounds[best, 2:], bounds[left, 2:]) - np.maximum(bounds[best, :2], bounds[left, :2])
+        close = sides.clip(0.0).prod(axis=1) > largest_iou * np.maximum(areas[best], areas[left])
+        shared = shapely.area(shapely.intersection(polygons[best], polygons[left[close]]))
+        overlapping = close.copy()
+        overlapping[close] = shared > largest_iou * (areas[best] + areas[left[close]] - shared)
+        left = left[~overlapping]
     return np.array(kept, np.intp)
 
 

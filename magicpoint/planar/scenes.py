@@ -6,6 +6,7 @@ them; what hides what is decided by depth. It is drawn by `data.scenes3d`, and t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from synthetic_shapes import render_shape
 from synthetic_shapes.background import draw_background
 from synthetic_shapes.seeding import sample_generator
+from synthetic_shapes.sizes import SizeHW
 
 from ..core.errors import InputError
 from ..core.settings import check_kinds, check_range, check_size_hw, check_whole
@@ -30,7 +32,7 @@ BOARDS = ("checkerboard", "polygon", "star", "stripes")
 BOARD_SIZE_HW = (120, 160)
 
 _WALL, _NEAREST, _FARTHEST, _OCCLUDERS = 3.0, 1.0, 2.0, 0.9  # depths; the unit is the distance of the nearest template
-_SAMPLES = 3
+_SAMPLES = 2
 _FOCAL = 1.2  # in widths of the image
 _BEYOND = 0.1  # centres lie in the image or up to this share of its sides beside it
 
@@ -48,7 +50,7 @@ class SceneSettings:
         photometric: The changes of light, lens, sensor and file.
     """
 
-    size_hw: tuple[int, int] = (240, 320)
+    size_hw: SizeHW = (240, 320)
     most_objects: int = 6
     shorter_side: tuple[float, float] = (20.0, 160.0)
     tilt: float = 1.3
@@ -113,6 +115,17 @@ class SceneStream:
 
     def __getitem__(self, index: int) -> Scene:
         rng = sample_generator(self._seed, self._stream, index)
+        return self.relit(self._render(rng), rng)
+
+    def rendered(self, index: int) -> Scene:
+        """The scene before its light is changed."""
+        return self._render(sample_generator(self._seed, self._stream, index))
+
+    def relit(self, scene: Scene, rng: Generator) -> Scene:
+        """A scene in another light, as the settings have it."""
+        return dataclasses.replace(scene, image=augment_photometric(scene.image, self.settings.photometric, rng))
+
+    def _render(self, rng: Generator) -> Scene:
         settings = self.settings
         camera = _camera(settings.size_hw)
         chosen = rng.integers(len(self._templates), size=rng.integers(settings.most_objects + 1))
@@ -124,8 +137,7 @@ class SceneStream:
         seen = np.bincount(view.surface.ravel(), minlength=len(objects) + 1)[: len(objects)]
         areas = np.array([abs(cv2.contourArea(quad.astype(np.float32))) for quad in corners])
         visible = np.minimum(seen / np.maximum(areas, 1e-6), 1.0)
-        image = augment_photometric(view.image, settings.photometric, rng)
-        return Scene(image, corners.astype(np.float32), visible.astype(np.float32), chosen.astype(np.int64))
+        return Scene(view.image, corners.astype(np.float32), visible.astype(np.float32), chosen.astype(np.int64))
 
     def _hang(self, template: NDArray[np.uint8], camera: Camera, rng: Generator) -> TexturedPlane:
         """A template somewhere in the scene, turned and tilted."""

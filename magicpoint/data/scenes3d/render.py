@@ -214,7 +214,7 @@ def _sample(pyramid: Sequence[NDArray[np.uint8]], u: Floats, v: Floats, zoom: Fl
     wanted = np.rint(np.log2(zoom)).clip(0, len(pyramid) - 1).astype(np.intp)
     result = np.zeros(len(u), np.uint8)
     height, width = pyramid[0].shape
-    for level in np.unique(wanted).tolist():
+    for level in np.flatnonzero(np.bincount(wanted)).tolist():  # np.unique takes a third of the time of a scene
         texture, chosen = pyramid[level], wanted == level
         factors = texture.shape[1] / width, texture.shape[0] / height
         places = [

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import InputError
+from ...model.named import NamedNetwork
 from ...model.network import Output, PointNetwork
 from ...model.weights import load_weights, resolve, weights_hash
 from ...model.widen import widen
@@ -50,18 +51,37 @@ class PointTask(Task[PointNetwork, Item, Batch]):
         return detector_loss(output.logits, target, mask_to_cells(valid_mask), settings.detector_loss)
 
 
-def start_from(network: PointNetwork, weights: str) -> str:
+def start_from(network: NamedNetwork, weights: str) -> str:
     """Copies weights, a file, a run's folder or a shipped name, into a network; returns their hash.
 
     Layers that the weights lack keep their values, and layers that the network lacks are passed over. Weights of a
     narrower network are widened first (`widen`).
 
+    Args:
+        network: A `PointNetwork`, or another that has its encoder, whose settings have a `width`.
+        weights: Of a `PointNetwork`.
+
     Raises:
         InputError: There are no such weights, or a layer has another shape.
     """
     source = load_weights(resolve(weights).path)[0]
-    start = widen(source, network.settings.width) if source.settings.width < network.settings.width else source
-    tensors, own = start.state_dict(), network.state_dict()
+    width = network.settings.width
+    copy_weights(widen(source, width) if source.settings.width < width else source, network, weights)
+    return weights_hash(source.state_dict())
+
+
+def copy_weights(source: NamedNetwork, network: NamedNetwork, weights: str) -> None:
+    """Copies the layers that a network has, too.
+
+    Args:
+        source: It stays as it is.
+        network: Layers that the source lacks keep their values.
+        weights: What the source is called in messages.
+
+    Raises:
+        InputError: A layer has another shape.
+    """
+    tensors, own = source.state_dict(), network.state_dict()
     unfit = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
     if unfit:
         raise InputError(
@@ -69,4 +89,3 @@ def start_from(network: PointNetwork, weights: str) -> str:
             f"{tuple(own[unfit[0]].shape)} in a network of {network.settings}"
         )
     network.load_state_dict({name: tensors.get(name, own[name]) for name in own})
-    return weights_hash(source.state_dict())

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from magicpoint.planar.assignment import FreeAnchor, IouRule, bag_anchors, focal, mean_max, saturated_linear
+from magicpoint.planar.assignment import (
+    FreeAnchor,
+    IouRule,
+    bag_anchors,
+    focal,
+    mean_max,
+    place_errors,
+    saturated_linear,
+)
 from magicpoint.planar.polybox import encode, from_corners
 
 
@@ -105,10 +113,19 @@ def test_the_free_loss_is_the_one_on_paper():
     assert float(parts.negative) == pytest.approx(0.5 * 0.25 * math.log(2))
 
 
+@pytest.mark.parametrize("turn", range(4))
+def test_the_order_in_which_corners_are_said_costs_nothing(turn):
+    corners = torch.tensor([[1.0, 0], [9, 2], [8, 9], [0, 7]])
+    codes = encode(from_corners(corners.roll(turn, dims=0)), ANCHORS[:1])
+    assert place_errors(codes, from_corners(corners)[None], ANCHORS[:1], 0.1).item() == pytest.approx(0, abs=1e-9)
+    mirrored = encode(from_corners(corners.flip(0)), ANCHORS[:1])
+    assert place_errors(mirrored, from_corners(corners)[None], ANCHORS[:1], 0.1).item() > 0.1
+
+
 def test_without_objects_every_alarm_is_false():
     parts = FreeAnchor().loss(torch.zeros(4), torch.zeros(4, 10), ANCHORS, torch.zeros(0, 10))
     assert float(parts.positive) == 0
-    assert float(parts.negative) == pytest.approx(0.5 * 4 * 0.25 * math.log(2))
+    assert float(parts.negative) == pytest.approx(0.5 * 4 * 0.25 * math.log(2) / FreeAnchor().bag_size)
 
 
 def test_the_loss_falls_when_the_right_anchor_improves():

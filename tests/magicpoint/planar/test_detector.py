@@ -6,10 +6,13 @@ import torch
 from homography import warp_points
 from magicpoint.planar.detect import QuadSettings, detect_quads, in_frame, refine
 from magicpoint.planar.frames import UNIT_SQUARE, rectified_frames
-from magicpoint.planar.model import FirstStage, Proposals, QuadModelSettings, QuadNetwork
-from magicpoint.planar.polybox import encode, from_corners
+from magicpoint.planar.model import FirstStage, Proposals, QuadNetwork
+from magicpoint.planar.polybox import decode, encode, from_corners, to_corners
+from magicpoint.planar.settings import QuadModelSettings
 
-TINY = QuadModelSettings(width=0.125, anchor_sides=(16.0, 32.0), anchor_aspects=(1.0, 4.0), proposals=3, pooled_side=3)
+TINY = QuadModelSettings(
+    width=0.125, neck=16, anchor_sides=(16.0, 32.0), anchor_aspects=(1.0, 4.0), proposals=3, pooled_side=3
+)
 SQUARE = torch.tensor(UNIT_SQUARE)
 
 
@@ -50,6 +53,15 @@ def test_an_untrained_network_expects_next_to_nothing(network):
     assert 0.001 < scores.mean() < 0.1
 
 
+def test_an_untrained_network_says_the_anchors(network):
+    with torch.no_grad():
+        network.codes.weight.zero_()
+    first = network(torch.rand(1, 1, 16, 16))
+    corners = to_corners(decode(first.codes[0], first.anchors))
+    torch.testing.assert_close(corners[0], torch.tensor([[-4.5, -4.5], [11.5, -4.5], [11.5, 11.5], [-4.5, 11.5]]))
+    torch.testing.assert_close(corners[:, 2] - corners[:, 0], first.anchors[:, 2:])
+
+
 def test_sizes_that_do_not_fit_are_refused(network):
     with pytest.raises(ValueError, match="multiples of 8"):
         network(torch.zeros(1, 1, 20, 32))
@@ -73,18 +85,24 @@ def test_the_best_that_do_not_overlap_are_proposed(network):
 
 
 def test_the_second_look_moves_corners_in_their_frame(network):
-    """A twentieth of the side to the right: for a square of 40 pixels these are two, in a tilted one as it is seen."""
+    """A twentieth of the side to the right: for a square of 40 pixels these are two, in a tilted one as it is seen.
+
+    The third corner is said to be the template's first, so the corners begin with it.
+    """
     quads = torch.stack([SQUARE * 40 + 5, torch.tensor([[10.0, 10], [50, 20], [45, 45], [12, 40]])])
     with torch.no_grad():
         network.refinement.weight.zero_()
         network.refinement.bias.copy_(torch.tensor([0.05, 0.0] * 4))
         network.decision.weight.zero_()
         network.decision.bias.fill_(2.0)
+        network.turns.weight.zero_()
+        network.turns.bias.copy_(torch.tensor([0.0, 0, 1, 0]))
     proposals = Proposals(torch.zeros(2, dtype=torch.int64), quads, torch.tensor([0.5, 0.5]))
     refined = refine(network, stage(quads, [0.5, 0.5]), proposals)
-    torch.testing.assert_close(refined.corners[0], quads[0] + torch.tensor([2.0, 0]), atol=1e-3, rtol=0)
+    wanted = (quads[0] + torch.tensor([2.0, 0])).roll(-2, dims=0)
+    torch.testing.assert_close(refined.corners[0], wanted, atol=1e-3, rtol=0)
     expected = warp_points(SQUARE[None] + torch.tensor([0.05, 0]), rectified_frames(quads[1:]))[0]
-    torch.testing.assert_close(refined.corners[1], expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(refined.corners[1], expected.roll(-2, dims=0), atol=1e-3, rtol=0)
     torch.testing.assert_close(refined.scores, torch.sigmoid(torch.tensor([2.0, 2.0])))
 
 

@@ -9,7 +9,8 @@ import torch
 from magicpoint.planar.assignment import FreeAnchor, IouRule
 from magicpoint.planar.frames import UNIT_SQUARE
 from magicpoint.planar.losses import match_proposals, quad_losses, second_losses
-from magicpoint.planar.model import Proposals, QuadModelSettings, QuadNetwork
+from magicpoint.planar.model import Proposals, QuadNetwork
+from magicpoint.planar.settings import QuadModelSettings
 
 SQUARE = torch.tensor(UNIT_SQUARE)
 TINY = QuadModelSettings(width=0.125, anchor_sides=(16.0, 32.0), anchor_aspects=(1.0,), proposals=4, pooled_side=3)
@@ -30,24 +31,35 @@ def test_a_proposal_is_the_object_with_which_it_shares_most():
     objects = [torch.stack([SQUARE * 20, SQUARE * 20 + 15]), torch.zeros(0, 4, 2), SQUARE[None] * 20]
     corners = torch.stack([SQUARE * 20 + 2, SQUARE * 20 + 14, SQUARE * 20 + 50, SQUARE * 20, SQUARE * 20])
     proposals = Proposals(torch.tensor([0, 0, 0, 1, 2]), corners, torch.ones(5))
-    is_object, wanted = match_proposals(proposals, objects)
-    assert is_object.tolist() == [True, True, False, False, True]
-    torch.testing.assert_close(wanted, torch.stack([*objects[0], corners[2], corners[3], SQUARE * 20]))
+    matched = match_proposals(proposals, objects)
+    assert matched.is_object.tolist() == [True, True, False, False, True]
+    torch.testing.assert_close(matched.corners, torch.stack([*objects[0], corners[2], corners[3], SQUARE * 20]))
+    assert matched.turns.tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_proposal_has_its_own_order_and_is_told_the_first_corner(turn):
+    proposals = Proposals(torch.zeros(1, dtype=torch.int64), (SQUARE * 20 + 1).roll(turn, dims=0)[None], torch.ones(1))
+    matched = match_proposals(proposals, [SQUARE[None] * 20])
+    torch.testing.assert_close(matched.corners[0], (SQUARE * 20).roll(turn, dims=0))
+    assert matched.turns.tolist() == [turn]
+    torch.testing.assert_close(matched.corners[0, turn], torch.zeros(2))
 
 
 def test_the_second_losses_are_those_on_paper(network):
     """Logits and offsets of 0. One proposal is its object but 2 px, a tenth of its side, to the right; one is none."""
     with torch.no_grad():
-        for layer in (network.decision, network.refinement):
+        for layer in (network.decision, network.refinement, network.turns):
             layer.weight.zero_()
             layer.bias.zero_()
     first = network(torch.rand(1, 1, 64, 64, generator=generator()))
     corners = torch.stack([SQUARE * 20 + torch.tensor([2.0, 0]), SQUARE * 20 + 40])
     proposals = Proposals(torch.zeros(2, dtype=torch.int64), corners, torch.ones(2))
-    decision, refinement = second_losses(network, first, proposals, [SQUARE[None] * 20])
+    decision, refinement, turn = second_losses(network, first, proposals, [SQUARE[None] * 20])
     assert decision.item() == pytest.approx(math.log(2))
     # Four of eight numbers are wrong by 0.1: 0.1 - beta / 2 each.
     assert refinement.item() == pytest.approx(0.5 * (0.1 - 0.05), rel=1e-4)
+    assert turn.item() == pytest.approx(math.log(4))
 
 
 @pytest.mark.parametrize("assignment", [IouRule(), FreeAnchor(bag_size=8)])
@@ -71,6 +83,7 @@ def test_one_stage_has_no_second_losses():
     losses = quad_losses(network, first, [SQUARE[None] * 20], FreeAnchor(), generator())
     assert losses.decision == 0
     assert losses.refinement == 0
+    assert losses.turn == 0
 
 
 def test_the_generator_decides_how_objects_are_moved(network):
