@@ -12,6 +12,7 @@ from typing import NoReturn
 from .. import __version__
 from ..core.errors import MagicpointError
 from ..core.memory import is_out_of_memory
+from ..core.shards import process_rank
 from .completion import complete, is_asked
 from .log import log_to_stderr, warn_of_two_flavours
 from .options import UnusableArgument
@@ -44,7 +45,8 @@ def _run(words: Sequence[str] | None) -> int:
         print(parser.dump(arguments, skip_validation=True), end="")
         return 0
     try:
-        with log_to_stderr(logging.WARNING if arguments.quiet else logging.INFO):
+        is_quiet = arguments.quiet or process_rank()[0] > 0  # of several processes the first one speaks
+        with log_to_stderr(logging.WARNING if is_quiet else logging.INFO):
             warn_of_two_flavours()
             verb.run(arguments)
         if arguments.get("out") is None and isinstance(sys.stdout, PatientStream) and sys.stdout.is_full:

@@ -34,11 +34,15 @@ class Batch(NamedTuple):
 
 
 class ViewBatch(NamedTuple):
-    """B times two views of one image with their labels, on one device; `H_0to1` float64 (B, 3, 3)."""
+    """B times two views of one image with their labels, on one device; `H_0to1` float64 (B, 3, 3).
+
+    `first` is the number of the first sample among all of the run, whose randomness hangs on it.
+    """
 
     view0: Batch
     view1: Batch
     H_0to1: Tensor
+    first: int = 0
 
 
 class Collated(NamedTuple):
@@ -70,15 +74,17 @@ class Collated(NamedTuple):
 
 
 class CollatedViews(NamedTuple):
-    """Two views of each of some images on their way from the process that made them; `H_0to1` float64 (B, 3, 3)."""
+    """Two views of each of some images on their way from the process that made them, as in `ViewBatch`."""
 
     view0: Collated
     view1: Collated
     H_0to1: Tensor
+    first: int = 0
 
     def to(self, device: torch.device) -> ViewBatch:
         """The views on the device, unpacked there."""
-        return ViewBatch(self.view0.to(device), self.view1.to(device), self.H_0to1.to(device, non_blocking=True))
+        H_0to1 = self.H_0to1.to(device, non_blocking=True)
+        return ViewBatch(self.view0.to(device), self.view1.to(device), H_0to1, self.first)
 
 
 Item = TypeVar("Item")
@@ -140,7 +146,8 @@ class ViewBatches(StepBatches[CollatedViews]):
         self._source, self._settings, self._seed = source, settings, seed
 
     def __getitem__(self, step: int) -> CollatedViews:
-        return collate_views([self._views(index) for index in self.indices(step)])
+        indices = self.indices(step)
+        return collate_views([self._views(index) for index in indices])._replace(first=indices.start)
 
     def _views(self, index: int) -> Views:
         return make_views(self._source.sample(index), self._settings, sample_generator(self._seed, "pair", index))

@@ -9,7 +9,7 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -24,6 +24,17 @@ from .batches import Item
 
 PREPARED = 4
 """So many batches a process has ready beside the one that it works at."""
+
+
+class Parts(Dataset[Item]):
+    """The batches of several datasets by turns: item n is of dataset n % count, of step n // count."""
+
+    def __init__(self, datasets: Sequence[Dataset[Item]]) -> None:
+        self._datasets = datasets
+
+    def __getitem__(self, number: int) -> Item:
+        step, part = divmod(number, len(self._datasets))
+        return self._datasets[part][step]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..core.extras import require
 from ..core.files import check_regular, write_text
+from .settings import TrainSettings
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -27,9 +28,7 @@ class RunLog:
     taken no step begins with none.
     """
 
-    def __init__(
-        self, out: Path, start_step: int, steps: int, batch_size: int, progress: bool, tensorboard: bool
-    ) -> None:
+    def __init__(self, out: Path, start_step: int, settings: TrainSettings, progress: bool) -> None:
         path = out / METRICS_FILE
         if path.exists():
             check_regular(path)
@@ -37,18 +36,18 @@ class RunLog:
             write_text(path, "".join(line for line in lines if _is_kept(line, start_step)))
         self._file = path.open("a", buffering=1, encoding="utf-8")
         self._bar = tqdm(
-            total=steps * batch_size,
-            initial=start_step * batch_size,
+            total=settings.steps * settings.batch_size,
+            initial=start_step * settings.batch_size,
             unit=" images",
             unit_scale=True,
             disable=not progress,
             smoothing=0.05,
             dynamic_ncols=True,
         )
-        self._batch_size = batch_size
+        self._batch_size = settings.batch_size
         self._last = (time.perf_counter(), start_step)
         self._writer: Any = None
-        if tensorboard:
+        if settings.tensorboard:
             require("tensorboard", "tensorboard")
             from torch.utils.tensorboard import SummaryWriter
 

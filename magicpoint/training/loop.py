@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from ..core.files import AnyPath
 from ..core.interrupts import stop_requests
 from ..core.locks import locked_folder
 from ..core.machine import default_device, resolve_precision
-from ..data.loading import prepared_batches
+from ..core.precision import Precision
+from ..data.loading import Parts, prepared_batches
 from ..model.weights import BEST_WEIGHTS
-from .distributed import rank_and_world_size
+from .distributed import Processes, is_restarted, process_group
 from .log import RunLog
 from .run import TrainingRun, learning_rate
 from .settings import TrainSettings
+from .state import STATE_FILE, load_state, read_settings
 from .tasks.base import Task, TrainingError, open_task
 
 
@@ -28,20 +34,34 @@ def train_step(
     task: Task[Any, Any, Any],
     network: nn.Module,
     optimizer: Optimizer,
-    item: Any,
+    parts: Sequence[Any],
     settings: TrainSettings,
     step: int,
 ) -> dict[str, float]:
-    """Optimiser step number `step`; returns the task's losses and the norm of the gradient before clipping."""
+    """Optimiser step number `step`; returns the task's losses and the norm of the gradient before clipping.
+
+    Args:
+        task: What is learnt.
+        network: As `Processes.wrap` gives it.
+        optimizer: Of its parameters.
+        parts: The items of this process; the losses are the mean of theirs.
+        settings: Of the run.
+        step: Counted from 0.
+    """
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, settings)
-    batch = task.to_device(item, next(network.parameters()).device)
-    losses = task.losses(network, batch, step)
     optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    device, found = next(network.parameters()).device, []
+    for part, item in enumerate(parts, 1):
+        is_last = part == len(parts) or not isinstance(network, DistributedDataParallel)
+        with nullcontext() if is_last else cast(DistributedDataParallel, network).no_sync():
+            losses = task.losses(network, task.to_device(item, device), step)
+            (losses["loss"] / len(parts)).backward()  # type: ignore[no-untyped-call]
+        found.append(losses)
     norm = nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
     optimizer.step()
-    return {**{name: value.item() for name, value in losses.items()}, "gradient_norm": norm.item()}
+    means = {name: math.fsum(losses[name].item() for losses in found) / len(found) for name in found[0]}
+    return {**means, "gradient_norm": norm.item()}
 
 
 def train_model(
@@ -52,6 +72,9 @@ def train_model(
     progress: bool = True,
 ) -> Path:
     """Trains a network and writes weights, state and metrics into the folder `out`.
+
+    Under `torchrun` this is one of several processes that do it together: each takes its share of every batch, and the
+    first alone writes, validates and shows progress. One that is started anew goes on.
 
     Args:
         out: Holds afterwards `best.safetensors` (by validation), `last.safetensors`, `last.state` (to resume
@@ -69,40 +92,59 @@ def train_model(
         FileExistsError: `out` holds a run already and `resume` is False.
         InputError: `out` holds something else than a run, or another process trains in it; the run that is resumed is
             damaged or had other settings or data; or the labels or the weights to start from are unusable.
+        MachineError: another process of the run has ended; the message names it, and the last checkpoint is whole.
         TrainingError: the loss is not a number, the detector is dead, or the descriptors have collapsed.
         KeyboardInterrupt: after Ctrl-C; a checkpoint is written first.
     """
     out, device = Path(out), device or default_device()
-    settings = settings or TrainSettings()
-    settings = dataclasses.replace(settings, precision=resolve_precision(settings.precision, device))
-    task = open_task(settings.task, settings)
-    run = TrainingRun(settings, device, out, task)
-    with locked_folder(out):
-        run.open(resume)
-        _train(run, progress)
+    asked, resume = settings or TrainSettings(), resume or is_restarted()
+    with process_group(device) as processes:
+        precision = processes.from_first(lambda: _precision(out, asked, resume, device))
+        settings = dataclasses.replace(asked, precision=precision)
+        task = open_task(settings.task, settings)
+        run = TrainingRun(settings, device, out, task)
+        with locked_folder(out) if processes.is_first else nullcontext():
+            run.go_on_as(processes.from_first(lambda: run.open(resume)))
+            _train(run, processes, progress)
     return out / BEST_WEIGHTS
 
 
-def _train(run: TrainingRun, progress: bool) -> None:
+def _precision(out: Path, settings: TrainSettings, resume: bool, device: torch.device) -> Precision:
+    """The number format of a run, which is measured once, when it begins."""
+    if settings.precision == "auto" and resume and (out / STATE_FILE).is_file():
+        kept = read_settings(load_state(out / STATE_FILE)).get("precision")
+        if kept in get_args(Precision):
+            return cast(Precision, kept)
+    return resolve_precision(settings.precision, device)
+
+
+def _train(run: TrainingRun, processes: Processes, progress: bool) -> None:
     """The steps that are left."""
     settings, task, out = run.settings, run.task, run.out
-    batches = task.batches(*rank_and_world_size())
-    log = RunLog(out, run.step, settings.steps, settings.batch_size, progress, settings.tensorboard)
-    prepared = prepared_batches(batches, run.step, settings.steps, settings.workers)
-    with log, stop_requests() as stop, prepared as items:
+    count = settings.accumulate
+    shares = [task.batches(processes.rank * count + part, processes.count * count) for part in range(count)]
+    prepared = prepared_batches(Parts(shares), run.step * count, settings.steps * count, settings.workers)
+    network = processes.wrap(run.network, settings.sync_batch_norm)
+    log = RunLog(out, run.step, settings, progress) if processes.is_first else None
+    with log or nullcontext(), stop_requests() as stop, prepared as items:
         # Weights to start from are judged before they change: training has to do better, and shows by how much it does.
         begins = run.step == 0 and settings.start is not None
-        if begins or (run.finished and not (out / BEST_WEIGHTS).exists()):
+        if log is not None and (begins or (run.finished and not (out / BEST_WEIGHTS).exists())):
             run.validate(log)
-        for item in items:
-            losses = train_step(task, run.network.train(), run.optimizer, item, settings, run.step)
+        while not run.finished:
+            parts = list(itertools.islice(items, count))
+            try:
+                losses = train_step(task, network.train(), run.optimizer, parts, settings, run.step)
+                losses, stops = processes.agree(losses, stop.requested)
+            except RuntimeError as error:
+                raise processes.explain(error, run.step) from error
             if not all(math.isfinite(value) for value in losses.values()):
                 raise TrainingError(f"not a number at step {run.step} of {out}: {losses}; try a lower learning rate")
             run.advance(losses, log)
-            done = run.finished
-            if run.step % settings.validate_every == 0 or done:
-                run.validate(log)
-            if run.step % settings.checkpoint_every == 0 or done or stop.requested:
-                run.save()
-            if stop.requested and not done:
+            if log is not None:
+                if run.step % settings.validate_every == 0 or run.finished:
+                    run.validate(log)
+                if run.step % settings.checkpoint_every == 0 or run.finished or stops:
+                    run.save()
+            if stops and not run.finished:
                 raise KeyboardInterrupt(f"stopped after step {run.step}; --resume goes on from there")

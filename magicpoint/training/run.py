@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import yaml
@@ -31,13 +32,26 @@ SETTINGS_FILE = "settings.yaml"
 RUN_FILES = (BEST_WEIGHTS, LAST_WEIGHTS, STATE_FILE, SETTINGS_FILE, METRICS_FILE)
 """What a run writes, beside TensorBoard's files."""
 
-CHANGEABLE = frozenset({"steps", "workers", "log_every", "validate_every", "checkpoint_every", "tensorboard"})
-"""Settings that a resumed run may change: they leave the samples and the arithmetic of a step as they were.
+CHANGEABLE = frozenset(
+    {"steps", "workers", "log_every", "validate_every", "checkpoint_every", "tensorboard", "accumulate"}
+)
+"""Settings that a resumed run may change: they leave the samples of a step as they were, and all but BatchNorm's share
+of its arithmetic, as do the number of processes.
 
 Other `steps` move the fall of the learning rate, so a run on its plateau can be ended early or prolonged.
 """
 
+NEWER = frozenset({"accumulate", "sync_batch_norm"})
+"""Settings that earlier versions did not have: a state of theirs was made with the defaults."""
+
 _LOG = logging.getLogger(__name__)
+
+
+class Reached(NamedTuple):
+    """How far a run has come: steps taken, and the optimiser's state after them."""
+
+    step: int
+    optimizer: dict[str, Any]
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -74,8 +88,8 @@ class TrainingRun:
         """Whether all steps were taken."""
         return self.step >= self.settings.steps
 
-    def open(self, resume: bool) -> None:
-        """Starts the folder, or goes on from what it holds.
+    def open(self, resume: bool) -> Reached:
+        """Starts the folder, or goes on from what it holds; returns what other processes of the run need of it.
 
         A folder with a run has a state from its beginning on, so that one without a state is somebody else's.
         """
@@ -97,6 +111,13 @@ class TrainingRun:
         if state is None:
             self._save_state()
         write_text(self.out / SETTINGS_FILE, yaml.safe_dump(flat_settings(self.settings), sort_keys=False))
+        return Reached(self.step, self.optimizer.state_dict())
+
+    def go_on_as(self, reached: Reached) -> None:
+        """Takes over how far the first process has come; its weights are taken over when the network is wrapped."""
+        if self.step != reached.step:
+            self.step = reached.step
+            self.optimizer.load_state_dict(reached.optimizer)
 
     def _check_empty(self) -> None:
         for path in sorted(self.out.iterdir()) if self.out.exists() else ():
@@ -111,6 +132,9 @@ class TrainingRun:
         advice = "go on with those, or choose another folder"
         # A setting that there is no longer, in a state of an earlier version, decides nothing.
         same = {name: value for name, value in old.items() if name in new}
+        # One that there was not yet then is as it has been all along.
+        since = {field.name: field.default for field in dataclasses.fields(TrainSettings) if field.name not in same}
+        same = {name: value for name, value in since.items() if name in NEWER} | same
         check_goes_on(f"{file} was made", same, new, advice, changeable=CHANGEABLE)
         if state.get("data_digest") not in (None, self.task.digest):
             raise InputError(f"{file} was made with other images, labels or shapes than those of now: {advice}")
@@ -126,8 +150,11 @@ class TrainingRun:
         if self.finished:
             _LOG.info("%s: finished already, after %d steps; more steps prolong it", self.out, self.step)
 
-    def advance(self, losses: dict[str, float], log: RunLog) -> None:
-        """Counts a step that was taken and writes its metrics when their turn has come."""
+    def advance(self, losses: dict[str, float], log: RunLog | None) -> None:
+        """Counts a step that was taken and, with a log, writes its metrics when their turn has come."""
+        if log is None:
+            self.step += 1
+            return
         if self.average is not None:
             self.average.update(self.network, self.step)
         self.step += 1

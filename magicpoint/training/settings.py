@@ -28,6 +28,9 @@ class TrainSettings:
         seed: Decides the initial weights and every sample.
         steps: Optimiser steps in all.
         batch_size: Images of one step, over all processes; superpoint makes two views of each.
+        accumulate: Parts in which each process takes its share of a step, one after the other, so that less memory is
+            needed; BatchNorm then sees a part at a time.
+        sync_batch_norm: Take BatchNorm's statistics over all processes, not each over its own images.
         learning_rate: Highest learning rate (AdamW).
         weight_decay: Weight decay of AdamW.
         warmup_steps: Steps in which the learning rate rises linearly to its highest value; null takes an eighth of the
@@ -49,6 +52,8 @@ class TrainSettings:
     seed: int = 0
     steps: int = 2400
     batch_size: int = 32
+    accumulate: int = 1
+    sync_batch_norm: bool = False
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
     warmup_steps: int | None = None
@@ -67,7 +72,7 @@ class TrainSettings:
             raise TypeError(f"task must be the settings of a task, got {self.task!r}")
         check_kinds(self)
         check_whole(self, 1, "batch_size", most=MOST_IMAGES_OF_A_STEP)
-        check_whole(self, 1, "steps", "log_every", "validate_every", "checkpoint_every")
+        check_whole(self, 1, "steps", "accumulate", "log_every", "validate_every", "checkpoint_every")
         check_whole(self, 0, "workers", most=MOST_WORKERS)
         if self.warmup_steps is not None:
             check_whole(self, 0, "warmup_steps")

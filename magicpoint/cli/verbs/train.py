@@ -8,7 +8,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from ..options import UnusableArgument, add_device, add_settings_file, build, device_of
+from ...core.shards import process_rank
+from ..options import UnusableArgument, add_device, add_settings_file, build, device_of, shows_progress
 from ..output import add_json, show
 from ..parser import Parser
 from ..tasks import path_lists, read_task, required_fields, summaries, tasks
@@ -71,6 +72,7 @@ def run(arguments: Namespace) -> None:
         build(TrainSettings, arguments, task=task),
         resume=arguments.resume,
         device=device_of(arguments),
-        progress=not arguments.quiet,
+        progress=shows_progress(arguments),
     )
-    show(arguments, str(weights), read_training(arguments.out))
+    if process_rank()[0] == 0:
+        show(arguments, str(weights), read_training(arguments.out))

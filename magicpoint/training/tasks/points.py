@@ -12,6 +12,7 @@ from ...model.named import NamedNetwork
 from ...model.network import Output, PointNetwork
 from ...model.weights import load_weights, resolve, weights_hash
 from ...model.widen import widen
+from ..distributed import over_all
 from ..losses.detector import detector_loss
 from ..targets import draw_keypoint_map, labels2Dto3D, mask_to_cells
 from .base import Batch, Item, RunSettings, Task, TrainingError
@@ -48,7 +49,8 @@ class PointTask(Task[PointNetwork, Item, Batch]):
         height, width = valid_mask.shape[-2:]
         settings = self._point_settings
         target = labels2Dto3D(draw_keypoint_map(keypoints, (height, width), settings.label_sigma, certainties))
-        return detector_loss(output.logits, target, mask_to_cells(valid_mask), settings.detector_loss)
+        cell_mask = mask_to_cells(valid_mask)
+        return over_all(detector_loss(output.logits, target, cell_mask, settings.detector_loss), cell_mask.sum())
 
 
 def start_from(network: NamedNetwork, weights: str) -> str:

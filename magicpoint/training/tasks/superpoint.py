@@ -15,6 +15,7 @@ from ...data.labelled_images import LabelledImages, LabelledSource
 from ...decoding.decode import logits_to_heatmap
 from ...model.network import Output, PointNetwork
 from ..correspondences import draw_points, find_correspondences
+from ..distributed import over_all
 from ..losses.descriptors import LEAST_GAP, PLACE_LOSSES, Similarity, dense_hinge_loss
 from ..losses.exactness import exactness_loss
 from ..targets import mask_to_cells
@@ -62,9 +63,9 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
             view0.certainties + view1.certainties,
             torch.cat((view0.valid_mask, view1.valid_mask)),
         )
-        seed = int(sample_generator(self._run.seed, "points", step).integers(2**62))
-        description, similarity = self._descriptor_loss(output, batch, torch.Generator().manual_seed(seed))
-        compared = (similarity.positives > 0).float()
+        description, similarity = self._descriptor_loss(output, batch)
+        count = similarity.positives
+        compared = over_all((count > 0).float(), count)
         total = detection + self._settings.descriptor_weight * description
         further: dict[str, Tensor] = {}
         if self._settings.exactness_weight > 0:
@@ -75,8 +76,8 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
             "loss": total,
             "detector_loss": detection.detach(),
             "descriptor_loss": description.detach(),
-            "positive_similarity": similarity.positive * compared,
-            "negative_similarity": similarity.negative * compared,
+            "positive_similarity": over_all(similarity.positive, count),
+            "negative_similarity": over_all(similarity.negative * (count > 0), count),
             "compared": compared,
             **further,
         }
@@ -99,21 +100,31 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
         score = 0.5 * (measures["repeatability"] + measures["matching_score"])
         return -math.inf if math.isnan(score) else score
 
-    def _descriptor_loss(
-        self, output: Output, batch: ViewBatch, generator: torch.Generator
-    ) -> tuple[Tensor, Similarity]:
+    def _descriptor_loss(self, output: Output, batch: ViewBatch) -> tuple[Tensor, Similarity]:
         assert output.descriptors is not None
         settings = self._settings
         descriptors0, descriptors1 = output.descriptors.chunk(2)
         mask0, mask1 = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
         H_0to1 = batch.H_0to1.float()
         if settings.descriptor_loss == "dense_hinge":
-            return dense_hinge_loss(descriptors0, descriptors1, H_0to1, mask0, mask1)
-        height, width = batch.view0.image.shape[-2:]
-        drawn = draw_points(batch.view0.keypoints, (height, width), settings.descriptor_points, generator)
-        points0, points1 = zip(*find_correspondences(drawn, H_0to1, mask0, mask1), strict=True)
+            loss, similarity = dense_hinge_loss(descriptors0, descriptors1, H_0to1, mask0, mask1)
+            return over_all(loss, (mask0.sum((1, 2)) * mask1.sum((1, 2))).sum()), similarity
+        points0, points1 = zip(*find_correspondences(self._draw(batch), H_0to1, mask0, mask1), strict=True)
         options = {"temperature": settings.descriptor_temperature} if settings.descriptor_loss == "dual_softmax" else {}
-        return PLACE_LOSSES[settings.descriptor_loss](descriptors0, descriptors1, points0, points1, **options)
+        loss, similarity = PLACE_LOSSES[settings.descriptor_loss](
+            descriptors0, descriptors1, points0, points1, **options
+        )
+        return over_all(loss, similarity.positives), similarity
+
+    def _draw(self, batch: ViewBatch) -> list[Tensor]:
+        """Places of each view 0; of an image they depend on its number alone, not on the others of the batch."""
+        height, width = batch.view0.image.shape[-2:]
+        places = []
+        for number, keypoints in enumerate(batch.view0.keypoints, batch.first):
+            seed = int(sample_generator(self._run.seed, "points", number).integers(2**62))
+            generator = torch.Generator().manual_seed(seed)
+            places += draw_points([keypoints], (height, width), self._settings.descriptor_points, generator)
+        return places
 
 
 def _exactness_loss(output: Output, batch: ViewBatch) -> Tensor:
@@ -122,4 +133,5 @@ def _exactness_loss(output: Output, batch: ViewBatch) -> Tensor:
     masks = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
     H_0to1 = batch.H_0to1.float()
     points0, points1 = zip(*find_correspondences(batch.view0.keypoints, H_0to1, *masks), strict=True)
-    return exactness_loss(heatmap0, heatmap1, points0, points1, H_0to1)
+    loss = exactness_loss(heatmap0, heatmap1, points0, points1, H_0to1)
+    return over_all(loss, sum(map(len, points0)))

@@ -175,10 +175,10 @@ def test_other_losses_have_no_temperature(settings):
         assert found[0]["descriptor_loss"] == found[1]["descriptor_loss"]
 
 
-def test_the_places_depend_on_seed_and_step_alone(settings):
-    first = losses(settings, still(), step=3)["descriptor_loss"]
-    assert first == losses(settings, still(), step=3)["descriptor_loss"]
-    assert first != losses(settings, still(), step=4)["descriptor_loss"]
+def test_the_places_depend_on_seed_and_number_alone(settings):
+    first = losses(settings, still()._replace(first=3))["descriptor_loss"]
+    assert first == losses(settings, still()._replace(first=3))["descriptor_loss"]
+    assert first != losses(settings, still()._replace(first=4))["descriptor_loss"]
 
 
 def test_without_a_valid_cell_in_common_there_is_no_descriptor_loss(settings):

@@ -1,0 +1,94 @@
+"""What tests run under torchrun: `ranks.py losses FOLDER`, or `ranks.py train FOLDER WORDS`."""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from magicpoint.cli import main
+from magicpoint.data.settings import ViewSettings
+from magicpoint.model.settings import ModelSettings
+from magicpoint.training.distributed import process_group
+from magicpoint.training.loop import train_step
+from magicpoint.training.settings import TrainSettings
+from magicpoint.training.tasks.base import open_task
+from magicpoint.training.tasks.settings import MagicPointSettings, SuperPointSettings
+from synthetic_shapes import ShapeSettings
+
+STEPS = 20
+SETTINGS = TrainSettings(
+    task=MagicPointSettings(model=ModelSettings(width=0.125, batch_norm="all"), shapes=ShapeSettings(size_hw=(48, 64))),
+    steps=STEPS,
+    batch_size=8,
+    precision="float32",
+    sync_batch_norm=True,
+)
+
+
+class Double(torch.nn.Module):
+    """A network in float64, in which the order of a sum tells nothing."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network.double()
+
+    def forward(self, image):
+        return self.network(image.double())
+
+
+def joint(folder, **options):
+    """A few steps of joint training on the images in a folder."""
+    task = SuperPointSettings(
+        images=(Path(folder, "images"),),
+        labels=Path(folder, "labels.h5"),
+        model=ModelSettings(width=0.125, descriptor_dim=16),
+        views=ViewSettings(size_hw=(48, 64)),
+        **options,
+    )
+    return dataclasses.replace(SETTINGS, task=task, steps=3, batch_size=4)
+
+
+def all_losses(folder):
+    """Of both tasks."""
+    return [
+        losses(SETTINGS),
+        losses(joint(folder, exactness_weight=0.1)),
+        losses(joint(folder, descriptor_loss="dense_hinge")),
+    ]
+
+
+def losses(settings):
+    """The losses and gradient norms of the first steps, of as many processes as there are; of each the same."""
+    with process_group(torch.device("cpu")) as processes:
+        task = open_task(settings.task, settings)
+        torch.manual_seed(processes.rank)  # the first one's weights count
+        network = processes.wrap(Double(task.build_network()), settings.sync_batch_norm).train()
+        optimizer = torch.optim.AdamW(network.parameters())
+        batches, found = task.batches(processes.rank, processes.count), []
+        for step in range(settings.steps):
+            taken = train_step(task, network, optimizer, [batches[step]], settings, step)
+            asked = processes.rank == processes.count - 1 and step == 1
+            means, stops = processes.agree(taken, asked)
+            assert stops == (step == 1)
+            means.pop("negative_similarity", None)  # each process has others
+            found.append(list(means.values()))
+        fault = None
+        try:
+            processes.from_first(lambda: json.loads("{"))
+        except ValueError as error:
+            fault = str(error)
+        return {"losses": found, "fault": fault}
+
+
+if __name__ == "__main__":
+    verb, folder, *words = sys.argv[1:]
+    rank, restart = os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]
+    torch.set_num_threads(1)
+    if verb == "losses":
+        Path(folder, f"{rank}.json").write_text(json.dumps(all_losses(folder)))
+    else:
+        Path(folder, f"pid-{rank}-{restart}").write_text(str(os.getpid()))
+        sys.exit(main([verb, *words]))
