@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..decoding.settings import DecodeSettings
     from ..inference.extractor import Extractor
     from ..io.reading import Orientation
+    from ..matching.learned import LearnedMatcher
+    from ..matching.nearest import Matching
+    from ..matching.settings import LearnedSettings
 
 Settings = TypeVar("Settings")
 
@@ -34,6 +37,62 @@ def add_weights(parser: Parser, default: str | None) -> None:
         parser.add_argument("--weights", type=str | None, default=None, help=help)
     else:
         parser.add_argument("--weights", type=str, default=default, help=where)
+
+
+def add_matcher_name(parser: Parser) -> None:
+    """The option that says what matches, alone."""
+    parser.add_argument(
+        "--matcher",
+        type=str,
+        default="nearest",
+        help="nearest: the nearest descriptors; learned: the matcher that ships for the weights, or the file or the "
+        "run's folder of another.",
+    )
+
+
+def add_matcher(parser: Parser) -> None:
+    """The options that `open_matching` reads."""
+    from ..matching.settings import LearnedSettings, MatchSettings
+
+    add_matcher_name(parser)
+    parser.add_class_arguments(MatchSettings, as_group=False)
+    parser.add_class_arguments(LearnedSettings, as_group=False)
+
+
+def open_matching(arguments: Namespace, weights_hash: str | None) -> Matching:
+    """How features are to be matched, after `add_matcher`.
+
+    Args:
+        arguments: Of the verb.
+        weights_hash: Of the weights that make the features; None where that is not known.
+
+    Raises:
+        UnusableArgument: An option is given that does nothing with this matcher.
+        InputError: There is no such matcher.
+    """
+    from ..matching.settings import LearnedSettings, MatchSettings
+
+    nearest, learned = MatchSettings(), LearnedSettings()
+    is_nearest = arguments.matcher == "nearest"
+    idle: MatchSettings | LearnedSettings = learned if is_nearest else nearest
+    for field in dataclasses.fields(idle):
+        if arguments[field.name] != getattr(idle, field.name):
+            kind = "a learned matcher" if is_nearest else "--matcher nearest"
+            raise UnusableArgument(f"--{field.name} is of {kind}, and --matcher is {arguments.matcher}")
+    if is_nearest:
+        return build(MatchSettings, arguments)
+    return open_learned(arguments.matcher, weights_hash, build(LearnedSettings, arguments))
+
+
+def open_learned(matcher: str, weights_hash: str | None, settings: LearnedSettings | None = None) -> LearnedMatcher:
+    """The matcher that ships for the weights with a hash, where it is called learned, else that at a path."""
+    from ..matching.learned import LearnedMatcher
+
+    if matcher != "learned":
+        return LearnedMatcher.load(matcher, settings)
+    if weights_hash is None:
+        raise UnusableArgument("--matcher learned needs to know the features' weights, which they do not say: name one")
+    return LearnedMatcher.for_features(weights_hash, settings)
 
 
 def add_engine(parser: Parser) -> None:

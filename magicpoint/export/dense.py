@@ -9,6 +9,7 @@ import torch
 from ..core.grid import CELL_SIZE, DUSTBIN
 from ..model.fold import fold_batch_norm
 from ..model.network import PointNetwork
+from .parameters import add_parameter
 from .quantized import add_quantized
 
 if TYPE_CHECKING:
@@ -64,11 +65,8 @@ def add_normalization(op: OpBuilder, vectors: ir.Value, axis: int) -> ir.Value:
 
 
 def _add_layers(op: OpBuilder, value: ir.Value, model: PointNetwork, part: str) -> ir.Value:
-    from onnxscript import ir
-
     def parameters(name: str, layer: torch.nn.Module, *which: str) -> list[ir.Value]:
-        tensors = ((each, getattr(layer, each).detach().numpy()) for each in which)
-        return [op.initializer(ir.tensor(values, name=f"{name}.{each}")) for each, values in tensors]
+        return [add_parameter(op, f"{name}.{each}", getattr(layer, each).detach().numpy()) for each in which]
 
     for name, layer in model.get_submodule(part).named_modules(prefix=part):
         if isinstance(layer, torch.nn.Conv2d):

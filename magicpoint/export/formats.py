@@ -12,6 +12,8 @@ from ..core.errors import InputError
 from ..core.files import AnyPath, write_atomically
 from ..core.outputs import claimed, claimed_folder
 from ..decoding.settings import DecodeSettings
+from ..matching.settings import LearnedSettings
+from ..model.matcher import MatcherNetwork
 from ..model.network import PointNetwork
 from ..model.weights import weights_hash
 from . import foreign, onnx
@@ -26,12 +28,16 @@ class Wanted:
         precision: One of the format's; of the network's layers.
         settings: Of the decoding, where it is a part of that.
         provenance: Where the weights come from.
+        matcher: The network that matches, where it is a part of that.
+        learned: Of the matching.
     """
 
     kind: str
     precision: str
     settings: DecodeSettings
     provenance: Mapping[str, Any]
+    matcher: MatcherNetwork | None
+    learned: LearnedSettings
 
 
 Write = Callable[[Path, PointNetwork, Wanted], object]
@@ -65,6 +71,8 @@ def as_file(content: Callable[[PointNetwork, Wanted], bytes]) -> Write:
 
 
 def _onnx(model: PointNetwork, wanted: Wanted) -> bytes:
+    if wanted.matcher is not None:
+        return onnx.matcher_model(model, wanted.kind, wanted.settings, wanted.matcher, wanted.learned)
     return onnx.onnx_model(model, wanted.kind, wanted.settings, wanted.provenance, wanted.precision)
 
 
@@ -73,7 +81,7 @@ def _transformers(folder: Path, model: PointNetwork, wanted: Wanted) -> object:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", tuple(onnx.KINDS), as_file(_onnx), onnx.PRECISIONS),
+    "onnx": Format(".onnx", (*onnx.KINDS, *onnx.MATCHER_KINDS), as_file(_onnx), onnx.PRECISIONS),
     "transformers": Format("", ("weights",), _transformers),
     "magicleap": Format(".pth", ("weights",), lambda path, model, wanted: foreign.write_magicleap(path, model)),
 }
@@ -88,6 +96,8 @@ def export_model(
     settings: DecodeSettings | None = None,
     provenance: Mapping[str, Any] | None = None,
     precision: str | None = None,
+    matcher: MatcherNetwork | None = None,
+    learned: LearnedSettings | None = None,
 ) -> Path:
     """Write a network for another program.
 
@@ -104,6 +114,10 @@ def export_model(
     - keypoints_unrolled: the same without `Loop`, for runtimes that know no control flow. The suppression takes
       `onnx.UNROLLED_ROUNDS` rounds. With the default settings photographs need up to 3; with a threshold near 0 or a
       radius above 8 more may be needed, and the last of a chain of peaks, each weaker than the one before, are missing.
+    - matches, with a matcher: takes `image0` and `image1`, float32 (1, 1, H, W) of any two sizes. Outputs `keypoints0`
+      (N, 2) and `keypoints1` (M, 2) as above, `matches01` int64 (K, 2), which of them are one, and `match_scores` (K,).
+    - matcher: the same of features: takes `keypoints0` (N, 2), `descriptors0` (N, D) and `image_size0` int64 (2,), the
+      (W, H), and likewise those of image 1; outputs `matches01` and `match_scores`.
 
     The metadata of an ONNX file say its kind, the hash of the weights, the version of this package, the licence of the
     weights where it is known, and, as JSON, the settings of the decoding.
@@ -118,6 +132,8 @@ def export_model(
         precision: Number format of the network's layers; None takes the format's first, float32. int8, of onnx alone,
             has the numbers of the engine int8, as QuantizeLinear and DequantizeLinear around each convolution: runtimes
             that know the pattern compute with whole numbers between them.
+        matcher: For the kinds matches and matcher, and for the features of this network.
+        learned: For these kinds, of which the least score counts; None stands for `LearnedSettings()`.
 
     Returns:
         `out`.
@@ -137,6 +153,10 @@ def export_model(
     precision = chosen.precisions[0] if precision is None else precision
     if precision not in chosen.precisions:
         raise InputError(f"precision of {format} must be {' or '.join(chosen.precisions)}, got {precision!r}")
+    if (matcher is not None) != (kind in onnx.MATCHER_KINDS):
+        raise InputError(f"a matcher and the kinds {' and '.join(onnx.MATCHER_KINDS)} belong together, got {kind!r}")
+    if matcher is not None and precision != "float32":
+        raise InputError(f"precision must be float32 with a matcher, got {precision!r}")
     out = Path(out)
     if out.suffix.lower() != chosen.suffix:
         raise InputError(
@@ -145,7 +165,8 @@ def export_model(
             else f"{format} is a folder: its name has no suffix, got {out}"
         )
     with _claimed(out, chosen, weights_hash(model.state_dict())):
-        chosen.write(out, model, Wanted(kind, precision, settings or DecodeSettings(), provenance or {}))
+        settings, learned = settings or DecodeSettings(), learned or LearnedSettings()
+        chosen.write(out, model, Wanted(kind, precision, settings, provenance or {}, matcher, learned))
     return out
 
 

@@ -212,7 +212,8 @@ class Extractor:
         }
 
     @functools.cached_property
-    def _weights_hash(self) -> str:
+    def weights_hash(self) -> str:
+        """Of the network's weights, see `model.weights.weights_hash`."""
         return weights_hash(self.model.state_dict())
 
     @property
@@ -221,7 +222,7 @@ class Extractor:
         decode = json.dumps(dataclasses.asdict(self.settings))
         sampling = self.model.settings.descriptor_sampling
         sampled = {} if sampling == "centres" else {"descriptor_sampling": sampling}
-        return {"weights": self.weights, "weights_hash": self._weights_hash, "decode": decode, **sampled}
+        return {"weights": self.weights, "weights_hash": self.weights_hash, "decode": decode, **sampled}
 
     def extract(self, image: Image, mask: NDArray[Any] | None = None, mask_margin: int = MARGIN) -> Features:
         """Find the keypoints of one image of any size.

@@ -14,8 +14,8 @@ from ..core.geometry import TwoViewGeometry
 from ..core.types import Features, Matches
 from ..io.images import Image, open_image
 from ..matching.geometry import estimate_geometry
-from ..matching.nearest import match_features
-from ..matching.settings import GeometrySettings, MatchSettings
+from ..matching.nearest import Matching, match_features
+from ..matching.settings import GeometrySettings
 from .extractor import Extractor
 
 
@@ -39,7 +39,7 @@ def match_turns(
     features0: Features,
     image1: Image,
     extractor: Extractor,
-    settings: MatchSettings | None = None,
+    settings: Matching | None = None,
     geometry: GeometrySettings | None = None,
     intrinsics: tuple[ArrayLike, ArrayLike] | None = None,
     turns: Sequence[int] = range(4),
@@ -53,7 +53,7 @@ def match_turns(
         features0: Of image 0.
         image1: As for `Extractor.extract`.
         extractor: It made `features0`, too.
-        settings: Of the matching; None stands for `MatchSettings()`.
+        settings: Of the matching; None stands for `MatchSettings()`; a `LearnedMatcher` matches in its own way.
         geometry: What matches have to agree on; None stands for `GeometrySettings()`, a homography.
         intrinsics: The matrices (3, 3) of both images, for an essential matrix alone.
         turns: The numbers of quarter turns that are tried.

@@ -9,14 +9,13 @@ from torch import Tensor
 from ..core.extras import require
 from ..decoding.settings import DecodeSettings
 from ..inference.extractor import Extractor
-from ..matching.nearest import match_features
-from ..matching.settings import MatchSettings
+from ..matching.nearest import Matching, match_features
 
 
 def vismatch_matcher(
     weights: str = "superpoint",
     settings: DecodeSettings | None = None,
-    matching: MatchSettings | None = None,
+    matching: Matching | None = None,
     device: str = "cpu",
     **ransac: Any,
 ) -> Any:
@@ -25,7 +24,7 @@ def vismatch_matcher(
     Args:
         weights: As for `Extractor.load`; with descriptors.
         settings: None stands for `DecodeSettings()`.
-        matching: None stands for `MatchSettings()`.
+        matching: None stands for `MatchSettings()`; a `LearnedMatcher` matches in its own way.
         device: Of the network.
         ransac: What the base class takes, such as `ransac_reproj_thresh`.
 

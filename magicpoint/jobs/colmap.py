@@ -20,7 +20,7 @@ from ..interop.colmap import SEED, import_pycolmap, write_database
 from ..io.features import read_features
 from ..io.matches import read_matches
 from ..io.pairs import Pair, exhaustive_pairs
-from ..matching.settings import MatchSettings
+from ..matching.nearest import Matching
 from .extract import extract_images
 from .pairs import match_pairs
 
@@ -91,7 +91,7 @@ def map_images(
     out: AnyPath,
     extractor: Extractor,
     pairs: Callable[[Iterable[str]], list[Pair]] = exhaustive_pairs,
-    settings: MatchSettings | None = None,
+    settings: Matching | None = None,
     camera_mode: CameraMode = "auto",
     mapper: bool = False,
     progress: bool = True,
@@ -107,7 +107,7 @@ def map_images(
         extractor: With descriptors; it reads images as they are stored, `ImageReading(orientation="stored")`, as
             COLMAP does.
         pairs: Makes the pairs to match of the keys of all images; see `io.pairs`.
-        settings: None stands for `MatchSettings()`.
+        settings: None stands for `MatchSettings()`; a `LearnedMatcher` matches in its own way.
         camera_mode: Which images share a camera.
         mapper: Run COLMAP's incremental mapper.
         progress: Show progress bars on the standard error.

@@ -21,11 +21,12 @@ from ..evaluation.labels.report import write_labels_report
 from ..evaluation.labels.results import LabelsEvaluation
 from ..evaluation.labels.run import evaluate_on_labels
 from ..evaluation.methods.base import PairsMethod, ShapesMethod
+from ..evaluation.methods.matched import MatchedBy
 from ..evaluation.methods.network import NetworkOnPairs, NetworkOnShapes
 from ..evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
 from ..evaluation.pairs.protocols import PAIRS_PROTOCOLS
 from ..evaluation.pairs.report import claimed_pairs_report, write_pairs_report
-from ..evaluation.pairs.results import PairsEvaluation
+from ..evaluation.pairs.results import PairsEvaluation, PairsProtocol
 from ..evaluation.pairs.run import evaluate_on_pairs
 from ..evaluation.robustness.report import claimed_robustness_report, write_robustness_report
 from ..evaluation.robustness.results import RobustnessEvaluation, RobustnessProtocol
@@ -37,6 +38,7 @@ from ..inference.extractor import Extractor
 from ..io.finding import find_images
 from ..io.images import read_image, shrink
 from ..io.reading import ImageReading
+from ..matching.nearest import Matching
 
 DESCRIBING = tuple(name for name, method in ON_PAIRS.items() if method.has_descriptors)
 """The methods of pairs whose keypoints can be matched."""
@@ -142,6 +144,8 @@ def evaluate_pairs(
     protocols: Sequence[str] = tuple(PAIRS_PROTOCOLS),
     progress: bool = True,
     reading: ImageReading | None = None,
+    matchers: Mapping[str, Matching] | None = None,
+    keypoints: Sequence[int] = (),
 ) -> PairsEvaluation:
     """Evaluates networks and other methods on image pairs, and writes it all to a folder.
 
@@ -154,6 +158,8 @@ def evaluate_pairs(
         protocols: Names of `PAIRS_PROTOCOLS`.
         progress: Show a progress bar on the standard error.
         reading: How the images are read; None stands for `ImageReading()`.
+        matchers: Ways to match the keypoints of the networks, by name, each a row; None: mutual nearest neighbours.
+        keypoints: Numbers of keypoints for which there is a further protocol, at 480x640.
 
     Raises:
         OSError: A file is missing or cannot be read or written.
@@ -163,14 +169,16 @@ def evaluate_pairs(
     networks = networks or {}
     _check_known("methods", methods, ON_PAIRS)
     _check_known("protocols", protocols, PAIRS_PROTOCOLS)
-    if not protocols or not (methods or networks):
+    if not (protocols or keypoints) or not (methods or networks):
         raise InputError("nothing to evaluate: at least one protocol and one method or network are needed")
-    _check_free(networks, methods)
-    compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
-    compared |= {name: ON_PAIRS[name] for name in methods}
+    compared = _compared(networks, matchers, methods)
     chosen = {name: PAIRS_PROTOCOLS[name] for name in protocols}
+    for count in keypoints:
+        if count < 1:
+            raise InputError(f"keypoints must be at least 1, got {count}")
+        chosen[f"keypoints-{count}"] = PairsProtocol((640, 480), count, (4,), matching=True)
     sequences = find_sequences(folder)
-    with claimed_pairs_report(out, protocols, _hashes(networks)):
+    with claimed_pairs_report(out, chosen, _hashes(networks)):
         evaluation = evaluate_on_pairs(sequences, compared, chosen, progress, reading)
         if out is not None:
             write_pairs_report(evaluation, Path(out))
@@ -185,6 +193,7 @@ def evaluate_interiors(
     protocol: InteriorsProtocol | None = None,
     progress: bool = True,
     reading: ImageReading | None = None,
+    matchers: Mapping[str, Matching] | None = None,
 ) -> InteriorsEvaluation:
     """Evaluates networks and other methods on rendered rooms, and writes it all to a folder.
 
@@ -199,6 +208,7 @@ def evaluate_interiors(
         protocol: None stands for `InteriorsProtocol()`.
         progress: Show a progress bar on the standard error.
         reading: How the images are read; None stands for `ImageReading()`.
+        matchers: As for `evaluate_pairs`.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -210,9 +220,7 @@ def evaluate_interiors(
     _check_known("methods", methods, ON_PAIRS)
     if not (methods or networks):
         raise InputError("nothing to evaluate: at least one method or network is needed")
-    _check_free(networks, methods)
-    compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
-    compared |= {name: ON_PAIRS[name] for name in methods}
+    compared = _compared(networks, matchers, methods)
     found = find_images([photographs]).values()
     textures = [np.rint(read_image(path, reading) * 255).astype(np.uint8) for path in found]
     with claimed_interiors_report(out, _hashes(networks)):
@@ -252,9 +260,7 @@ def evaluate_changed(
     _check_known("methods", methods, ON_PAIRS)
     if not (methods or networks):
         raise InputError("nothing to evaluate: at least one method or network is needed")
-    _check_free(networks, methods)
-    compared: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
-    compared |= {name: ON_PAIRS[name] for name in methods}
+    compared = _compared(networks, None, methods)
     found = list(find_images([photographs]).values())
     count = min(len(found), protocol.photographs)
     chosen = [found[number * len(found) // count] for number in range(count)]
@@ -265,6 +271,21 @@ def evaluate_changed(
         if out is not None:
             write_robustness_report(evaluation, out)
     return evaluation
+
+
+def _compared(
+    networks: Mapping[str, Extractor], matchers: Mapping[str, Matching] | None, methods: Sequence[str]
+) -> dict[str, PairsMethod]:
+    """All methods by the names of their rows."""
+    _check_free(networks, methods)
+    found: dict[str, PairsMethod] = {name: NetworkOnPairs(extractor) for name, extractor in networks.items()}
+    if matchers:
+        found = {
+            f"{name} {way}": MatchedBy(method, matching)
+            for name, method in found.items()
+            for way, matching in matchers.items()
+        }
+    return found | {name: ON_PAIRS[name] for name in methods}
 
 
 def _hashes(networks: Mapping[str, Extractor]) -> set[str]:

@@ -25,7 +25,8 @@ from ..io.masks import open_masked
 from ..io.matches import PairMatches, is_match_file, write_matches
 from ..io.png_text import title_of
 from ..io.reading import ImageReading
-from ..matching.settings import GeometrySettings, MatchSettings
+from ..matching.nearest import Matching, provenance_of
+from ..matching.settings import GeometrySettings
 from ..pictures.matches import MOST_LINES, TITLE, write_match_picture
 
 Floats = NDArray[np.float64]
@@ -131,7 +132,7 @@ def match_images(
     image1: AnyPath,
     extractor: Extractor,
     out: AnyPath | None = None,
-    settings: MatchSettings | None = None,
+    settings: Matching | None = None,
     geometry: GeometrySettings | None = None,
     intrinsics: tuple[ArrayLike, ArrayLike] | None = None,
     turns: bool = False,
@@ -145,7 +146,7 @@ def match_images(
         out: The file to write, none of the images; its folder is made. Its suffix says what: .png the picture of
             `draw_matches`; .json this result; .csv a line for each match; .h5 a file as of `io.matches`, with the
             images under the keys of `io.finding.find_images`. None writes nothing.
-        settings: None stands for `MatchSettings()`.
+        settings: None stands for `MatchSettings()`; a `LearnedMatcher` matches in its own way.
         geometry: What the matches have to agree on; None stands for `GeometrySettings()`, a homography.
         intrinsics: The matrices (3, 3) of both images, for an essential matrix alone.
         turns: Try image 1 in its four quarter turns, see `inference.turns.match_turns`.
@@ -168,7 +169,7 @@ def _match(
     images: tuple[Path, Path],
     extractor: Extractor,
     path: Path | None,
-    settings: MatchSettings | None,
+    settings: Matching | None,
     geometry: GeometrySettings,
     intrinsics: tuple[ArrayLike, ArrayLike] | None,
     turns: bool,
@@ -181,7 +182,7 @@ def _match(
     places = features[0].keypoints[index0].numpy(), features[1].keypoints[index1].numpy()
     result = _result(path, features, matches, *places, geometry, found, tried.turns)
     if path is not None:
-        provenance = {**extractor.provenance, "match": json_text(settings or MatchSettings())}
+        provenance = {**extractor.provenance, "match": json_text(provenance_of(settings))}
         everything = _Found(images, extractor.reading, features, matches, found, provenance)
         WRITERS[path.suffix.lower()](path, result, everything)
     return result

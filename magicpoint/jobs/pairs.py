@@ -27,8 +27,8 @@ from ..io.pairs import Pair
 from ..io.records import RecordFile
 from ..io.unfinished import UnfinishedRecords
 from ..matching.geometry import estimate_geometry
-from ..matching.nearest import match_features
-from ..matching.settings import GeometrySettings, MatchSettings
+from ..matching.nearest import Matching, match_features, provenance_of
+from ..matching.settings import GeometrySettings
 
 _REMEMBERED = 32
 """Features of so many images are kept: with 10,000 keypoints each 320 MB."""
@@ -85,7 +85,7 @@ def match_pairs(
     features: AnyPath,
     pairs: Iterable[Pair],
     out: AnyPath,
-    settings: MatchSettings | None = None,
+    settings: Matching | None = None,
     geometry: GeometrySettings | None = None,
     intrinsics: Mapping[str, ArrayLike] | None = None,
     layout: FileLayout = "magicpoint",
@@ -101,7 +101,7 @@ def match_pairs(
         pairs: Keys of images in it, each pair once in whichever order; see `io.pairs` for pairs from a file, each with
             each, and each with those after it.
         out: The file to write; see `io.matches.FORMAT`, or with the layout hloc the groups that hloc reads.
-        settings: None stands for `MatchSettings()`.
+        settings: None stands for `MatchSettings()`; a `LearnedMatcher` matches in its own way.
         geometry: What the matches of each pair have to agree on; all matches are written, and which agree. None asks
             for nothing.
         intrinsics: The matrix (3, 3) of each image, for an essential matrix; see `io.intrinsics.read_intrinsics`.
@@ -120,7 +120,7 @@ def match_pairs(
     records, pairs = open_features(features), list(pairs)
     _check_pairs(pairs, records)
     _check_intrinsics(pairs, geometry, intrinsics)
-    matcher = _Matcher(records, settings or MatchSettings(), geometry, intrinsics or {})
+    matcher = _Matcher(records, settings, geometry, intrinsics or {})
     if layout == "hloc" and geometry is not None:
         raise InputError(f"hloc's file of matches has no place for a geometry, and {geometry.model} was asked for")
     names = hloc_names(pairs) if layout == "hloc" else {pair: key_of(pair) for pair in pairs}
@@ -192,7 +192,7 @@ class _Matcher:
     def __init__(
         self,
         records: RecordFile[Features],
-        settings: MatchSettings,
+        settings: Matching | None,
         geometry: GeometrySettings | None,
         intrinsics: Mapping[str, ArrayLike],
     ) -> None:
@@ -201,7 +201,7 @@ class _Matcher:
         self._digests: dict[str, str] = {}
         self.provenance = {
             "features": json.dumps(records.provenance),
-            "match": json.dumps(dataclasses.asdict(settings)),
+            "match": json.dumps(provenance_of(settings)),
             "geometry": json.dumps(None if geometry is None else dataclasses.asdict(geometry)),
             "versions": json.dumps(versions()),
         }
@@ -234,6 +234,7 @@ class _Matcher:
         for tensor in (features.keypoints, features.descriptors):
             if tensor is not None:
                 hashed.update(tensor.numpy().tobytes())
+        hashed.update(repr(features.image_size).encode())
         if key in self._intrinsics:
             hashed.update(np.asarray(self._intrinsics[key], np.float64).tobytes())
         return hashed.hexdigest()

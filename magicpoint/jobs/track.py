@@ -19,6 +19,7 @@ from ..inference.extractor import Extractor
 from ..io.track_table import TrackTable, is_own_table
 from ..io.video import SourceEnded, open_source, read_ahead
 from ..io.video_out import is_own_video, open_sink
+from ..matching.nearest import Matcher
 from ..matching.settings import TrackSettings
 from ..matching.tracks import Tracker
 from ..pictures.tracks import Trails
@@ -62,6 +63,7 @@ def track_video(
     max_frames: int | None = None,
     progress: bool = True,
     table: AnyPath | None = None,
+    matcher: Matcher | None = None,
 ) -> TrackResult:
     """Follow the keypoints of a video, and write it with their tracks, or the tracks alone.
 
@@ -76,6 +78,7 @@ def track_video(
         max_frames: Stop after so many; None goes on to the end, with a camera until Ctrl-C.
         progress: Show the number of frames, and frames a second, on the standard error.
         table: A CSV file with a line for each keypoint of each frame, see `io.track_table`.
+        matcher: Links the descriptors, such as a `LearnedMatcher`; None takes the nearest.
 
     Raises:
         OSError: The source cannot be opened, or the output not be written.
@@ -98,7 +101,7 @@ def track_video(
             held.enter_context(claimed(video, "a video", is_own_video) if video.suffix else locked(video))
         if rows is not None:
             held.enter_context(claimed(rows, "a table of tracks", is_own_table))
-        return _track(source, video, rows, extractor, settings, max_frames, progress)
+        return _track(source, video, rows, extractor, Tracker(settings, matcher), max_frames, progress)
 
 
 def _track(
@@ -106,12 +109,12 @@ def _track(
     out: Path | None,
     table: Path | None,
     extractor: Extractor,
-    settings: TrackSettings | None,
+    tracker: Tracker,
     max_frames: int | None,
     progress: bool,
 ) -> TrackResult:
     opened = open_source(source, extractor.reading)
-    tracker, trails = Tracker(settings), Trails()
+    trails = Trails()
     frames, longest = 0, 0
     start = time.perf_counter()
     with contextlib.ExitStack() as stack:

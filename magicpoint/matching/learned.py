@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import os
 from collections.abc import Mapping
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -16,7 +18,7 @@ from ..core.machine import find_device
 from ..core.origins import check_one_origin
 from ..core.types import Features, Matches
 from ..model.matcher import MatcherNetwork, Side, States, counterparts, log_scores, places_of
-from ..model.weights import load_weights, resolve_matcher
+from ..model.weights import load_weights, matcher_names, resolve_matcher, weights_hash
 from .settings import LearnedSettings
 
 HOPELESS = 0.01
@@ -68,6 +70,30 @@ class LearnedMatcher:
         """
         file = resolve_matcher(weights)
         return cls(load_weights(file.path, MatcherNetwork)[0], settings, device, file.name)
+
+    @classmethod
+    def for_features(
+        cls, weights_hash: str, settings: LearnedSettings | None = None, device: torch.device | str | None = None
+    ) -> Self:
+        """The matcher that ships for the features of the weights with this hash.
+
+        Raises:
+            InputError: There is none; the message says for which weights there is one.
+        """
+        for name in matcher_names():
+            matcher = cls.load(name, settings, device)
+            if matcher.network.settings.features == weights_hash:
+                return matcher
+        raise InputError(
+            f"no matcher ships for features of the weights {weights_hash[:12]}, but for those of "
+            f"{', '.join(matcher_names()) or 'none'}: train one with magicpoint train --task matcher"
+        )
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """The name and the hash of its weights, and its settings."""
+        own = {"matcher": self.weights, "matcher_hash": weights_hash(self.network.state_dict())}
+        return {**own, **dataclasses.asdict(self.settings)}
 
     def match(self, features0: Features, features1: Features) -> Matches:
         """The matches of two images; their scores are chances. See `match_features`.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +25,23 @@ class Matcher(Protocol):
     def match(self, features0: Features, features1: Features) -> Matches:
         """The matches of two images."""
 
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What its matches depend on beside the features, in plain values."""
 
-def match_features(
-    features0: Features, features1: Features, settings: MatchSettings | Matcher | None = None
-) -> Matches:
+
+Matching = MatchSettings | Matcher
+"""How features are matched: by the nearest descriptors, or by a matcher."""
+
+
+def provenance_of(matching: Matching | None) -> dict[str, Any]:
+    """What matches depend on beside the features, in plain values."""
+    if matching is None or isinstance(matching, MatchSettings):
+        return dataclasses.asdict(matching or MatchSettings())
+    return dict(matching.provenance)
+
+
+def match_features(features0: Features, features1: Features, settings: Matching | None = None) -> Matches:
     """Match keypoints by the nearest descriptor, or by a matcher.
 
     Nearness is the cosine s of the descriptors; the distance of the ratio test is sqrt(2 - 2 s), which is the Euclidean

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..core.types import Features
+from .nearest import Matcher
 from .settings import TrackSettings
 
 Indices = NDArray[np.int64]
@@ -41,6 +43,10 @@ class Tracker:
     the cosine of their descriptors, or by their distance in pixels where the network gives no descriptors. A track is
     where, and looks as, it did when it was seen last. Among equals the older track and the better keypoint are nearest.
 
+    Args:
+        settings: None stands for `TrackSettings()`.
+        matcher: Says in place of the cosine which keypoint is which track, among those that are close enough.
+
     Examples:
         >>> import torch
         >>> def frame(x):
@@ -53,8 +59,9 @@ class Tracker:
         ([0], [2])
     """
 
-    def __init__(self, settings: TrackSettings | None = None) -> None:
+    def __init__(self, settings: TrackSettings | None = None, matcher: Matcher | None = None) -> None:
         self.settings = settings or TrackSettings()
+        self._matcher = matcher
         self.started = 0
         """How many tracks there have been: their ids are those below."""
         self._keypoints = np.zeros((0, 2), np.float32)
@@ -66,7 +73,10 @@ class Tracker:
         features = features.to("cpu")
         keypoints = features.keypoints.numpy()
         descriptors = None if features.descriptors is None else features.descriptors.numpy()
-        linked, found = self._link(keypoints, descriptors)
+        if self._matcher is None or descriptors is None:
+            linked, found = self._link(keypoints, descriptors)
+        else:
+            linked, found = self._link_by(self._matcher, features)
         ids, lengths = np.full(len(keypoints), -1), np.ones(len(keypoints), np.int64)
         ids[found], lengths[found] = self._ids[linked], self._lengths[linked] + 1
         new = ids < 0
@@ -113,6 +123,23 @@ class Tracker:
         similarity = np.einsum("ij,ij->i", self._descriptors[track], descriptors[keypoint])
         alike = similarity >= self.settings.min_similarity
         return _mutual(track[alike], keypoint[alike], -similarity[alike])
+
+    def _link_by(self, matcher: Matcher, features: Features) -> tuple[Indices, Indices]:
+        """Links as the matcher sees them, the tracks as the keypoints of an image."""
+        if not len(self._ids) or self._descriptors is None:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        places, descriptors = torch.from_numpy(self._keypoints), torch.from_numpy(self._descriptors)
+        tracks = dataclasses.replace(
+            features,
+            keypoints=places,
+            keypoint_scores=torch.ones(len(places)),
+            descriptors=descriptors,
+            keypoint_scales=None,
+        )
+        track, keypoint = matcher.match(tracks, features).matches01.numpy().T
+        moved = np.linalg.norm(self._keypoints[track] - features.keypoints.numpy()[keypoint], axis=1)
+        near = moved <= self.settings.reach
+        return track[near], keypoint[near]
 
 
 def _mutual(track: Indices, keypoint: Indices, cost: NDArray[np.floating]) -> tuple[Indices, Indices]:

@@ -82,6 +82,31 @@ def matching_score(
     return float(np.mean(shares)) if shares else float("nan")
 
 
+def matching_recall(
+    features0: Features, features1: Features, matches: Matches, H_0to1: ArrayLike, tolerance: float
+) -> float:
+    """The share of the matches to be found that are found.
+
+    To be found is the largest one-to-one assignment of keypoints within the tolerance which either view shows.
+
+    Args:
+        features0: Of view 0.
+        features1: Of view 1.
+        matches: One to one.
+        H_0to1: (3, 3).
+        tolerance: Pixels of view 1, itself included.
+
+    Returns:
+        In [0, 1]; nan where there is nothing to be found.
+    """
+    shown0, shown1 = _shown(features0, features1, H_0to1)
+    near = _near(features0, features1, H_0to1, tolerance) & shown0[:, None] & shown1
+    graph = csr_array(near.astype(np.int8))
+    count = int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum()) if graph.nnz else 0
+    index0, index1 = matches.matches01.cpu().numpy().T
+    return int(near[index0, index1].sum()) / count if count else float("nan")
+
+
 def nearest_neighbour_ap(features0: Features, features1: Features, H_0to1: ArrayLike, tolerance: float) -> float:
     """Average precision of nearest-neighbour matching; its mean over pairs is the NN mAP (SuperPoint, appendix).
 
@@ -94,10 +119,7 @@ def nearest_neighbour_ap(features0: Features, features1: Features, H_0to1: Array
     Returns:
         In [0, 1]; a direction with no pair to be found is left out; nan where both are.
     """
-    warped0 = np.asarray(warp_points(_keypoints(features0), np.asarray(H_0to1, np.float64)))
-    keypoints1 = _keypoints(features1)
-    distances = np.hypot(*(warped0[:, None, axis] - keypoints1[None, :, axis] for axis in (0, 1)))
-    near = distances <= tolerance  # False for nan
+    near = _near(features0, features1, H_0to1, tolerance)
     shown0, shown1 = _shown(features0, features1, H_0to1)
     areas = [
         _claims_ap(features0, features1, near, shown0),
@@ -164,6 +186,14 @@ def area_under_recall(errors: ArrayLike, threshold: float) -> Floats:
         (P,) in [0, 1], whose mean is the area.
     """
     return np.maximum(0.0, 1.0 - np.asarray(errors, np.float64) / threshold)
+
+
+def _near(features0: Features, features1: Features, H_0to1: ArrayLike, tolerance: float) -> NDArray[np.bool_]:
+    """bool (N, M): which keypoints of view 1 lie near enough to where those of view 0 belong."""
+    warped0 = np.asarray(warp_points(_keypoints(features0), np.asarray(H_0to1, np.float64)))
+    keypoints1 = _keypoints(features1)
+    distances = np.hypot(*(warped0[:, None, axis] - keypoints1[None, :, axis] for axis in (0, 1)))
+    return np.asarray(distances <= tolerance)  # False for nan
 
 
 def _keypoints(features: Features) -> Floats:

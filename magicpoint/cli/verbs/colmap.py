@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_network, build, open_extractor
+from ..options import add_engine, add_matcher, add_network, build, open_extractor, open_matching
 from ..output import add_json, show
 from ..pairs import add_pairs, chosen_pairs
 from ..parser import Parser
@@ -17,7 +17,6 @@ SUMMARY = "Make COLMAP's database of a folder of images, with verified matches, 
 def add(parser: Parser) -> None:
     from ...decoding.settings import DecodeSettings
     from ...interop.camera_mode import CameraMode
-    from ...matching.settings import MatchSettings
 
     parser.add_argument("images", type=Path, help="Folder of the images; COLMAP names them by their paths in it.")
     parser.add_argument(
@@ -34,7 +33,7 @@ def add(parser: Parser) -> None:
     add_network(parser, "superpoint")
     add_engine(parser)
     add_json(parser)
-    parser.add_class_arguments(MatchSettings, as_group=False)
+    add_matcher(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
 
@@ -42,11 +41,11 @@ def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
     from ...decoding.settings import DecodeSettings
     from ...jobs.colmap import format_mapping, map_images
-    from ...matching.settings import MatchSettings
 
     keep_freed_memory()
-    pairs, settings = chosen_pairs(arguments, "exhaustive"), build(MatchSettings, arguments)
+    pairs = chosen_pairs(arguments, "exhaustive")
     extractor = open_extractor(arguments, build(DecodeSettings, arguments), "stored")
+    settings = open_matching(arguments, extractor.weights_hash)
     options = {"camera_mode": arguments.camera_mode, "mapper": arguments.map, "progress": not arguments.quiet}
     result = map_images(arguments.images, arguments.out, extractor, pairs, settings, **options)
     show(arguments, format_mapping(result), result)

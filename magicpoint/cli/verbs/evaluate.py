@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from ..options import UnusableArgument, add_engine, add_network, open_extractor
+from ..options import UnusableArgument, add_engine, add_network, open_extractor, open_learned
 from ..output import add_json, show
 from ..parser import Parser
 
 if TYPE_CHECKING:
     from ...inference.extractor import Extractor
+    from ...matching.nearest import Matching
 
 SUMMARY = (
     "Measure a network beside classical methods, on unseen shapes, labelled images, image pairs or rendered rooms."
@@ -54,8 +55,8 @@ def add(parser: Parser) -> None:
         "--protocols",
         nargs="+",
         choices=tuple(PAIRS_PROTOCOLS),
-        default=list(PAIRS_PROTOCOLS),
-        help="homography: which protocols.",
+        default=None,
+        help="homography: which protocols; null: all, or none with --keypoints.",
     )
     parser.add_argument("--images", nargs="*", type=Path, default=[], help="labels: images, and folders to search.")
     parser.add_argument(
@@ -87,6 +88,21 @@ def add(parser: Parser) -> None:
         default=None,
         help=f"What to compare with; null: all. synthetic and labels: {', '.join(ON_SHAPES)}; homography: "
         f"{', '.join(ON_PAIRS)}; robustness: these too; interiors: those of homography with descriptors.",
+    )
+    parser.add_argument(
+        "--matchers",
+        nargs="*",
+        default=[],
+        help="homography and interiors: ways to match the network's keypoints, each a row with precision, recall and "
+        "time: nearest, ratio (nearest with Lowe's test at 0.8), learned, or the file or run's folder of a matcher. "
+        "None: nearest.",
+    )
+    parser.add_argument(
+        "--keypoints",
+        nargs="*",
+        type=int,
+        default=[],
+        help="homography: numbers of keypoints, each a protocol at 480x640 in place of those that are not said.",
     )
     add_json(parser)
 
@@ -144,12 +160,16 @@ def _labels(arguments: Namespace, name: str, extractor: Extractor) -> None:
 def _homography(arguments: Namespace, name: str, extractor: Extractor) -> None:
     from ...evaluation.methods.opencv import ON_PAIRS
     from ...evaluation.pairs.json_file import PAIRS_JSON, pairs_as_plain
+    from ...evaluation.pairs.protocols import PAIRS_PROTOCOLS
     from ...evaluation.pairs.report import format_pairs
     from ...jobs.evaluate import evaluate_pairs
 
     methods = _methods(arguments, ON_PAIRS)
     options: dict[str, Any] = {"reading": extractor.reading, "progress": not arguments.quiet}
-    pairs = evaluate_pairs(arguments.folder, arguments.out, {name: extractor}, methods, arguments.protocols, **options)
+    options |= {"matchers": _matchers(arguments, extractor), "keypoints": arguments.keypoints}
+    default = [] if arguments.keypoints else list(PAIRS_PROTOCOLS)
+    protocols = default if arguments.protocols is None else arguments.protocols
+    pairs = evaluate_pairs(arguments.folder, arguments.out, {name: extractor}, methods, protocols, **options)
     show(arguments, f"{format_pairs(pairs)}\n{arguments.out / PAIRS_JSON}", pairs_as_plain(pairs))
 
 
@@ -160,6 +180,7 @@ def _interiors(arguments: Namespace, name: str, extractor: Extractor) -> None:
 
     methods, protocol = _methods(arguments, DESCRIBING), InteriorsProtocol(rooms=arguments.rooms)
     options: dict[str, Any] = {"reading": extractor.reading, "progress": not arguments.quiet}
+    options["matchers"] = _matchers(arguments, extractor)
     rooms = evaluate_interiors(arguments.folder, arguments.out, {name: extractor}, methods, protocol, **options)
     show(arguments, f"{format_interiors(rooms)}\n{arguments.out / INTERIORS_JSON}", rooms)
 
@@ -175,6 +196,17 @@ def _robustness(arguments: Namespace, name: str, extractor: Extractor) -> None:
     options: dict[str, Any] = {"reading": extractor.reading, "progress": not arguments.quiet}
     found = evaluate_changed(arguments.folder, arguments.out, {name: extractor}, methods, protocol, **options)
     show(arguments, f"{format_robustness(found)}\n{arguments.out / ROBUSTNESS_JSON}", found)
+
+
+def _matchers(arguments: Namespace, extractor: Extractor) -> dict[str, Matching]:
+    """By the names of their rows."""
+    from ...matching.settings import MatchSettings
+
+    known: dict[str, Matching] = {"nearest": MatchSettings(), "ratio": MatchSettings(ratio=0.8)}
+    return {
+        Path(name).stem: known[name] if name in known else open_learned(name, extractor.weights_hash)
+        for name in arguments.matchers
+    }
 
 
 def _methods(arguments: Namespace, all_methods: Iterable[str]) -> list[str]:

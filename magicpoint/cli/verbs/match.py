@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from ..options import UnusableArgument, add_engine, add_network, add_resize, build, open_extractor
+from ..options import (
+    UnusableArgument,
+    add_engine,
+    add_matcher,
+    add_network,
+    add_resize,
+    build,
+    open_extractor,
+    open_matching,
+)
 from ..output import add_json, show
 from ..pairs import add_pairs, chosen_pairs
 from ..parser import Parser
@@ -27,7 +36,7 @@ def add(parser: Parser) -> None:
     from ...core.geometry import GeometryModel
     from ...decoding.settings import DecodeSettings
     from ...io.layouts import FileLayout
-    from ...matching.settings import GeometrySettings, MatchSettings
+    from ...matching.settings import GeometrySettings
 
     parser.add_argument(
         "images", nargs="+", type=Path, help="Two images; or one HDF5 file of features, to match its images in pairs."
@@ -60,7 +69,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--turns", action="store_true", help="Of two images: try the second in its four quarter turns; keep the best."
     )
-    parser.add_class_arguments(MatchSettings, as_group=False)
+    add_matcher(parser)
     add_network(parser, "superpoint")
     add_engine(parser)
     add_resize(parser)
@@ -80,14 +89,14 @@ def _run_images(arguments: Namespace) -> None:
     from ...decoding.settings import DecodeSettings
     from ...io.intrinsics import read_intrinsics
     from ...jobs.match import format_matching, match_images
-    from ...matching.settings import MatchSettings
 
     _refuse(arguments, _OF_FEATURES, "is for a file of features, and two images are given")
     out = _PICTURE if arguments.out is None and not arguments.json else arguments.out
-    geometry, settings = _geometry(arguments, "homography"), build(MatchSettings, arguments)
+    geometry = _geometry(arguments, "homography")
     names = [path.name for path in arguments.images]
     cameras = None if arguments.intrinsics is None else read_intrinsics(arguments.intrinsics, names)
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
+    settings = open_matching(arguments, extractor.weights_hash)
     intrinsics = None if cameras is None else (cameras[names[0]], cameras[names[1]])
     image0, image1 = arguments.images
     result = match_images(image0, image1, extractor, out, settings, geometry, intrinsics, arguments.turns)
@@ -99,12 +108,12 @@ def _run_features(arguments: Namespace) -> None:
 
     from ...io.intrinsics import read_intrinsics
     from ...jobs.pairs import format_match_pairs, match_pairs, open_features
-    from ...matching.settings import MatchSettings
+    from ...matching.settings import LearnedSettings, MatchSettings
 
     [path] = arguments.images
     if path.is_file() and not h5py.is_hdf5(path):
         raise UnusableArgument(f"{path} is no file of features: give a second image, or features for many pairs")
-    of_matching = set(MatchSettings.__dataclass_fields__)
+    of_matching = {"matcher", *MatchSettings.__dataclass_fields__, *LearnedSettings.__dataclass_fields__}
     _refuse(
         arguments,
         set(vars(arguments)) - _OF_FEATURES - _OF_BOTH - of_matching,
@@ -118,7 +127,7 @@ def _run_features(arguments: Namespace) -> None:
     geometry = None if arguments.model is None else _geometry(arguments, arguments.model)
     cameras = None if arguments.intrinsics is None else read_intrinsics(arguments.intrinsics, features)
     pairs = chosen_pairs(arguments)(features)
-    settings = build(MatchSettings, arguments)
+    settings = open_matching(arguments, features.provenance.get("weights_hash"))
     result = match_pairs(
         path, pairs, arguments.out, settings, geometry, cameras, arguments.layout, progress=not arguments.quiet
     )

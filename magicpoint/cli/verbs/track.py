@@ -6,7 +6,16 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import UnusableArgument, add_engine, add_network, add_resize, build, open_extractor
+from ..options import (
+    UnusableArgument,
+    add_engine,
+    add_matcher_name,
+    add_network,
+    add_resize,
+    build,
+    open_extractor,
+    open_learned,
+)
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -35,6 +44,7 @@ def add(parser: Parser) -> None:
     add_engine(parser)
     add_resize(parser)
     add_json(parser)
+    add_matcher_name(parser)
     parser.add_class_arguments(TrackSettings, as_group=False)
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
@@ -50,6 +60,15 @@ def run(arguments: Namespace) -> None:
     keep_freed_memory()
     extractor = open_extractor(arguments, build(DecodeSettings, arguments))
     settings = build(TrackSettings, arguments)
-    options = {"progress": not arguments.quiet, "table": arguments.table}
-    result = track_video(arguments.source, arguments.out, extractor, settings, arguments.max_frames, **options)
+    name = arguments.matcher
+    result = track_video(
+        arguments.source,
+        arguments.out,
+        extractor,
+        settings,
+        arguments.max_frames,
+        progress=not arguments.quiet,
+        table=arguments.table,
+        matcher=None if name == "nearest" else open_learned(name, extractor.weights_hash),
+    )
     show(arguments, format_tracking(result), result)

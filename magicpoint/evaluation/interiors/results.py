@@ -52,7 +52,7 @@ class RoomResult:
         keypoints: Mean number of both views.
         repeatability: One to one, of the keypoints that both views show; nan where there are none.
         localization_error: Mean distance of the repeated ones in pixels of view 1; nan without one.
-        matches: Number of mutual nearest neighbours.
+        matches: Number of mutual nearest neighbours, or of the matches of a method's own matching.
         matching_accuracy: Share of them that are right.
         matching_score: Share of the keypoints that both views show that are matched rightly, mean of both views; nan
             where there are none.

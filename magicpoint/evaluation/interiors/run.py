@@ -16,13 +16,14 @@ from ...core.machine import versions
 from ...core.types import Features
 from ...data.scenes3d.interior import draw_view_pair
 from ...data.scenes3d.render import RenderedView, transfer
-from ...matching.nearest import match_features
+from ...matching.nearest import Matching, match_features
 from ...matching.pose import estimate_pose
 from ...measures.matches import area_under_recall
 from ...measures.pose import pose_error, relative_pose
 from ...measures.repeatability import compare_places
 from ...measures.statistics import mean_of_defined
-from ..methods.base import PairsMethod, Selection
+from ..methods.base import Detect, PairsMethod, Selection
+from ..methods.matched import finder_of, matching_of
 from .results import InteriorsEvaluation, InteriorsMethodResult, InteriorsProtocol, RoomResult
 
 
@@ -50,7 +51,8 @@ def evaluate_on_interiors(
     if silent:
         raise InputError(f"rooms are for methods with descriptors, which {', '.join(silent)} lacks")
     selection = Selection(protocol.nms_radius, protocol.border, protocol.max_keypoints, descriptors=True)
-    detectors = {name: method.prepare(selection) for name, method in methods.items()}
+    prepared = {id(finder): finder.prepare(selection) for finder in map(finder_of, methods.values())}
+    detectors = {name: prepared[id(finder_of(method))] for name, method in methods.items()}
     found: dict[str, list[RoomResult]] = {name: [] for name in methods}
     digest = hashlib.sha256()
     for number in tqdm(range(protocol.rooms), unit="room", disable=not progress):
@@ -59,8 +61,11 @@ def evaluate_on_interiors(
         for view in (view0, view1):
             digest.update(view.image.tobytes())
             digest.update(np.concatenate((view.camera.K, view.camera.R, view.camera.t[None])).astype("<f8").tobytes())
+        seen: dict[Detect, tuple[Features, Features]] = {}
         for name, detect in detectors.items():
-            found[name].append(measure_room(view0, view1, detect(view0.image), detect(view1.image), protocol))
+            if detect not in seen:
+                seen[detect] = detect(view0.image), detect(view1.image)
+            found[name].append(measure_room(view0, view1, *seen[detect], protocol, matching_of(methods[name])))
     return InteriorsEvaluation(
         protocol=protocol,
         photographs=len(photographs),
@@ -72,7 +77,12 @@ def evaluate_on_interiors(
 
 
 def measure_room(
-    view0: RenderedView, view1: RenderedView, features0: Features, features1: Features, protocol: InteriorsProtocol
+    view0: RenderedView,
+    view1: RenderedView,
+    features0: Features,
+    features1: Features,
+    protocol: InteriorsProtocol,
+    matching: Matching | None = None,
 ) -> RoomResult:
     """All measures of the features of two views.
 
@@ -83,7 +93,7 @@ def measure_room(
     places0, shown0 = transfer(keypoints0, view0, view1)
     _, shown1 = transfer(keypoints1, view1, view0)
     repeated = compare_places(places0[shown0], keypoints1[shown1], protocol.tolerance)
-    matches = match_features(features0, features1)
+    matches = match_features(features0, features1, matching)
     index0, index1 = matches.matches01.cpu().numpy().T
     with np.errstate(invalid="ignore"):
         near = np.hypot(*(places0[index0] - keypoints1[index1]).T) <= protocol.tolerance

@@ -65,6 +65,8 @@ def format_pairs(evaluation: PairsEvaluation) -> str:
                 if any("matching_score" in method.splits[change] for method in methods.values()):
                     thresholds = evaluation.settings.homography_thresholds
                     blocks.append(f"{title}: matching\n\n{_matching_table(methods, change, thresholds)}")
+                if any("milliseconds" in method.splits[change] for method in methods.values()):
+                    blocks.append(f"{title}: matchers\n\n{_matchers_table(methods, change)}")
     return "\n\n".join(blocks)
 
 
@@ -111,6 +113,19 @@ def _matching_table(methods: Mapping[str, PairsMethodResult], change: Change, th
             areas = [as_text(measures[f"homography_auc_{t}"].mean) for t in thresholds]
             rows.append([name, *(_with_interval(measures[key]) for key in keys), *areas])
     return aligned(header, rows)
+
+
+def _matchers_table(methods: Mapping[str, PairsMethodResult], change: Change) -> str:
+    """Of the methods with a matching of their own."""
+    rows = []
+    for name, method in methods.items():
+        measures = method.splits[change]
+        if "milliseconds" in measures:
+            shares = [as_text(measures[key].mean) for key in ("matching_accuracy_3", "matching_recall")]
+            rows.append(
+                [name, as_text(measures["matches"].mean, 0), *shares, as_text(measures["milliseconds"].mean, 1)]
+            )
+    return aligned(["method", "matches", "precision 3 px", "recall 3 px", "ms"], rows)
 
 
 def _with_interval(measure: Mean) -> str:

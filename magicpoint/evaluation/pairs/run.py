@@ -20,8 +20,10 @@ from ...core.types import Features
 from ...data.hpatches import PairSequence, read_homography
 from ...io.images import read_image
 from ...io.reading import ImageReading
+from ...matching.nearest import Matching
 from ...measures.statistics import rounded
 from ..methods.base import Detect, Image, PairsMethod, Selection
+from ..methods.matched import finder_of, matching_of
 from .results import EvaluatedSequence, PairResult, PairsEvaluation, PairsMethodResult, PairsProtocol, PairsSettings
 from .score import (
     BOOTSTRAP,
@@ -45,6 +47,7 @@ class _Run:
     method: str
     detect: Detect
     matching: bool
+    matched_by: Matching | None
 
 
 def evaluate_on_pairs(
@@ -67,8 +70,17 @@ def evaluate_on_pairs(
         OSError: A file cannot be read.
         ValueError: A file is damaged; it is named.
     """
+    # What several methods share finds the keypoints of an image once.
+    detectors: dict[tuple[int, str, Selection], Detect] = {}
     runs = [
-        _Run(name, radius, method, finder.prepare(selection), selection.descriptors)
+        _Run(
+            name,
+            radius,
+            method,
+            detectors.setdefault((id(finder_of(finder)), name, selection), finder.prepare(selection)),
+            selection.descriptors,
+            matching_of(finder),
+        )
         for name, protocol in protocols.items()
         for radius in protocol.nms_radii
         for method, finder in methods.items()
@@ -105,7 +117,7 @@ def evaluate_on_pairs(
 
 _SETTINGS = PairsSettings(
     tolerance=TOLERANCE,
-    matching="mutual nearest neighbours by cosine (Hamming for binary descriptors), no other test",
+    matching="mutual nearest neighbours by cosine (Hamming for binary descriptors), no other test, where none is named",
     matching_thresholds=MATCHING_THRESHOLDS,
     homography_thresholds=HOMOGRAPHY_THRESHOLDS,
     estimator=f"OpenCV USAC_MAGSAC, {INLIER_THRESHOLD:g} px, fitted to its inliers with Cauchy's loss",
@@ -132,7 +144,10 @@ def _evaluate_sequence(
         image_size1, features1 = _detect(view.image, runs, protocols, digest, reading)
         for run, of_0, of_1 in zip(runs, features0, features1, strict=True):
             H = resize_homography(H_0to1, (image_size0, of_0.image_size), (image_size1, of_1.image_size))
-            measures = {name: rounded(value) for name, value in measure_pair(of_0, of_1, H, run.matching).items()}
+            measures = {
+                name: rounded(value)
+                for name, value in measure_pair(of_0, of_1, H, run.matching, run.matched_by).items()
+            }
             yield run, PairResult(sequence.name, sequence.change, view.number, measures)
         bar.update()
 
@@ -148,7 +163,8 @@ def _detect(
     grey = read_image(path, reading)
     digest.update(np.array(grey.shape, "<i8").tobytes() + grey.astype("<f4").tobytes())
     images: dict[str, Image] = {name: resize_image(grey, protocol.image_size) for name, protocol in protocols.items()}
-    return (grey.shape[1], grey.shape[0]), [run.detect(images[run.protocol]) for run in runs]
+    found = {run.detect: run.detect(images[run.protocol]) for run in {run.detect: run for run in runs}.values()}
+    return (grey.shape[1], grey.shape[0]), [found[run.detect] for run in runs]
 
 
 def resize_image(grey: NDArray[np.float32], image_size: tuple[int, int] | None) -> Image:

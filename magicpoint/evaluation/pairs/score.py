@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.types import Features
+from ...core.types import Features, Matches
 from ...matching.homography import estimate_homography
-from ...matching.nearest import match_features
+from ...matching.nearest import Matching, match_features
 from ...measures.matches import (
     area_under_recall,
     corner_error,
     match_errors,
     matching_accuracy,
+    matching_recall,
     matching_score,
     nearest_neighbour_ap,
 )
@@ -36,7 +38,11 @@ BOOTSTRAP = Bootstrap(level=0.95, count=1000, seed=0)
 
 
 def measure_pair(
-    features0: Features, features1: Features, H_0to1: NDArray[np.float64], matching: bool
+    features0: Features,
+    features1: Features,
+    H_0to1: NDArray[np.float64],
+    matching: bool,
+    matched_by: Matching | None = None,
 ) -> dict[str, float]:
     """All measures of one pair.
 
@@ -45,12 +51,14 @@ def measure_pair(
         features1: Of view 1.
         H_0to1: float64 (3, 3) between the images in which the keypoints lie.
         matching: Whether they have descriptors to compare.
+        matched_by: How; None: mutual nearest neighbours.
 
     Returns:
         `keypoints` (mean of both views), `repeatability` (one to one), `repeatability_many_to_one` and
         `localization_error` of `measures.repeatability`; if matching, `matches` and `inliers` (their numbers),
         `matching_score`, `nn_map`, `matching_accuracy_T` at 1 to 10 px, `corner_error`, and at 1, 3 and 5 px
-        `homography_accuracy_T` (1 where the corner error is at most T, else 0) and `homography_auc_T`.
+        `homography_accuracy_T` (1 where the corner error is at most T, else 0) and `homography_auc_T`. Where it is said
+        how they are matched, also `matching_recall` and `milliseconds`, the time that the matching took.
     """
     image_sizes = features0.image_size, features1.image_size
     repeated = repeatability(features0.keypoints, features1.keypoints, H_0to1, *image_sizes, TOLERANCE)
@@ -62,7 +70,9 @@ def measure_pair(
     }
     if not matching:
         return measures
-    matches = match_features(features0, features1)
+    begin = time.perf_counter()
+    matches = match_features(features0, features1, matched_by)
+    milliseconds = 1000 * (time.perf_counter() - begin)
     accuracy = matching_accuracy(match_errors(features0, features1, matches, H_0to1), MATCHING_THRESHOLDS)
     index0, index1 = matches.matches01.T
     estimate = estimate_homography(features0.keypoints[index0], features1.keypoints[index1], INLIER_THRESHOLD)
@@ -77,7 +87,15 @@ def measure_pair(
         "corner_error": error,
         **{f"homography_accuracy_{t}": float(error <= t) for t in HOMOGRAPHY_THRESHOLDS},
         **{f"homography_auc_{t}": float(area_under_recall([error], t)[0]) for t in HOMOGRAPHY_THRESHOLDS},
+        **({} if matched_by is None else _of_matcher(features0, features1, matches, H_0to1, milliseconds)),
     }
+
+
+def _of_matcher(
+    features0: Features, features1: Features, matches: Matches, H_0to1: NDArray[np.float64], milliseconds: float
+) -> dict[str, float]:
+    recall = matching_recall(features0, features1, matches, H_0to1, TOLERANCE)
+    return {"matching_recall": recall, "milliseconds": milliseconds}
 
 
 def summarize_pairs(pairs: Sequence[PairResult], split: Split) -> dict[str, Mean]:
