@@ -1,5 +1,6 @@
 """Matching the images of a file of features: as each pair alone, resumed after any stop, refused where it must be."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from magicpoint.cli import main
 from magicpoint.core.errors import InputError
-from magicpoint.core.types import Features
+from magicpoint.core.types import Features, Matches
 from magicpoint.interop.hloc import write_hloc_features
 from magicpoint.io.features import write_features
 from magicpoint.io.matches import read_matches
@@ -202,3 +203,40 @@ def test_a_killed_run_goes_on_and_ends_the_same(path, features, tmp_path, monkey
     assert 0 < result.kept < result.pairs == 66
     match_pairs(path, exhaustive_pairs(many), tmp_path / "whole.h5", progress=False)
     assert out.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+class Odd:
+    """A matcher that matches every second keypoint with its like."""
+
+    def __init__(self, name):
+        self.provenance = {"matcher": name}
+
+    def match(self, features0, features1):
+        index = torch.arange(0, min(len(features0), len(features1)), 2)
+        return Matches(torch.stack((index, index), dim=1), torch.ones(len(index)))
+
+
+def test_a_matcher_matches_the_pairs_and_is_named(path, features, tmp_path):
+    pairs = exhaustive_pairs(features)
+    match_pairs(path, pairs, tmp_path / "m.h5", Odd("first"), progress=False)
+    found = read_matches(tmp_path / "m.h5")
+    assert json.loads(found.provenance["match"]) == {"matcher": "first"}
+    assert found[pairs[0]].matches.matches01[:2].tolist() == [[0, 0], [2, 2]]
+    assert match_pairs(path, pairs, tmp_path / "m.h5", Odd("first"), progress=False).kept == 6
+    with pytest.raises(InputError, match="second"):
+        match_pairs(path, pairs, tmp_path / "m.h5", Odd("second"), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--min_score", "0.5"], "--min_score is of a learned matcher, and --matcher is nearest"),
+        (["--matcher", "learned", "--ratio", "0.8"], "--ratio is of --matcher nearest, and --matcher is learned"),
+        (["--matcher", "learned"], "--matcher learned needs to know the features' weights"),
+        (["--matcher", "nowhere"], "no matcher nowhere: neither a file"),
+    ],
+)
+def test_a_matcher_that_cannot_be_is_refused(path, tmp_path, capsys, words, said):
+    with contextlib.suppress(SystemExit):  # as an unusable argument ends
+        assert main(["match", str(path), "--exhaustive", "--out", str(tmp_path / "m.h5"), *words]) == 1
+    assert said in capsys.readouterr().err

@@ -18,6 +18,7 @@ from magicpoint.matching.homography import estimate_homography
 from magicpoint.matching.nearest import match_features
 from magicpoint.matching.settings import MatchSettings
 from magicpoint.model.network import MagicPoint, Output
+from magicpoint.model.settings import ModelSettings
 from magicpoint.pictures.canvas import LEGEND_HEIGHT
 from magicpoint.pictures.matches import GAP, draw_matches
 from magicpoint.training.targets import labels2Dto3D
@@ -221,6 +222,8 @@ def test_picture_shows_both_images_and_a_coloured_line_for_an_inlier():
 
 class DotsAndCells(nn.Module):
     """A network that finds bright pixels and describes a cell by its pixels."""
+
+    settings = ModelSettings(descriptor_dim=64)
 
     def forward(self, image):
         descriptors = F.normalize(F.pixel_unshuffle(image, 8) + 0.01, dim=1)

@@ -1,9 +1,11 @@
+from typing import ClassVar
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from magicpoint.core.types import Features
+from magicpoint.core.types import Features, Matches
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io.video import SourceEnded, open_source
@@ -161,3 +163,23 @@ def test_a_trail_follows_its_track():
     assert not bright[:, :8].any()
     picture = trails.draw(grey, tracker.update(features([(70, 20)])))
     assert not (picture.max(axis=2) > 0)[:, :60].any()
+
+
+class Reversed:
+    """A matcher that knows that the keypoints come in the opposite order."""
+
+    provenance: ClassVar = {}
+
+    def match(self, features0, features1):
+        count = min(len(features0), len(features1))
+        index = torch.arange(count)
+        return Matches(torch.stack((index, count - 1 - index), dim=1), torch.ones(count))
+
+
+def test_a_matcher_links_what_is_near():
+    tracker = Tracker(TrackSettings(reach=10.0), Reversed())
+    assert tracker.update(features(SQUARE, np.ones((4, 2)))).ids.tolist() == [0, 1, 2, 3]
+    moved = (SQUARE + SHIFT)[::-1].copy()
+    moved[0] += 50  # what was the last is out of reach
+    assert tracker.update(features(moved, np.ones((4, 2)))).ids.tolist() == [4, 2, 1, 0]
+    assert len(tracker.update(features([], np.ones((0, 2))))) == 0

@@ -9,6 +9,7 @@ from magicpoint.measures.matches import (
     corner_error,
     match_errors,
     matching_accuracy,
+    matching_recall,
     matching_score,
     nearest_neighbour_ap,
 )
@@ -85,6 +86,14 @@ def test_matching_score_of_no_keypoints_is_not_defined():
 def test_many_matches_on_one_keypoint_are_refused():
     with pytest.raises(ValueError, match="one to one"):
         matching_score(features(FIVE), features(FIVE), matched((0, 0), (1, 0)), IDENTITY, 3.0)
+
+
+def test_recall_counts_what_there_is_to_find():
+    # Three of view 0 have a counterpart; two of them share the only one that is near.
+    view0, view1 = features([[10, 10], [11, 10], [50, 50], [80, 80]]), features([[10, 10], [50, 50], [20, 80]])
+    assert matching_recall(view0, view1, matched((0, 0), (2, 1)), IDENTITY, 3.0) == 1
+    assert matching_recall(view0, view1, matched((1, 0), (3, 2)), IDENTITY, 3.0) == 0.5
+    assert np.isnan(matching_recall(features([]), view1, matched(), IDENTITY, 3.0))
 
 
 def test_nearest_neighbours_that_are_all_right_have_the_ap_one():
