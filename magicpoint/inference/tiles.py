@@ -1,9 +1,10 @@
 """Large images in bounded memory: the network runs on tiles that overlap by what it sees, so that nothing changes.
 
-The paper's network needs 520 bytes a pixel for its widest layers, 25 GB for an image of 8000x6000. In tiles it needs
-those of one tile; of the whole image there are only the heatmap, 4 bytes a pixel, and the descriptors in half
-precision, one of length 256 for each cell of 64 pixels, 8 bytes a pixel. Their rounding, 0.0005 of a component, is far
-below what tells two descriptors apart; to run each tile a second time for exact ones would double the time.
+The paper's network needs 520 bytes a pixel for its widest layers, 25 GB for an image of 8000x6000; computed in
+strips, as on the CPU (`inference.strips`), still 64 for what its first ones give. In tiles it needs those of one
+tile; of the whole image there are only the heatmap, 4 bytes a pixel, and the descriptors in half precision, one of
+length 256 for each cell of 64 pixels, 8 bytes a pixel. Their rounding, 0.0005 of a component, is far below what tells
+two descriptors apart; to run each tile a second time for exact ones would double the time.
 """
 
 from __future__ import annotations

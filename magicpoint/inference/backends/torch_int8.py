@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...core.errors import MachineError
+from ...core.memory import reuse_freed_blocks
 from ...model.network import Output, PointNetwork
 from ...model.quantize import LARGEST, layers, prepare, quantized_weight
+from ..strips import Convolution, Stage, run_in_strips
 from .base import Engine, Maps, as_json, to_maps
 
 
@@ -28,11 +30,6 @@ class Int8Network:
 
 
 ENGINE = Engine(("int8",), lambda model, device, precision, calibration: Int8Network(model, calibration))
-
-
-_POOLED = (1, 3, 5)  # the encoder's convolutions that a 2x2 max-pool follows
-
-_Layer = Callable[[Tensor], Tensor]
 
 
 class QuantizedNetwork:
@@ -62,7 +59,11 @@ class QuantizedNetwork:
         encoder, heads = layers(folded)
         before = [1.0 / LARGEST, *steps]
         depth = len(encoder)
-        self._encoder = [_quantized(encoder[i], before[i], steps[i]) for i in range(depth)]
+        hidden = [_quantized(encoder[i], before[i], steps[i]) for i in range(depth)]
+        self._stages = [
+            Stage(hidden[i], hidden[i + 1], max(encoder[i].out_channels, encoder[i + 1].out_channels), i < depth - 2)
+            for i in range(0, depth, 2)
+        ]
         self._heads = [
             (_quantized(first, steps[depth - 1], steps[depth + i]), _quantized(last, steps[depth + i], None))
             for i, (first, last) in enumerate(heads)
@@ -75,12 +76,10 @@ class QuantizedNetwork:
     @torch.inference_mode()
     def __call__(self, image: Tensor) -> Output:
         """Image (B, 1, H, W) in [0, 1], H and W multiples of 8, to an `Output` in float32."""
+        reuse_freed_blocks()
         activations = (image * LARGEST).round().to(torch.uint8).contiguous(memory_format=torch.channels_last)
-        for number, layer in enumerate(self._encoder):
-            activations = layer(activations)
-            if number in _POOLED:
-                activations = _pool(activations)
-        outputs = [last(first(activations)) for first, last in self._heads]
+        features = run_in_strips(self._stages, activations)
+        outputs = [last(first(features, True), True) for first, last in self._heads]
         return Output(outputs[0], F.normalize(outputs[1], dim=1) if len(outputs) == 2 else None)
 
 
@@ -91,29 +90,24 @@ def _reopen(folded: PointNetwork, steps: list[float]) -> QuantizedNetwork:
     return network
 
 
-def _quantized(convolution: nn.Conv2d, step_before: float, step_after: float | None) -> _Layer:
+def _quantized(convolution: nn.Conv2d, step_before: float, step_after: float | None) -> Convolution:
     """A convolution with ReLU from uint8 to uint8, or without ReLU to float32 where there is no step after it."""
     assert convolution.bias is not None
     bias = convolution.bias.detach()
     whole, steps = quantized_weight(convolution)
     offsets = torch.zeros(len(steps), dtype=torch.int64)
-    place = ([1, 1], [convolution.kernel_size[0] // 2] * 2, [1, 1], 1)  # stride, padding, dilation, groups
-    packed = torch.ops.onednn.qconv_prepack(whole, steps, 1.0, 0, *place, None)
+    around = convolution.kernel_size[0] // 2
+    packed = torch.ops.onednn.qconv_prepack(whole, steps, 1.0, 0, [1, 1], [around, around], [1, 1], 1, None)
     after = (1.0, 0, torch.float32, "none") if step_after is None else (step_after, 0, torch.uint8, "relu")
 
-    def run(activations: Tensor) -> Tensor:
+    def run(activations: Tensor, padded: bool) -> Tensor:
+        place = ([1, 1], [around if padded else 0, around], [1, 1], 1)  # stride, padding, dilation, groups
         result: Tensor = torch.ops.onednn.qconv2d_pointwise(
             activations, step_before, 0, packed, steps, offsets, bias, *place, *after, [], ""
         )
         return result
 
     return run
-
-
-def _pool(activations: Tensor) -> Tensor:
-    """The 2x2 max-pool; torch's own refuses large maps of this type."""
-    rows = torch.maximum(activations[:, :, ::2], activations[:, :, 1::2])
-    return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 def _check_processor() -> None:
@@ -128,7 +122,7 @@ def _check_processor() -> None:
     nn.init.zeros_(convolution.bias)
     white = torch.full((1, 8, 3, 3), LARGEST, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     try:
-        found = float(_quantized(convolution, 1.0, None)(white)[0, 0, 1, 1])
+        found = float(_quantized(convolution, 1.0, None)(white, True)[0, 0, 1, 1])
     except (AttributeError, RuntimeError, NotImplementedError) as error:
         raise MachineError(f"int8 needs torch with oneDNN's integer convolutions: {error}") from error
     expected = LARGEST * 8 * 9

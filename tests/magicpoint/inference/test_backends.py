@@ -114,7 +114,7 @@ def test_a_layer_of_whole_numbers_is_computed_exactly():
     layer = torch_int8._quantized(first, 1 / 255, None)
     pixels = (image * 255).round().to(torch.uint8)
     with torch.no_grad():
-        torch.testing.assert_close(layer(pixels), first(image), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(layer(pixels, True), first(image), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -207,7 +207,7 @@ def test_an_engine_is_a_row_of_the_table(monkeypatch):
 
 def test_a_processor_whose_sums_overflow_is_refused(monkeypatch):
     def saturating(convolution, before, after):
-        return lambda activations: torch.full((1, 8, 3, 3), 32767.0)
+        return lambda activations, padded: torch.full((1, 8, 3, 3), 32767.0)
 
     monkeypatch.setattr(torch_int8, "_quantized", saturating)
     with pytest.raises(RuntimeError, match="32767"):
