@@ -185,12 +185,17 @@ def resolve(weights: str | os.PathLike[str]) -> WeightsFile:
     return weights_at(weights)
 
 
-_MATCHERS = _SHIPPED / "matchers"
+_MATCHERS, _PLANAR = _SHIPPED / "matchers", _SHIPPED / "planar"
 
 
 def matcher_names() -> list[str]:
     """The names of the weights that ship with a matcher for their features."""
-    return sorted(path.stem for path in _MATCHERS.glob(f"*{_SUFFIX}"))
+    return _names_in(_MATCHERS)
+
+
+def planar_names() -> list[str]:
+    """The names of the weights that ship of detectors of planar things."""
+    return _names_in(_PLANAR)
 
 
 def resolve_matcher(weights: str | os.PathLike[str]) -> WeightsFile:
@@ -199,10 +204,27 @@ def resolve_matcher(weights: str | os.PathLike[str]) -> WeightsFile:
     Raises:
         InputError: There are none.
     """
-    name = os.fspath(weights)
-    if name in matcher_names():
-        return WeightsFile(_MATCHERS / f"{name}{_SUFFIX}", name)
+    return _resolve_in(_MATCHERS, weights, "matcher")
+
+
+def resolve_planar(weights: str | os.PathLike[str]) -> WeightsFile:
+    """The weights of a detector of planar things that ship under this name, else those at this path.
+
+    Raises:
+        InputError: There are none.
+    """
+    return _resolve_in(_PLANAR, weights, "weights of planar things")
+
+
+def _names_in(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob(f"*{_SUFFIX}"))
+
+
+def _resolve_in(folder: Path, weights: str | os.PathLike[str], kind: str) -> WeightsFile:
+    name, names = os.fspath(weights), _names_in(folder)
+    if name in names:
+        return WeightsFile(folder / f"{name}{_SUFFIX}", name)
     if not Path(weights).exists():
-        listed = ", ".join(matcher_names()) or "none"
-        raise InputError(f"no matcher {name}: neither a file, nor a folder, nor one of those that ship: {listed}")
+        listed = ", ".join(names) or "none"
+        raise InputError(f"no {kind} {name}: neither a file, nor a folder, nor one of those that ship: {listed}")
     return weights_at(weights)

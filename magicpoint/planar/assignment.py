@@ -16,6 +16,12 @@ from torch.nn import functional as F
 from ..core.errors import InputError
 from .polybox import box_iou, decode, encode, to_boxes, turned
 
+SPREAD = 0.1
+"""Errors of codes are measured in this unit, as the targets of Fast R-CNN (arXiv 1504.08083, section 2.3) and of those
+after it are, so that the losses of places and of decisions weigh about the same."""
+
+_BOX_NUMBERS = 4  # of a box, over which the losses of the papers are sums
+
 
 class AssignmentLoss(NamedTuple):
     """The parts of an image's loss, scalars: of the objects, with their places, and of what is none."""
@@ -31,16 +37,21 @@ class IouRule:
     Args:
         positive: An anchor with this IoU or more with an object learns it; so do the best anchors of each object.
         negative: One whose largest IoU is below this learns that there is nothing; those in between learn nothing.
+        hardest: So many of the anchors that learn that there is nothing count, those that are surest of an object; the
+            paper draws about as many.
         beta: Where the smooth L1 loss of the places turns from square to linear.
     """
 
     positive: float = 0.7
     negative: float = 0.3
+    hardest: int = 128
     beta: float = 1.0 / 9.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.negative <= self.positive <= 1.0 or not self.beta > 0.0:
             raise InputError(f"need 0 <= negative <= positive <= 1 and beta > 0, got {self}")
+        if self.hardest < 1:
+            raise InputError(f"hardest must be at least 1, got {self.hardest}")
 
     def assign(self, anchors: Tensor, polyboxes: Tensor) -> Tensor:
         """For each of the anchors (A, 4) the index of its object among (G, 10), -1 for nothing, -2 for no lesson."""
@@ -56,15 +67,14 @@ class IouRule:
         return assigned
 
     def loss(self, logits: Tensor, codes: Tensor, anchors: Tensor, polyboxes: Tensor) -> AssignmentLoss:
-        """See `FreeAnchor.loss` for the arguments; both parts are divided by the number of anchors that learn."""
+        """See `FreeAnchor.loss` for the arguments; both parts are means over the anchors that learn."""
         assigned = self.assign(anchors, polyboxes)
-        found, nothing = assigned >= 0, assigned == -1
-        count = (found | nothing).sum().clamp(min=1)
-        places = place_errors(codes[found], polyboxes[assigned[found]], anchors[found], self.beta).sum()
-        sure = F.binary_cross_entropy_with_logits
-        objects = sure(logits[found], torch.ones_like(logits[found]), reduction="sum")
-        empty = sure(logits[nothing], torch.zeros_like(logits[nothing]), reduction="sum")
-        return AssignmentLoss(objects / count + places / found.sum().clamp(min=1), empty / count)
+        found = assigned >= 0
+        nothing = logits[assigned == -1]
+        places = place_errors(codes[found], polyboxes[assigned[found]], anchors[found], self.beta)
+        count = found.sum().clamp(min=1)
+        alarms = F.softplus(nothing.topk(min(self.hardest, len(nothing))).values)
+        return AssignmentLoss((F.softplus(-logits[found]) + places).sum() / count, alarms.sum() / max(1, len(alarms)))
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,7 @@ class FreeAnchor:
         bags = bag_anchors(anchors, polyboxes, self.bag_size)
         error = place_errors(codes[bags], polyboxes[:, None].expand(*bags.shape, -1), anchors[bags], self.smooth)
         likelihood = probabilities[bags] * torch.exp(-self.beta * error)
-        recall = -mean_max(likelihood).clamp(min=1e-12).log().mean()
+        recall = -mean_max(likelihood).clamp(min=torch.finfo(likelihood.dtype).tiny).log().mean()
         background = probabilities * (1 - self._object_probability(codes, anchors, polyboxes))
         count = bags.numel()
         return AssignmentLoss(self.alpha * recall, (1 - self.alpha) * focal(background, self.gamma).sum() / count)
@@ -131,7 +141,7 @@ def bag_anchors(anchors: Tensor, polyboxes: Tensor, size: int) -> Tensor:
 
 
 def place_errors(codes: Tensor, polyboxes: Tensor, anchors: Tensor, beta: float) -> Tensor:
-    """How far codes are from objects: the smooth L1 loss, a mean over the ten numbers.
+    """How far codes are from objects: the smooth L1 loss in units of `SPREAD`, as large as if a box were regressed.
 
     Of the four orders of an object's corners that go around the nearest counts. What is up on a template that was never
     seen cannot be known from an anchor, and the mean of several orders would be a quadrilateral of no size.
@@ -147,7 +157,8 @@ def place_errors(codes: Tensor, polyboxes: Tensor, anchors: Tensor, beta: float)
     """
     wanted = encode(turned(polyboxes), anchors[..., None, :])
     said = codes[..., None, :].expand_as(wanted)
-    return F.smooth_l1_loss(said, wanted, beta=beta, reduction="none").mean(dim=-1).amin(dim=-1)
+    errors = F.smooth_l1_loss(said / SPREAD, wanted / SPREAD, beta=beta, reduction="none")
+    return _BOX_NUMBERS * errors.mean(dim=-1).amin(dim=-1)
 
 
 def mean_max(likelihood: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ JITTER = 0.1
 """Standard deviation by which corners of objects are moved, in lengths of the object, to be proposals as well: so the
 second stage has something to learn from before the first finds anything."""
 
-WEIGHTS = {"positive": 1.0, "negative": 1.0, "decision": 1.0, "refinement": 4.0, "turn": 0.25}
+WEIGHTS = {"positive": 1.0, "negative": 1.0, "decision": 1.0, "refinement": 20.0, "turn": 0.25}
 """Of the parts in what is minimised: offsets are small numbers, and which corner is the first can often not be told."""
 
 _SMOOTH = 0.1  # where the smooth L1 loss of offsets turns from square to linear, in sides of the quadrilateral

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..core.grid import CELL_SIZE
 from ..model.encoder import Encoder, conv_block
@@ -161,3 +163,13 @@ def _dilated(block: nn.Sequential, dilation: int) -> nn.Sequential:
 
 def _logit(share: float) -> float:
     return math.log(share / (1 - share))
+
+
+def folded(network: QuadNetwork) -> QuadNetwork:
+    """A copy in evaluation mode that gives what the network gives, with BatchNorm folded into the convolutions."""
+    fused = copy.deepcopy(network).eval()
+    for part in fused.modules():
+        if isinstance(part, nn.Sequential) and isinstance(part[0], nn.Conv2d) and isinstance(part[1], nn.BatchNorm2d):
+            part[0] = fuse_conv_bn_eval(part[0], part[1])
+            del part[1]
+    return fused

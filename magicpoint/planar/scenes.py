@@ -1,7 +1,7 @@
 """Scenes with known planar things in them, rendered with exact corners, as a function of seed and number.
 
-A scene is a wall with templates hanging before it, turned and tilted in space, and other things that hide parts of
-them; what hides what is decided by depth. It is drawn by `data.scenes3d`, and then its light is changed.
+A scene is a wall with templates hanging before it, turned and tilted in space, where depth decides what hides what, and
+other things of other outlines in front of all. It is drawn by `data.scenes3d`, and then its light is changed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ BOARDS = ("checkerboard", "polygon", "star", "stripes")
 
 BOARD_SIZE_HW = (120, 160)
 
-_WALL, _NEAREST, _FARTHEST, _OCCLUDERS = 3.0, 1.0, 2.0, 0.9  # depths; the unit is the distance of the nearest template
+_WALL, _NEAREST, _FARTHEST = 3.0, 1.0, 2.0  # depths; the unit is the distance of the nearest template
 _SAMPLES = 2
+_OCCLUDER = 0.05, 0.2  # radii, in shorter sides of the image
+_OUTLINE, _FRACTION_BITS = 64, 4
 _FOCAL = 1.2  # in widths of the image
 _BEYOND = 0.1  # centres lie in the image or up to this share of its sides beside it
 
@@ -131,13 +133,15 @@ class SceneStream:
         chosen = rng.integers(len(self._templates), size=rng.integers(settings.most_objects + 1))
         objects = [self._hang(self._templates[number], camera, rng) for number in chosen]
         wall = _facing(self._texture(rng, settings.size_hw), camera)
-        occluders = [self._occluder(camera, rng) for _ in range(rng.integers(settings.most_occluders + 1))]
-        view = render([*objects, wall, *occluders], camera, _SAMPLES)
+        view = render([*objects, wall], camera, _SAMPLES)
+        image, surface = view.image.copy(), view.surface.copy()
+        for _ in range(rng.integers(settings.most_occluders + 1)):
+            surface[self._hide(image, rng)] = len(objects)
         corners = np.array([_corners(plane, camera) for plane in objects]).reshape(-1, 4, 2)
-        seen = np.bincount(view.surface.ravel(), minlength=len(objects) + 1)[: len(objects)]
+        seen = np.bincount(surface.ravel(), minlength=len(objects) + 1)[: len(objects)]
         areas = np.array([abs(cv2.contourArea(quad.astype(np.float32))) for quad in corners])
         visible = np.minimum(seen / np.maximum(areas, 1e-6), 1.0)
-        return Scene(view.image, corners.astype(np.float32), visible.astype(np.float32), chosen.astype(np.int64))
+        return Scene(image, corners.astype(np.float32), visible.astype(np.float32), chosen.astype(np.int64))
 
     def _hang(self, template: NDArray[np.uint8], camera: Camera, rng: Generator) -> TexturedPlane:
         """A template somewhere in the scene, turned and tilted."""
@@ -146,10 +150,24 @@ class SceneStream:
         tilt = self.settings.tilt * rng.random()
         return _place(template, side, tilt, rng.uniform(_NEAREST, _FARTHEST), camera, rng)
 
-    def _occluder(self, camera: Camera, rng: Generator) -> TexturedPlane:
-        side = rng.uniform(0.1, 0.4) * min(self.settings.size_hw)
-        size_hw = (int(rng.integers(16, 64)), int(rng.integers(16, 64)))
-        return _place(self._texture(rng, size_hw), side, 0.6 * rng.random(), _OCCLUDERS, camera, rng)
+    def _hide(self, image: NDArray[np.uint8], rng: Generator) -> NDArray[np.bool_]:
+        """Draws something round or ragged in front of all, which is no quadrilateral, and returns where, (H, W)."""
+        height, width = image.shape
+        radius = rng.uniform(*_OCCLUDER) * min(height, width)
+        centre = rng.uniform((0.0, 0.0), (width, height))
+        angles = np.linspace(0, 2 * np.pi, _OUTLINE, endpoint=False)
+        lengths = 1 + sum(
+            rng.uniform(0, 0.3) * np.cos(order * angles + turn)
+            for order, turn in zip((2, 3, 5), rng.uniform(0, 7, 3), strict=True)
+        )
+        outline = centre + radius * (lengths * (np.cos(angles), np.sin(angles))).T
+        covered = np.zeros(image.shape, np.uint8)
+        fixed = np.rint(outline * 2**_FRACTION_BITS).astype(np.int32)
+        cv2.fillPoly(covered, [fixed], (255,), cv2.LINE_AA, _FRACTION_BITS)
+        texture = cv2.resize(self._texture(rng, (height, width)), (width, height), interpolation=cv2.INTER_AREA)
+        share = covered.astype(np.float32) / 255
+        image[:] = np.rint(share * texture + (1 - share) * image)
+        return np.asarray(covered > 127, np.bool_)
 
     def _texture(self, rng: Generator, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
         """A part of a background of this form, or a drawn one."""

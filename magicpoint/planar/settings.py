@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from ..core.errors import InputError
-from ..core.settings import check_kinds, check_range, check_whole
+from ..core.settings import LARGEST_SEED, check_kinds, check_range, check_whole
 from ..training.tasks.settings import TaskSettings
 from .scenes import SceneSettings
 
@@ -93,3 +93,26 @@ class QuadTaskSettings(TaskSettings):
         check_range(self, "[0, 1]", "least_visible")
         if not self.templates and not self.boards:
             raise InputError("there is nothing to be found: give templates, or boards above 0")
+
+
+@dataclass(frozen=True)
+class SceneFilesSettings:
+    """A folder of scenes.
+
+    Args:
+        count: Number of scenes; a larger one keeps those of a smaller one.
+        seed: Decides every scene.
+        boards: So many drawn boards and cards are templates, too.
+        scenes: How scenes are made.
+    """
+
+    count: int = 100
+    seed: int = 0
+    boards: int = 0
+    scenes: SceneSettings = field(default_factory=SceneSettings)
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        check_whole(self, 1, "count", most=10**8)
+        check_whole(self, 0, "boards")
+        check_whole(self, 0, "seed", most=LARGEST_SEED)

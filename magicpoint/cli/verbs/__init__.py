@@ -20,6 +20,7 @@ from . import (
     extract,
     finetune,
     generate,
+    generate_scenes,
     importing,
     info,
     labels,
@@ -44,6 +45,7 @@ class Verb(Protocol):
 
 VERBS: dict[str, Verb] = {
     "generate": generate,
+    "generate-scenes": generate_scenes,
     "convert": convert,
     "train": train,
     "adapt": adapt,

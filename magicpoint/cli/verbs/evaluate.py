@@ -39,10 +39,11 @@ def add(parser: Parser) -> None:
     add_engine(parser)
     parser.add_argument(
         "--dataset",
-        choices=("synthetic", "homography", "interiors", "robustness", "labels"),
+        choices=("synthetic", "homography", "interiors", "robustness", "labels", "scenes"),
         default=None,
         help="Rendered shapes, image pairs whose homography is known, rooms rendered with known depth and poses, "
-        "photographs under one change at a time, or images with labels; null: what else is given tells.",
+        "photographs under one change at a time, images with labels, or rendered scenes with planar things in them (of "
+        "a detector of quadrilaterals); null: what else is given tells.",
     )
     parser.add_argument("--out", type=Path, required=True, help="Folder for the tables, the JSON file and the plots.")
     parser.add_argument(
@@ -83,11 +84,19 @@ def add(parser: Parser) -> None:
         help="robustness: which changes.",
     )
     parser.add_argument(
+        "--templates", nargs="*", type=Path, default=[], help="scenes: images of what is to be found; none: boards."
+    )
+    parser.add_argument(
+        "--backgrounds", nargs="*", type=Path, default=[], help="scenes: images behind it; none: drawn textures."
+    )
+    parser.add_argument("--scenes", type=int, default=200, help="scenes: so many.")
+    parser.add_argument(
         "--methods",
         nargs="*",
         default=None,
         help=f"What to compare with; null: all. synthetic and labels: {', '.join(ON_SHAPES)}; homography: "
-        f"{', '.join(ON_PAIRS)}; robustness: these too; interiors: those of homography with descriptors.",
+        f"{', '.join(ON_PAIRS)}; robustness: these too; interiors: those of homography with descriptors; "
+        "scenes: contours, sift, superpoint-small.",
     )
     parser.add_argument(
         "--matchers",
@@ -117,11 +126,16 @@ def run(arguments: Namespace) -> None:
         raise UnusableArgument("--dataset labels, --images and --labels belong together: some of them are missing")
     if arguments.holdout is not None and (dataset != "labels" or not 0 < arguments.holdout < 1):
         raise UnusableArgument(f"--holdout must be in (0, 1), and is of --dataset labels, got {arguments.holdout}")
-    if dataset in ("synthetic", "labels") and arguments.folder is not None:
-        hint = "synthetic shapes are rendered" if dataset == "synthetic" else "labelled images are given with --images"
+    if dataset in ("synthetic", "labels", "scenes") and arguments.folder is not None:
+        hint = "labelled images are given with --images" if dataset == "labels" else "shapes and scenes are rendered"
         raise UnusableArgument(f"{arguments.folder} is for --dataset homography, interiors or robustness; {hint}")
     if dataset in ("homography", "interiors", "robustness") and arguments.folder is None:
         raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
+    if dataset != "scenes" and (arguments.templates or arguments.backgrounds):
+        raise UnusableArgument("--templates and --backgrounds are of --dataset scenes")
+    if dataset == "scenes":
+        _scenes(arguments)
+        return
     if arguments.weights is None:
         arguments.weights = "magicpoint" if dataset == "synthetic" else "superpoint"
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
@@ -133,6 +147,23 @@ def run(arguments: Namespace) -> None:
         "labels": _labels,
     }
     evaluations[dataset](arguments, name, extractor)
+
+
+def _scenes(arguments: Namespace) -> None:
+    from ...jobs.scenes import SCENE_METHODS, evaluate_scenes
+    from ...jobs.scenes_report import SCENES_JSON, format_scenes
+    from ...planar.evaluation import ScenesProtocol
+
+    found = evaluate_scenes(
+        arguments.weights or "quads",
+        arguments.out,
+        arguments.templates,
+        arguments.backgrounds,
+        _methods(arguments, SCENE_METHODS),
+        ScenesProtocol(count=arguments.scenes),
+        progress=not arguments.quiet,
+    )
+    show(arguments, f"{format_scenes(found)}\n{arguments.out / SCENES_JSON}", found)
 
 
 def _synthetic(arguments: Namespace, name: str, extractor: Extractor) -> None:

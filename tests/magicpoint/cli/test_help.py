@@ -25,7 +25,7 @@ def explanations(text):
     found = {}
     for entry in re.split(r"\n {2,4}(?=\S)", text)[1:]:
         names, _, explanation = re.sub(r" {2,}|\n *", "\v", entry.split("\n\n")[0]).partition("\v")
-        for name in re.findall(r"--[\w.]+|^\w+", names):
+        for name in re.findall(r"--[\w.]+|^[\w-]+", names):
             found[name] = " ".join(explanation.split())
     return found
 

@@ -55,15 +55,21 @@ def test_without_objects_all_anchors_learn_that_there_is_nothing():
 
 
 def test_the_rules_loss_is_the_one_on_paper():
-    """Codes that are right cost nothing; logits of 0 cost log 2 an anchor that learns, of which there are three."""
+    """Codes that are right cost nothing; logits of 0 cost log 2 an anchor that learns."""
     codes = encode(OBJECT.expand(4, -1), ANCHORS)
     parts = IouRule(0.7, 0.3).loss(torch.zeros(4), codes, ANCHORS, OBJECT)
-    assert float(parts.positive) == pytest.approx(math.log(2) / 3)
-    assert float(parts.negative) == pytest.approx(2 * math.log(2) / 3)
+    assert float(parts.positive) == pytest.approx(math.log(2))
+    assert float(parts.negative) == pytest.approx(math.log(2))
     wrong = codes.clone()
-    wrong[0, 0] += 1.0  # beyond beta, so 1 - beta / 2, over the ten numbers of one anchor
+    wrong[0, 0] += 0.1  # one unit, beyond beta, so 1 - beta / 2: a tenth of the mean, four times as for a box
     more = IouRule(0.7, 0.3).loss(torch.zeros(4), wrong, ANCHORS, OBJECT).positive - parts.positive
-    assert float(more) == pytest.approx((1 - 1 / 18) / 10, rel=1e-5)
+    assert float(more) == pytest.approx(4 * (1 - 1 / 18) / 10, rel=1e-5)
+
+
+def test_the_hardest_alarms_count():
+    logits = torch.tensor([0.0, 0.0, 3.0, -5.0])
+    parts = IouRule(0.7, 0.3, hardest=1).loss(logits, encode(OBJECT.expand(4, -1), ANCHORS), ANCHORS, OBJECT)
+    assert float(parts.negative) == pytest.approx(math.log(1 + math.exp(3)))
 
 
 def test_mean_max_is_near_the_mean_of_small_values():

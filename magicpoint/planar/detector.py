@@ -1,0 +1,104 @@
+"""From an image to its quadrilaterals: the weights that ship, a file or a run's folder, opened once."""
+
+from __future__ import annotations
+
+import copy
+import os
+from typing import Self
+
+import numpy as np
+import torch
+
+from ..core.grid import CELL_SIZE
+from ..core.machine import find_device
+from ..inference.extractor import as_input
+from ..io.images import Image, open_image, shrink
+from ..io.reading import ImageReading
+from ..model.tensors import check_output
+from ..model.weights import load_weights, resolve_planar
+from .detect import Quads, QuadSettings, detect_quads
+from .model import QuadNetwork, folded
+
+LONGEST_SIDE = 640
+"""Larger images are shrunk to this: the anchors are of things up to about 300 pixels."""
+
+
+class QuadDetector:
+    """Finds quadrilaterals: posters, signs, covers, boards, cards, whatever hangs or lies there as a picture does.
+
+    Args:
+        network: It is copied, and the copy never trained.
+        settings: None stands for `QuadSettings()`.
+        device: None takes the CPU.
+        weights: The name of the weights, for messages.
+        longest_side: Images with a longer side are shrunk to this many pixels before.
+        reading: How image files are read; None stands for `ImageReading()`.
+    """
+
+    def __init__(
+        self,
+        network: QuadNetwork,
+        settings: QuadSettings | None = None,
+        device: torch.device | str | None = None,
+        weights: str = "unnamed",
+        longest_side: int = LONGEST_SIDE,
+        reading: ImageReading | None = None,
+    ) -> None:
+        self.settings, self.weights, self.longest_side = settings or QuadSettings(), weights, longest_side
+        self.reading = reading or ImageReading()
+        self.device = find_device(device or "cpu")
+        self.network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
+        self._fast = folded(self.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | os.PathLike[str] = "quads",
+        settings: QuadSettings | None = None,
+        device: torch.device | str | None = None,
+        longest_side: int = LONGEST_SIDE,
+    ) -> Self:
+        """Take weights by the name under which they ship, else by their path.
+
+        Args:
+            weights: `quads`, a file, or the folder of a run of `magicpoint train --task quads`.
+            settings: As for the class; so are the device and the longest side.
+            device: See there.
+            longest_side: See there.
+
+        Raises:
+            InputError: There are no such weights, or the file is damaged or holds something else; it is named.
+
+        Examples:
+            >>> detector = QuadDetector.from_pretrained("quads")
+            >>> quads = detector.detect(np.zeros((120, 160), np.uint8))
+            >>> quads.corners.shape
+            (0, 4, 2)
+        """
+        file = resolve_planar(weights)
+        return cls(load_weights(file.path, QuadNetwork)[0], settings, device, file.name, longest_side)
+
+    def detect(self, image: Image) -> Quads:
+        """Find the quadrilaterals of one image of any size.
+
+        Args:
+            image: A path, an array, a tensor or an image of Pillow, as `Extractor.extract` takes them.
+
+        Returns:
+            In pixels of that image; corners of what is cut by the border lie outside.
+
+        Raises:
+            OSError: The file cannot be read.
+            TypeError: The image is neither path, array nor tensor, or holds numbers of a type that is not supported.
+            ValueError: The array has another shape, no pixel, or values out of range, or the file is no intact image,
+                which is an `InputError`.
+        """
+        grey = open_image(image, self.reading).grey
+        height, width = grey.shape
+        small = shrink(grey, self.longest_side)
+        tensor = as_input(small, CELL_SIZE).to(self.device).contiguous(memory_format=torch.channels_last)
+        [found] = detect_quads(self._fast, tensor, self.settings)
+        check_output(torch.from_numpy(found.corners), self.weights)
+        scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
+        corners = ((found.corners + 0.5) * scale - 0.5).astype(np.float32)
+        return Quads(corners, found.scores, (width, height))
