@@ -103,7 +103,7 @@ class MatchBatches(StepBatches[MatchBatch]):
         self._order = ShuffledIndices(range(count), seed)
 
     def __getitem__(self, step: int) -> MatchBatch:
-        return collate_pairs([self._chosen(index) for index in self.indices(step)], self._keypoints)
+        return collate_pairs([self._chosen(index) for index in self.indices(step)])
 
     def _chosen(self, index: int) -> FeaturePair:
         """The pair of this turn, fewer of its keypoints, in one direction or the other."""
@@ -128,19 +128,19 @@ def _choose(features: Features, count: int, rng: Generator) -> Features:
     )
 
 
-def collate_pairs(pairs: list[FeaturePair], most: int) -> MatchBatch:
+def collate_pairs(pairs: list[FeaturePair]) -> MatchBatch:
     """Packs pairs of features, padded to the most keypoints that one of them has."""
     targets = [
         find_targets(one.features0.keypoints.numpy(), one.features1.keypoints.numpy(), one.H_0to1) for one in pairs
     ]
-    side0, targets0 = _padded_side([pair.features0 for pair in pairs], [of0 for of0, _ in targets], most)
-    side1, targets1 = _padded_side([pair.features1 for pair in pairs], [of1 for _, of1 in targets], most)
+    side0, targets0 = _padded_side([pair.features0 for pair in pairs], [of0 for of0, _ in targets])
+    side1, targets1 = _padded_side([pair.features1 for pair in pairs], [of1 for _, of1 in targets])
     return MatchBatch(side0, side1, targets0, targets1)
 
 
-def _padded_side(features: list[Features], targets: list[NDArray[np.int64]], most: int) -> tuple[Side, Tensor]:
+def _padded_side(features: list[Features], targets: list[NDArray[np.int64]]) -> tuple[Side, Tensor]:
     # At least one keypoint, if only a padded one: attention to nothing is not a number.
-    length = min(most, max(1, *map(len, features)))
+    length = max(map(len, features), default=0) or 1
     descriptors = [one.descriptors for one in features if one.descriptors is not None]
     places = [places_of(one.keypoints[None], torch.tensor([one.image_size]))[0] for one in features]
     mask = torch.arange(length) < torch.tensor([[max(1, len(one))] for one in features])

@@ -128,8 +128,10 @@ class LearnedMatcher:
         states = network.begin(side0, side1)
         for layer in range(last):
             states = network.step(layer, states, side0, side1)
-            sure0, sure1 = (network.sureness(layer, state)[0] for state in states)
-            unsure0, unsure1 = (sure < certain_from(layer, last + 1) for sure in (sure0, sure1))
+            if self.settings.stop_share is None and not self.settings.prune:
+                continue
+            least = certain_from(layer, last + 1)
+            unsure0, unsure1 = (network.sureness(layer, state)[0] < least for state in states)
             share = 1.0 - (int(unsure0.sum()) + int(unsure1.sum())) / count
             if self.settings.stop_share is not None and share >= self.settings.stop_share:
                 return log_scores(network.assign(layer, states, side0, side1)), kept0, kept1

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.errors import InputError
 from ...data.image_files import ImageFiles
 from ...data.labelled_images import split_in_two
-from ...data.match_batches import MatchBatch, MatchBatches
+from ...data.match_batches import MatchBatch, MatchBatches, collate_pairs
 from ...data.view_features import FeaturePairs, PairRecipe
 from ...model.matcher import Assignment, MatcherNetwork, counterparts, log_scores
 from ...model.settings import MatcherSettings
@@ -72,11 +72,25 @@ class MatcherTask(Task[MatcherNetwork, MatchBatch, MatchBatch]):
         if (theirs.form, theirs.descriptor_dim) != (own.form, own.descriptor_dim):
             raise InputError(f"cannot start from {weights}: it is of {theirs}, and the network of {own}")
         begun = source.state_dict()
-        if theirs.features != own.features:
-            # Other descriptors mean other things: where they come in stays as it is.
-            begun |= {name: value for name, value in network.state_dict().items() if name.startswith("describe.")}
+        own_entry = {name: value for name, value in network.state_dict().items() if name.startswith("describe.")}
         network.load_state_dict(begun)
+        if theirs.features != own.features:
+            # Descriptors of weights that come from the others mean much the same; those of strangers do not.
+            loss = self._loss_to_begin(network)
+            network.load_state_dict(begun | own_entry)
+            if loss < self._loss_to_begin(network):
+                network.load_state_dict(begun)
         return weights_hash(source.state_dict())
+
+    @torch.inference_mode()
+    def _loss_to_begin(self, network: MatcherNetwork) -> float:
+        """The last layer's, on the pairs with which a network begins."""
+        found = []
+        for index in range(min(PAIRS_TO_BEGIN, self._settings.pairs)):
+            batch = collate_pairs([self._pairs[index]])
+            loss = matching_loss(network(batch.side0, batch.side1), batch.targets0, batch.targets1)
+            found.append(float(loss.matched + loss.unmatched))
+        return sum(found) / len(found)
 
     def batches(self, rank: int, world_size: int) -> MatchBatches:
         settings, run = self._settings, self._run

@@ -9,8 +9,6 @@ from ...data.view_features import FeaturePairs
 from ...measures.statistics import mean_of_defined
 from ...model.matcher import MatcherNetwork, counterparts, log_scores
 
-MOST_KEYPOINTS = 512
-
 LEAST_CHANCE = 0.1
 """Of a match."""
 
@@ -36,7 +34,7 @@ class MatchValidator:
         training = network.training
         network.eval()
         try:
-            batches = (collate_pairs([self._pairs[index]], MOST_KEYPOINTS) for index in range(self._count))
+            batches = (collate_pairs([self._pairs[index]]) for index in range(self._count))
             measured = [_measure(network, batch.to(device)) for batch in batches]
         finally:
             network.train(training)

@@ -54,7 +54,7 @@ def pair_of(places0, places1):
 
 
 def test_a_batch_is_padded():
-    batch = collate_pairs([pair_of(points((5, 5), (50, 5)), points((15, 5))), pair_of(points(), points())], 8)
+    batch = collate_pairs([pair_of(points((5, 5), (50, 5)), points((15, 5))), pair_of(points(), points())])
     assert batch.targets0.tolist() == [[0, UNMATCHED], [UNKNOWN, UNKNOWN]]
     assert batch.targets1.tolist() == [[0], [UNKNOWN]]
     assert batch.side0.mask.tolist() == [[True, True], [True, False]]  # never none at all

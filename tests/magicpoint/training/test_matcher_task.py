@@ -14,8 +14,8 @@ from magicpoint.data.settings import ViewSettings
 from magicpoint.io.images import write_png
 from magicpoint.matching.learned import LearnedMatcher
 from magicpoint.model.matcher import MatcherNetwork
-from magicpoint.model.settings import MatcherForm
-from magicpoint.model.weights import load_weights, resolve, weights_hash
+from magicpoint.model.settings import MatcherForm, MatcherSettings
+from magicpoint.model.weights import load_weights, resolve, save_weights, weights_hash
 from magicpoint.training.loop import train_model, train_step
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.tasks.base import open_task
@@ -108,3 +108,21 @@ def test_the_command_line_knows_the_task(tmp_path, capsys):
     assert read_task(["run", "--features", "superpoint", "--images", "here"]).task == "matcher"
     assert main(["train", str(tmp_path), "--task", "matcher", "--images", str(Path(__file__)), "--print_config"]) == 0
     assert "features: superpoint" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("losses", "whose"), [((1.0, 2.0), "theirs"), ((2.0, 1.0), "own")])
+def test_a_matcher_of_other_features_is_begun_with(settings, tmp_path, losses, whose):
+    """What it does with the descriptors is kept; where they come in, what fits the new ones better."""
+    run = dataclasses.replace(settings, steps=1)
+    theirs = MatcherNetwork(MatcherSettings(32, 2, 2, 256, "others"))
+    source = save_weights(tmp_path / "theirs.safetensors", theirs, {})
+    task = open_task(run.task, run)
+    network = task.build_network()
+    entries = {"theirs": theirs.describe.weight.clone(), "own": network.describe.weight.clone()}
+    assert 0 < task._loss_to_begin(network) < task._loss_to_begin(theirs)
+    left = iter(losses)
+    task._loss_to_begin = lambda network: next(left)
+    task.start(network, str(source))
+    assert torch.equal(network.selves[0].inputs.weight, theirs.selves[0].inputs.weight)
+    assert torch.equal(network.describe.weight, entries[whose])
+    assert network.settings.features != "others"
