@@ -72,12 +72,12 @@ class MatcherTask(Task[MatcherNetwork, MatchBatch, MatchBatch]):
         if (theirs.form, theirs.descriptor_dim) != (own.form, own.descriptor_dim):
             raise InputError(f"cannot start from {weights}: it is of {theirs}, and the network of {own}")
         begun = source.state_dict()
-        own_entry = {name: value for name, value in network.state_dict().items() if name.startswith("describe.")}
+        entry = {f"describe.{name}": value.clone() for name, value in network.describe.state_dict().items()}
         network.load_state_dict(begun)
         if theirs.features != own.features:
             # Descriptors of weights that come from the others mean much the same; those of strangers do not.
             loss = self._loss_to_begin(network)
-            network.load_state_dict(begun | own_entry)
+            network.load_state_dict(begun | entry)
             if loss < self._loss_to_begin(network):
                 network.load_state_dict(begun)
         return weights_hash(source.state_dict())
