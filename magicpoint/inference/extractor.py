@@ -194,6 +194,12 @@ class Extractor:
         other.settings = settings
         return other
 
+    def at_scales(self, scales: Sequence[float]) -> Self:
+        """The same network at other scales."""
+        other = copy.copy(self)
+        other.scales = check_scales(scales)
+        return other
+
     @property
     def provenance(self) -> dict[str, str]:
         """What a result depends on: the weights' name and hash, and as JSON the network's engine and number format, the

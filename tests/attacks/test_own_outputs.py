@@ -15,6 +15,7 @@ EXTRACT = ["extract", "photos", *TINY]
 ADAPT = ["adapt", "photos", *DETECTOR, "--count", "2"]
 MATCH = ["match", "a.png", "photos/b.png", *TINY]
 TRACK = ["track", "photos", *TINY]
+LOCATE = ["locate", "photos", "--templates", "a.png", *TINY]
 PAIRS = ["evaluate", "pairs", *TINY, "--methods", "--protocols", "full"]
 SHAPES = ["evaluate", *DETECTOR, "--images_per_shape", "1", "--methods"]
 ROOMS = ["evaluate", "photos", "--dataset", "interiors", *TINY, "--methods", "--rooms", "1"]
@@ -51,6 +52,7 @@ IN_THE_WAY = [
     ([*ROOMS, "--out", "e"], "e/interiors.json"),
     ([*ROOMS, "--out", "e"], "e"),
     ([*CHANGED, "--out", "e"], "e/robustness.png"),
+    ([*LOCATE, "--out", "l"], "l/b.png.json"),
     ([*EXPORT, "--format", "transformers", "--out", "n"], "n/config.json"),
     (GENERATE, "out"),
 ]

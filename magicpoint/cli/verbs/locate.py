@@ -1,0 +1,47 @@
+"""`magicpoint locate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from ..options import add_engine, add_network, add_resize, build, open_extractor, shows_progress
+from ..output import add_json, show
+from ..parser import Parser
+
+SUMMARY = "Find known planar things, such as posters, cards and covers, in images and videos."
+
+
+def add(parser: Parser) -> None:
+    from ...planar.located import LocateSettings
+
+    parser.add_argument("scenes", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
+    parser.add_argument(
+        "--templates",
+        nargs="+",
+        type=Path,
+        required=True,
+        help="What is to be found: images that show nothing else, and folders of them.",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="Folder to write: a JSON file and a picture of each scene."
+    )
+    add_network(parser, "superpoint")
+    add_engine(parser)
+    add_resize(parser)
+    add_json(parser)
+    parser.add_class_arguments(LocateSettings, as_group=False)
+
+
+def run(arguments: Namespace) -> None:
+    from ...core.machine import keep_freed_memory
+    from ...jobs.locate import format_locating, locate_templates
+    from ...planar.located import LocateSettings
+
+    keep_freed_memory()
+    extractor = open_extractor(arguments)
+    settings = build(LocateSettings, arguments)
+    options = {"progress": shows_progress(arguments)}
+    result = locate_templates(arguments.scenes, arguments.templates, arguments.out, extractor, settings, **options)
+    show(arguments, format_locating(result), result)

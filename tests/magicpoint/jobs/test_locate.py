@@ -1,0 +1,96 @@
+"""Templates looked for in files, and what is written of it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from magicpoint.cli import main
+from magicpoint.io.video_out import open_sink
+
+SIZE = (160, 120)
+
+
+def picture(seed):
+    rng = np.random.default_rng(seed)
+    image = np.full(SIZE[::-1], 128, np.uint8)
+    for _ in range(60):
+        x, y = (int(rng.integers(side)) for side in SIZE)
+        cv2.circle(image, (x, y), int(rng.integers(4, 18)), int(rng.integers(256)), -1, cv2.LINE_AA)
+    return image
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("locate")
+    for name, seed in (("templates/front.png", 0), ("templates/more/back.png", 1)):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        cv2.imwrite(str(folder / name), picture(seed))
+    scene = np.full((200, 320), 100, np.uint8)
+    scene[50:170, 100:260] = picture(1)
+    (folder / "scenes" / "in").mkdir(parents=True)
+    cv2.imwrite(str(folder / "scenes" / "one.png"), scene)
+    cv2.imwrite(str(folder / "scenes" / "in" / "none.jpg"), np.full((60, 80), 90, np.uint8))
+    (folder / "scenes" / "broken.png").write_bytes(b"no picture")
+    with open_sink(folder / "film.mp4", 10) as sink:
+        for shift in range(2):
+            sink.write(np.repeat(np.roll(scene, 8 * shift, axis=1)[..., None], 3, axis=2))
+    return folder
+
+
+def words(folder, *scenes, out="out"):
+    options = ["--templates", str(folder / "templates"), "--out", str(folder / out), "--quiet", "--device", "cpu"]
+    return ["locate", *(str(folder / scene) for scene in scenes), "--weights", "superpoint-small", *options]
+
+
+def test_each_scene_gets_a_picture_and_what_was_found(folder, capsys):
+    for _ in range(2):  # a second run replaces what the first one wrote
+        assert main(words(folder, "scenes")) == 0
+        assert "2 scenes, found more/back 1, skipped 1" in capsys.readouterr().out
+    out = folder / "out"
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and path.name[0] != "."}
+    assert files == {"one.png", "one.png.json", "in/none.jpg.png", "in/none.jpg.json"}
+    content = json.loads((out / "one.png.json").read_text(encoding="utf-8"))
+    assert content["templates"] == {"front": [160, 120], "more/back": [160, 120]}
+    [found] = content["found"]
+    assert found["template"] == "more/back"
+    expected = [[99.5, 49.5], [259.5, 49.5], [259.5, 169.5], [99.5, 169.5]]
+    np.testing.assert_allclose(found["corners"], expected, atol=1.0)
+    np.testing.assert_allclose(found["H_template_to_scene"], [[1, 0, 100], [0, 1, 50], [0, 0, 1]], atol=1.0)
+    assert found["matches"] >= found["inliers"] >= 12
+    assert json.loads((out / "in" / "none.jpg.json").read_text(encoding="utf-8"))["found"] == []
+    assert cv2.imread(str(out / "one.png")).shape == (224, 320, 3)  # with the legend
+
+
+def test_a_video_becomes_a_video_and_a_list_of_frames(folder, capsys):
+    assert main(words(folder, "film.mp4", out="film")) == 0
+    assert "1 scenes, found more/back 2" in capsys.readouterr().out
+    frames = json.loads((folder / "film" / "film.mp4.json").read_text(encoding="utf-8"))["found"]
+    lefts = [found["corners"][0][0] for [found] in frames]
+    np.testing.assert_allclose(lefts, [99.5, 107.5], atol=1.0)
+    assert cv2.VideoCapture(str(folder / "film" / "film.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 2
+
+
+def test_nothing_of_others_is_replaced(folder, capsys):
+    (folder / "taken").mkdir()
+    (folder / "taken" / "one.png.json").write_text("{}")
+    assert main(words(folder, "scenes", out="taken")) == 1
+    assert "one.png.json" in capsys.readouterr().err
+    assert (folder / "taken" / "one.png.json").read_text() == "{}"
+    assert main(words(folder, "scenes", out="scenes")) == 1
+    assert "choose another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "named"), [(["a.png", "a.jpg"], "would both be called a"), (["broken.png"], "broken.png")]
+)
+def test_templates_that_cannot_be_told_apart_or_read_are_named(folder, tmp_path, capsys, names, named):
+    for name in names:
+        (tmp_path / name).write_bytes(b"no picture") if name == "broken.png" else cv2.imwrite(
+            str(tmp_path / name), picture(0)
+        )
+    asked = words(folder, "scenes", out="other")
+    asked[asked.index("--templates") + 1] = str(tmp_path)
+    assert main(asked) == 1
+    assert named in capsys.readouterr().err

@@ -1,0 +1,129 @@
+"""Templates found by their keypoints, in scenes whose homographies are known."""
+
+import cv2
+import numpy as np
+import pytest
+
+from homography import warp_points
+from homography.warp import resizing
+from magicpoint import Extractor
+from magicpoint.core.errors import InputError
+from magicpoint.planar.locate import Locator
+from magicpoint.planar.located import corners_in_scene, outer_corners
+
+SIZE = (160, 120)
+
+
+def card(seed):
+    """A picture that has no like: bright and dark discs and boxes at random places."""
+    rng = np.random.default_rng(seed)
+    image = np.full(SIZE[::-1], 128, np.uint8)
+    for _ in range(60):
+        x, y = (int(rng.integers(side)) for side in SIZE)
+        grey, reach = int(rng.integers(256)), int(rng.integers(4, 18))
+        if rng.random() < 0.5:
+            cv2.circle(image, (x, y), reach, grey, -1, cv2.LINE_AA)
+        else:
+            cv2.rectangle(image, (x, y), (x + reach, y + reach), grey, -1)
+    return image
+
+
+def turned(degrees, scale, centre):
+    """Takes the middle of a card to a place, turned and enlarged."""
+    H = np.eye(3)
+    H[:2] = cv2.getRotationMatrix2D(((SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2), degrees, scale)
+    H[:2, 2] += np.array(centre) - ((SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2)
+    return H
+
+
+def scene_of(placed, size=(480, 360)):
+    """Cards under homographies on a plain ground that gets darker to the right."""
+    fine = (4 * size[0], 4 * size[1])  # each pixel is the mean of 16 samples
+    image = np.tile(np.linspace(150, 90, fine[0]).astype(np.uint8), (fine[1], 1))
+    for picture, H in placed:
+        H = resizing(size, fine) @ H
+        cover = cv2.warpPerspective(np.full_like(picture, 255), H, fine, flags=cv2.INTER_NEAREST)
+        image = np.where(cover > 0, cv2.warpPerspective(picture, H, fine), image)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="module")
+def cards():
+    return {f"card {seed}": card(seed) for seed in range(3)}
+
+
+@pytest.fixture(scope="module")
+def locator(cards):
+    extractor = Extractor.load("superpoint-small", device="cpu")
+    return Locator({**cards, "plain": np.full(SIZE[::-1], 90, np.uint8)}, extractor)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "scale"), [(0, 1.0), (30, 1.0), (45, 1.0), (90, 1.0), (180, 0.8), (-90, 1.4), (10, 0.5)]
+)
+def test_a_card_is_found_at_any_angle_with_its_corners_in_their_order(locator, cards, degrees, scale):
+    H = turned(degrees, scale, (240, 180))
+    [found] = locator.locate(scene_of([(cards["card 1"], H)]))
+    assert found.template == "card 1"
+    assert found.inliers >= 12
+    np.testing.assert_allclose(found.corners, warp_points(outer_corners(SIZE), H), atol=1.0)
+    np.testing.assert_allclose(warp_points(outer_corners(SIZE), found.H_template_to_scene), found.corners, atol=1e-3)
+
+
+def test_several_cards_and_two_of_one_are_found(locator, cards):
+    places = [("card 0", (100, 90)), ("card 2", (360, 90)), ("card 0", (240, 260))]
+    found = locator.locate(scene_of([(cards[name], turned(0, 1.0, place)) for name, place in places]))
+    centres = sorted((each.template, *np.rint(each.corners.mean(axis=0)).astype(int)) for each in found)
+    assert centres == sorted((name, *place) for name, place in places)
+    assert [each.inliers for each in found] == sorted((each.inliers for each in found), reverse=True)
+
+
+def test_a_tilted_card_that_is_partly_hidden_is_found(locator, cards):
+    corners = np.array([[150, 100], [330, 120], [320, 250], [160, 220]], np.float32)
+    H = cv2.getPerspectiveTransform(outer_corners(SIZE).astype(np.float32), corners)
+    scene = scene_of([(cards["card 2"], H)])
+    scene[150:230, 140:200] = 40
+    [found] = locator.locate(scene)
+    assert found.template == "card 2"
+    np.testing.assert_allclose(found.corners, corners, atol=1.5)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (20, 30), (120, 160)])
+def test_nothing_is_an_ordinary_answer(locator, size_hw):
+    assert locator.locate(np.full(size_hw, 128, np.uint8)) == []
+    assert locator.locate(cv2.resize(card(9), size_hw[::-1], interpolation=cv2.INTER_AREA)) == []
+
+
+def test_a_scene_smaller_than_its_template_shows_a_part_of_it(cards):
+    large = np.vstack([np.hstack([card(3 * row + column) for column in range(3)]) for row in range(3)])
+    locator = Locator.from_pretrained({"large": large}, "superpoint-small", device="cpu")
+    [found] = locator.locate(large[80:280, 120:360])
+    np.testing.assert_allclose(found.corners, outer_corners((480, 360)) - (120, 80), atol=1.0)
+
+
+def test_templates_are_needed_and_descriptors():
+    with pytest.raises(InputError, match="no template"):
+        Locator.from_pretrained({}, "superpoint-tiny")
+    with pytest.raises(InputError, match="no descriptors"):
+        Locator.from_pretrained({"a": card(0)}, "magicpoint")
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [[0, 0], [0, 50], [60, 50], [60, 0]],  # mirrored
+        [[0, 0], [60, 50], [60, 0], [0, 50]],  # crossed
+        [[0, 0], [60, 0], [20, 15], [0, 50]],  # not convex
+        [[0, 0], [60, 0], [60, 2], [0, 2]],  # thin
+        [[500, 0], [560, 0], [560, 50], [500, 50]],  # beside the scene
+    ],
+)
+def test_what_no_camera_sees_is_no_find(corners):
+    H = cv2.getPerspectiveTransform(outer_corners(SIZE).astype(np.float32), np.array(corners, np.float32))
+    assert corners_in_scene(H, SIZE, (480, 360)) is None
+
+
+def test_what_a_camera_sees_is():
+    corners = np.array([[10.0, 10], [90, 20], [85, 80], [5, 70]])
+    H = cv2.getPerspectiveTransform(outer_corners(SIZE).astype(np.float32), corners.astype(np.float32))
+    np.testing.assert_allclose(corners_in_scene(H, SIZE, (480, 360)), corners, atol=1e-3)
