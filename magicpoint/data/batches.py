@@ -98,7 +98,9 @@ class StepBatches(Dataset[Item]):
 
     def __init__(self, batch_size: int, rank: int, world_size: int) -> None:
         if batch_size % world_size:
-            raise InputError(f"batch_size {batch_size} is not a multiple of the {world_size} processes")
+            raise InputError(
+                f"batch_size {batch_size} is not a multiple of its {world_size} shares, processes times accumulate"
+            )
         self._batch_size, self._share, self._rank = batch_size, batch_size // world_size, rank
 
     def indices(self, step: int) -> range:

@@ -33,6 +33,8 @@ ASSIGNMENTS: dict[AssignmentName, Assignment] = {"free_anchor": FreeAnchor(), "i
 class QuadTask(Task[QuadNetwork, CollatedScenes, SceneBatch]):
     """Quadrilaterals of templates in scenes."""
 
+    leaves_unused = True
+
     def __init__(self, settings: QuadTaskSettings, run: RunSettings) -> None:
         self._settings, self._run = settings, run
         templates = Pictures(draw_boards(settings.boards), settings.templates)

@@ -7,12 +7,14 @@ import datetime
 import inspect
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import distributed_c10d
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -79,20 +81,20 @@ class Processes:
         value: Value = told[0]
         return value
 
-    def wrap(self, network: nn.Module, sync_batch_norm: bool) -> nn.Module:
+    def wrap(self, network: nn.Module, sync_batch_norm: bool, unused: bool = False) -> nn.Module:
         """The network as it is trained: all processes begin with the weights of the first and share each gradient.
 
         Args:
             network: Is changed where BatchNorm is to be synchronised.
             sync_batch_norm: Take BatchNorm's statistics over the images of all processes.
+            unused: A step may leave parameters without a gradient.
         """
         if sync_batch_norm:
             network = synchronise_batch_norm(network)
         if self.count == 1:
             return network
-        devices = [self.device.index] if self.device.type == "cuda" else None
         # Of BatchNorm's statistics those of the first process count, which writes them: nothing is sent in a step.
-        return _data_parallel(network, device_ids=devices, gradient_as_bucket_view=True)
+        return _data_parallel(network, find_unused_parameters=unused, gradient_as_bucket_view=True)
 
     def agree(self, losses: Mapping[str, float], stop: bool) -> tuple[dict[str, float], bool]:
         """The means of the losses over all processes, and whether one of them is to stop."""
@@ -159,7 +161,7 @@ def process_group(device: torch.device) -> Iterator[Processes]:
     """
     rank, count = process_rank()
     if distributed.is_available() and distributed.is_initialized():
-        yield Processes(*rank_and_world_size(), device, distributed.distributed_c10d._get_default_store())
+        yield Processes(*rank_and_world_size(), device, distributed_c10d._get_default_store())
         return
     if count == 1:
         yield Processes(0, 1, device)
@@ -167,7 +169,8 @@ def process_group(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        store, *_ = next(rendezvous("env://", rank, count, timeout=LONGEST_WAIT))
+        shared, *_ = next(rendezvous("env://", rank, count, timeout=LONGEST_WAIT))
+        store = distributed_c10d.PrefixStore(_meet(shared, rank, count), shared)
         backend = "nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=LONGEST_WAIT)
     except (RuntimeError, ValueError) as error:
@@ -176,6 +179,26 @@ def process_group(device: torch.device) -> Iterator[Processes]:
         yield Processes(rank, count, device, store)
     finally:
         distributed.destroy_process_group()
+
+
+def _meet(store: Any, rank: int, count: int) -> str:
+    """A name that the processes of this start have in common.
+
+    `torchrun` keeps its store when it starts them anew, on each machine with a count of its own, and what those before
+    left there, addresses above all, would be taken for that of the new ones.
+    """
+    own = uuid.uuid4().hex
+    store.set(f"met/{rank}", own)
+    while True:
+        if rank == 0:
+            store.set("met", ",".join(store.get(f"met/{each}").decode() for each in range(count)))
+        names = store.get("met").decode().split(",")
+        if len(names) == count and names[rank] == own:
+            start = uuid.uuid5(uuid.NAMESPACE_OID, ",".join(names)).hex
+            store.set(f"{start}/{rank}", "")
+            if store.check([f"{start}/{each}" for each in range(count)]):
+                return start
+        time.sleep(0.05)
 
 
 def over_all(mean: Tensor, weight: Tensor | int) -> Tensor:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
@@ -21,6 +21,7 @@ from ..core.locks import locked_folder
 from ..core.machine import default_device, resolve_precision
 from ..core.precision import Precision
 from ..data.loading import Parts, prepared_batches
+from ..model.named import NamedNetwork
 from ..model.weights import BEST_WEIGHTS
 from .distributed import Processes, is_restarted, process_group
 from .log import RunLog
@@ -30,9 +31,20 @@ from .state import STATE_FILE, load_state, read_settings
 from .tasks.base import Task, TrainingError, open_task
 
 
+class StepLosses(nn.Module):
+    """A task's losses as a module, which processes can share: the task may call what it likes of its network."""
+
+    def __init__(self, task: Task[Any, Any, Any], network: NamedNetwork) -> None:
+        super().__init__()
+        self.task, self.network = task, network
+
+    def forward(self, batch: Any, step: int) -> dict[str, Tensor]:
+        return self.task.losses(self.network, batch, step)
+
+
 def train_step(
     task: Task[Any, Any, Any],
-    network: nn.Module,
+    losses_of: nn.Module,
     optimizer: Optimizer,
     parts: Sequence[Any],
     settings: TrainSettings,
@@ -42,7 +54,7 @@ def train_step(
 
     Args:
         task: What is learnt.
-        network: As `Processes.wrap` gives it.
+        losses_of: `StepLosses` of the network, as `Processes.wrap` gives it.
         optimizer: Of its parameters.
         parts: The items of this process; the losses are the mean of theirs.
         settings: Of the run.
@@ -51,14 +63,14 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, settings)
     optimizer.zero_grad(set_to_none=True)
-    device, found = next(network.parameters()).device, []
+    device, found = next(losses_of.parameters()).device, []
     for part, item in enumerate(parts, 1):
-        is_last = part == len(parts) or not isinstance(network, DistributedDataParallel)
-        with nullcontext() if is_last else cast(DistributedDataParallel, network).no_sync():
-            losses = task.losses(network, task.to_device(item, device), step)
-            (losses["loss"] / len(parts)).backward()  # type: ignore[no-untyped-call]
+        is_last = part == len(parts) or not isinstance(losses_of, DistributedDataParallel)
+        with nullcontext() if is_last else cast(DistributedDataParallel, losses_of).no_sync():
+            losses = losses_of(task.to_device(item, device), step)
+            (losses["loss"] / len(parts)).backward()
         found.append(losses)
-    norm = nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+    norm = nn.utils.clip_grad_norm_(losses_of.parameters(), settings.gradient_clip)
     optimizer.step()
     means = {name: math.fsum(losses[name].item() for losses in found) / len(found) for name in found[0]}
     return {**means, "gradient_norm": norm.item()}
@@ -124,7 +136,7 @@ def _train(run: TrainingRun, processes: Processes, progress: bool) -> None:
     count = settings.accumulate
     shares = [task.batches(processes.rank * count + part, processes.count * count) for part in range(count)]
     prepared = prepared_batches(Parts(shares), run.step * count, settings.steps * count, settings.workers)
-    network = processes.wrap(run.network, settings.sync_batch_norm)
+    losses_of = processes.wrap(StepLosses(task, run.network), settings.sync_batch_norm, task.leaves_unused)
     log = RunLog(out, run.step, settings, progress) if processes.is_first else None
     with log or nullcontext(), stop_requests() as stop, prepared as items:
         # Weights to start from are judged before they change: training has to do better, and shows by how much it does.
@@ -134,7 +146,7 @@ def _train(run: TrainingRun, processes: Processes, progress: bool) -> None:
         while not run.finished:
             parts = list(itertools.islice(items, count))
             try:
-                losses = train_step(task, network.train(), run.optimizer, parts, settings, run.step)
+                losses = train_step(task, losses_of.train(), run.optimizer, parts, settings, run.step)
                 losses, stops = processes.agree(losses, stop.requested)
             except RuntimeError as error:
                 raise processes.explain(error, run.step) from error

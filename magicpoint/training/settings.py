@@ -71,8 +71,8 @@ class TrainSettings:
         if not isinstance(self.task, TaskSettings):
             raise TypeError(f"task must be the settings of a task, got {self.task!r}")
         check_kinds(self)
-        check_whole(self, 1, "batch_size", most=MOST_IMAGES_OF_A_STEP)
-        check_whole(self, 1, "steps", "accumulate", "log_every", "validate_every", "checkpoint_every")
+        check_whole(self, 1, "batch_size", "accumulate", most=MOST_IMAGES_OF_A_STEP)
+        check_whole(self, 1, "steps", "log_every", "validate_every", "checkpoint_every")
         check_whole(self, 0, "workers", most=MOST_WORKERS)
         if self.warmup_steps is not None:
             check_whole(self, 0, "warmup_steps")

@@ -78,6 +78,7 @@ ALLOWED = {
     "TrackSettings": {"reach": POSITIVE, "min_similarity": "[-1, 1]", "radius": POSITIVE, "lost_after": COUNT},
     "TrainSettings": {
         **{"seed": SEED, "steps": COUNT, "batch_size": BATCH, "learning_rate": POSITIVE, "weight_decay": NOT_NEGATIVE},
+        "accumulate": BATCH,
         **{"warmup_steps": "[0, 2400]", "decay_fraction": SHARE, "gradient_clip": "(0, inf]", "averaging": "[0, 1)"},
         **{"workers": "[0, 1024]", "log_every": COUNT, "validate_every": COUNT, "checkpoint_every": COUNT},
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pkgutil import resolve_name
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -46,6 +46,9 @@ class Task(ABC, Generic[Network, Item, Batch]):
 
     digest: str
     """Tells one set of data from another."""
+
+    leaves_unused: ClassVar[bool] = False
+    """Whether a step may leave parameters of the network without a gradient, which several processes have to know."""
 
     @abstractmethod
     def build_network(self) -> Network:

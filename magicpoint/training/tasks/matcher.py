@@ -44,6 +44,8 @@ class Passed(NamedTuple):
 class MatcherTask(Task[MatcherNetwork, MatchBatch, MatchBatch]):
     """Which of the keypoints of two views belong together."""
 
+    leaves_unused = True
+
     def __init__(self, settings: MatcherTaskSettings, run: RunSettings) -> None:
         self._settings, self._run = settings, run
         images = ImageFiles(settings.images)

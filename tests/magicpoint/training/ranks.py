@@ -10,9 +10,10 @@ import torch
 
 from magicpoint.cli import main
 from magicpoint.data.settings import ViewSettings
+from magicpoint.model.network import PointNetwork
 from magicpoint.model.settings import ModelSettings
 from magicpoint.training.distributed import process_group
-from magicpoint.training.loop import train_step
+from magicpoint.training.loop import StepLosses, train_step
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.tasks.base import open_task
 from magicpoint.training.tasks.settings import MagicPointSettings, SuperPointSettings
@@ -28,15 +29,11 @@ SETTINGS = TrainSettings(
 )
 
 
-class Double(torch.nn.Module):
+class Double(PointNetwork):
     """A network in float64, in which the order of a sum tells nothing."""
 
-    def __init__(self, network):
-        super().__init__()
-        self.network = network.double()
-
     def forward(self, image):
-        return self.network(image.double())
+        return super().forward(image.double())
 
 
 def joint(folder, **options):
@@ -65,7 +62,8 @@ def losses(settings):
     with process_group(torch.device("cpu")) as processes:
         task = open_task(settings.task, settings)
         torch.manual_seed(processes.rank)  # the first one's weights count
-        network = processes.wrap(Double(task.build_network()), settings.sync_batch_norm).train()
+        network = StepLosses(task, Double(settings.task.model).double())
+        network = processes.wrap(network, settings.sync_batch_norm).train()
         optimizer = torch.optim.AdamW(network.parameters())
         batches, found = task.batches(processes.rank, processes.count), []
         for step in range(settings.steps):
