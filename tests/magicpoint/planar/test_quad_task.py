@@ -84,7 +84,7 @@ def test_it_begins_with_the_encoder_of_a_network_of_keypoints():
     for name, value in source.encoder.state_dict().items():
         torch.testing.assert_close(begun[name], value)
     optimizer = torch.optim.AdamW(network.parameters())
-    loop.train_step(task, network.train(), optimizer, [task.batches(0, 1)[0]], RUN, 3)
+    loop.train_step(task, loop.StepLosses(task, network).train(), optimizer, [task.batches(0, 1)[0]], RUN, 3)
     changed = {name for name, value in network.encoder.state_dict().items() if not torch.equal(value, begun[name])}
     frozen = {f"layers.{number}." for number in (0, 1, 3)}  # the third convolution stands behind a max-pool
     assert not any(name.startswith(tuple(frozen)) for name in changed)

@@ -16,7 +16,7 @@ from magicpoint.matching.learned import LearnedMatcher
 from magicpoint.model.matcher import MatcherNetwork
 from magicpoint.model.settings import MatcherForm, MatcherSettings
 from magicpoint.model.weights import load_weights, resolve, save_weights, weights_hash
-from magicpoint.training.loop import train_model, train_step
+from magicpoint.training.loop import StepLosses, train_model, train_step
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.tasks.base import open_task
 from magicpoint.training.tasks.settings import MatcherTaskSettings
@@ -69,7 +69,7 @@ def test_eight_pairs_are_learnt_by_heart(settings):
     optimizer = torch.optim.AdamW(network.parameters(), 4e-3)
     batches = task.batches(0, 1)
     for step in range(run.steps):
-        losses = train_step(task, network.train(), optimizer, batches[step], run, step)
+        losses = train_step(task, StepLosses(task, network).train(), optimizer, [batches[step]], run, step)
     learnt = validator.measure(network, torch.device("cpu"))
     assert learnt["recall"] >= 0.95 > begun["recall"]
     assert learnt["precision"] >= 0.95
