@@ -109,16 +109,21 @@ def test_the_public_names_are_there():
 
 
 WITHOUT_TORCH = ["import magicpoint", "from magicpoint.cli import main; main(['--help'])"]
-WITHOUT_TORCH += [
-    f"from magicpoint.cli import main; main(['{verb}', '--help'])"
-    for verb in sorted(VERBS.keys() - {"evaluate", "export"})  # their tables of methods and formats load torch
-]
+WITHOUT_TORCH += [f"from magicpoint.cli import main; main(['{verb}', '--help'])" for verb in sorted(VERBS)]
 
 
 @pytest.mark.parametrize("words", WITHOUT_TORCH)
 def test_no_torch_is_loaded_before_it_is_needed(words):
     code = f"import sys\ntry:\n    {words}\nexcept SystemExit:\n    pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_an_extractor_is_ready_without_what_it_does_not_need():
+    code = (
+        "import sys\nfrom magicpoint import Extractor\nExtractor.from_pretrained('superpoint-tiny', device='cpu')\n"
+        "slow = {'sympy', 'scipy', 'matplotlib', 'h5py'} & set(sys.modules)\nassert not slow, slow"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_only_the_command_line_prints():

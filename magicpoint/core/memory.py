@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether it is one of Python, NumPy, torch or OpenCV, which have names of their own for it."""
@@ -29,4 +27,6 @@ def reuse_freed_blocks() -> None:
     and of what is free at the end of its memory it keeps twice as much (mallopt(3), M_MMAP_THRESHOLD). This frees one,
     in which nothing was ever written. Whoever wants no such adaptation sets `MALLOC_TRIM_THRESHOLD_=131072`.
     """
+    import numpy as np  # here, so that a help text need not wait for it
+
     np.empty(_LARGEST_KEPT, np.uint8)

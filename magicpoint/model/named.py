@@ -26,10 +26,10 @@ class NamedNetwork(nn.Module):
 
     @classmethod
     def empty(cls, settings: Any) -> Self:
-        """A network on the CPU whose weights are still to be filled in: any numbers, and none was drawn for them.
+        """A network on the CPU whose weights are still to be filled in: any numbers.
 
-        So reading weights leaves torch's global random state as it is.
+        Reading weights leaves torch's global random state as it is. Torch's device meta would draw no numbers, and take
+        a second to be loaded.
         """
-        with torch.device("meta"):
-            network = cls(settings)
-        return network.to_empty(device="cpu")
+        with torch.random.fork_rng(devices=[]):
+            return cls(settings)

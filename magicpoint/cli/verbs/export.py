@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from ..options import add_weights, build, open_learned
+from ..options import UnusableArgument, add_weights, build, open_learned
 from ..parser import Parser
 
 SUMMARY = "Write a network for another program (ONNX, transformers)."
@@ -15,21 +15,20 @@ SUMMARY = "Write a network for another program (ONNX, transformers)."
 
 def add(parser: Parser) -> None:
     from ...decoding.settings import DecodeSettings
-    from ...export.formats import FORMATS
     from ...matching.settings import LearnedSettings
 
     add_weights(parser, "superpoint")
     parser.add_argument("--out", type=Path, required=True, help="File or folder to write.")
     parser.add_argument(
         "--format",
-        choices=tuple(FORMATS),
+        type=str,
         default="onnx",
         help="onnx; transformers: a folder for SuperPointForKeypointDetection.from_pretrained; magicleap: a .pth file "
         "under the names of the paper's own release, for networks of width 1.",
     )
     parser.add_argument(
         "--kind",
-        choices=list(dict.fromkeys(kind for format in FORMATS.values() for kind in format.kinds)),
+        type=str | None,
         default=None,
         help="Of an ONNX file: dense, the default, from grey images (B, 1, H, W) in [0, 1], H and W multiples of 8, to "
         "heatmap and descriptor map; keypoints, of any H and W, to keypoints, scores, descriptors and their count, as "
@@ -47,20 +46,30 @@ def add(parser: Parser) -> None:
     parser.add_class_arguments(LearnedSettings, as_group=False, skip={"stop_share", "prune"})
     parser.add_argument(
         "--precision",
-        choices=list(dict.fromkeys(name for format in FORMATS.values() for name in format.precisions)),
+        type=str,
         default="float32",
-        help="Number format of the network's layers. int8: for runtimes with integer convolutions; onnx alone.",
+        help="Number format of the network's layers: float32, or int8 for runtimes with integer convolutions; onnx "
+        "alone.",
     )
     parser.add_class_arguments(DecodeSettings, as_group=False)
 
 
 def run(arguments: Namespace) -> None:
     from ...decoding.settings import DecodeSettings
-    from ...export.formats import export_model
+    from ...export.formats import FORMATS, export_model
     from ...export.onnx import MATCHER_KINDS
     from ...matching.settings import LearnedSettings
     from ...model.weights import load_weights, resolve, weights_hash
 
+    # Not the parser's choices: the table of formats would load torch for a help text.
+    known = {
+        "format": list(FORMATS),
+        "kind": list(dict.fromkeys(kind for format in FORMATS.values() for kind in format.kinds)),
+        "precision": list(dict.fromkeys(name for format in FORMATS.values() for name in format.precisions)),
+    }
+    for name, values in known.items():
+        if arguments[name] is not None and arguments[name] not in values:
+            raise UnusableArgument(f"--{name} must be {' or '.join(values)}, got {arguments[name]}")
     settings = build(DecodeSettings, arguments)
     model, provenance = load_weights(resolve(arguments.weights).path)
     learned = build(LearnedSettings, arguments, stop_share=None, prune=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.types import Features
+if TYPE_CHECKING:
+    from ...core.types import Features
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -49,7 +50,7 @@ class Selection:
     descriptors: bool
 
 
-Detect = Callable[[Image], Features]
+Detect = Callable[[Image], "Features"]
 """From a uint8 (H, W) image to its features, on the CPU, the best first."""
 
 

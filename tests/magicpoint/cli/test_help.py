@@ -9,6 +9,8 @@ import pytest
 import magicpoint
 from magicpoint.cli import main
 from magicpoint.cli.verbs import VERBS
+from magicpoint.evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
+from magicpoint.export.formats import FORMATS
 
 
 def printed_by(words, capsys):
@@ -55,6 +57,31 @@ def test_each_argument_of_a_verb_has_a_sentence(verb, capsys, monkeypatch):
     named = {*re.findall(r"--[\w.]+", usage), *explained}
     assert named > {"--help"}
     assert {name: explained.get(name, "") for name in named if not is_a_sentence(explained.get(name, ""))} == {}
+
+
+def test_the_help_names_what_the_tables_hold_that_it_does_not_load(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    help_of = {verb: explanations(printed_by([verb, "--help"], capsys)) for verb in ("evaluate", "export")}
+    words = {name: set(re.findall(r"[\w-]+", text)) for verb in help_of.values() for name, text in verb.items()}
+    assert {*ON_PAIRS, *ON_SHAPES} - {"akaze"} <= words["--methods"]
+    assert set(FORMATS) <= words["--format"]
+    assert {kind for format in FORMATS.values() for kind in format.kinds} <= words["--kind"]
+    assert {name for format in FORMATS.values() for name in format.precisions} <= words["--precision"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "onx"], "--format must be onnx or transformers or magicleap, got onx"),
+        (["--kind", "sparse"], "weights, got sparse"),
+        (["--precision", "int4"], "--precision must be float32 or int8, got int4"),
+    ],
+)
+def test_export_refuses_what_is_in_no_table(words, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["export", "--out", str(tmp_path / "n.onnx"), *words])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
