@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -21,8 +22,9 @@ from ..io.finding import find_images
 from ..io.images import read_image
 from ..io.labels import read_labels
 from ..io.reading import ImageReading, Orientation
+from ..io.records import RecordFile
 from .samples import TrainingSample, certain_sample, keep_visible
-from .sources import ShuffledIndices, Source
+from .sources import Order, ShuffledIndices, Source
 from .views import crop
 
 HELD_OUT_SHARE = 0.05
@@ -76,13 +78,13 @@ class LabelledImages:
         return len(self._keys)
 
     def __getitem__(self, index: int) -> TrainingSample:
-        key = self._keys[index]
-        path, labels = self._paths[key], self._read(key)
-        grey = read_image(path, self._reading(labels))
+        key, path, records = self._locate(index)
+        labels = _read(records, key)
+        grey = read_image(path, _reading(records, labels))
         if grey.shape != labels.valid_mask.shape:
             raise InputError(
                 f"{path} is {grey.shape[1]}x{grey.shape[0]}, but was labelled as "
-                f"{labels.image_size[0]}x{labels.image_size[1]} in {self._labels.path}"
+                f"{labels.image_size[0]}x{labels.image_size[1]} in {records.path}"
             )
         sample = TrainingSample(
             np.rint(grey * 255).astype(np.uint8),
@@ -92,26 +94,14 @@ class LabelledImages:
         )
         return keep_visible(sample)
 
-    def _read(self, key: str) -> Labels:
-        """The labels of an image, each of them where a keypoint can be."""
-        labels = self._labels[key]
-        keypoints, scores, (width, height) = labels.keypoints, labels.keypoint_scores, labels.image_size
-        inside = (keypoints >= -0.5) & (keypoints <= torch.tensor([width - 0.5, height - 0.5]))  # NaN is not
-        if not inside.all():
-            x, y = keypoints[~inside.all(1)][0].tolist()
-            raise InputError(f"{self._labels.path}: a keypoint of {key} is at ({x}, {y}), outside {width}x{height}")
-        usable = (scores >= 0) & (scores <= 1)
-        if not usable.all():
-            raise InputError(f"{self._labels.path}: a score of {key} is {scores[~usable][0]}, outside [0, 1]")
-        return labels
+    def _locate(self, index: int) -> tuple[str, Path, RecordFile[Labels]]:
+        """The key and the file of an image, and the records that hold its labels."""
+        key = self._keys[index]
+        return key, self._paths[key], self._labels
 
-    def _reading(self, labels: Labels) -> ImageReading:
-        """As the images were read to be labelled; labels that do not say it are older than the other ways."""
-        width, height = labels.image_size
-        megapixels = max(ImageReading().max_megapixels, width * height / 1e6)
-        provenance = self._labels.provenance
-        orientation = cast(Orientation, provenance.get("orientation", "exif"))
-        return ImageReading(provenance.get("range", "full"), megapixels, orientation)
+    def order(self, indices: Sequence[int], seed: int) -> Order:
+        """These images over and over, each time in another order."""
+        return ShuffledIndices(indices, seed)
 
     def _certainties(self, labels: Labels) -> NDArray[np.float32]:
         scores = labels.keypoint_scores.numpy()
@@ -119,29 +109,32 @@ class LabelledImages:
             return np.ones_like(scores)
         return np.minimum(scores / self._certain_score, 1.0).astype(np.float32)
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 over the keys and the labels with their scores.
+        """SHA-256 over the keys and the checksums of their records; no label is read where the file has checksums."""
+        return digest_of_records(self._labels, self._keys) or self._earlier_digest()
 
-        Raises:
-            InputError: A keypoint or a score cannot be; the image is named.
-        """
+    def is_of(self, digest: str) -> bool:
+        """Whether a digest is that of these images, also one of an earlier version, for which all labels are read."""
+        return digest == self.digest or digest == self._earlier_digest()
+
+    def _earlier_digest(self) -> str:
         digest = hashlib.sha256()
         for key in self._keys:
-            labels = self._read(key)
+            labels = _read(self._labels, key)
             digest.update(key.encode() + b"\0" + labels.keypoints.numpy().tobytes())
             digest.update(labels.keypoint_scores.numpy().tobytes())
             digest.update(np.packbits(labels.valid_mask.numpy()).tobytes())
         return digest.hexdigest()
 
-    def split(self) -> tuple[list[int], list[int]]:
+    def split(self) -> tuple[Sequence[int], Sequence[int]]:
         """The indices to train on and those held out, every 20th image of a fixed shuffle, at least 8 and at most 64.
 
         Of less than 32 images a quarter are held out, at least 1; a single image is in both.
         """
         return split_in_two(len(self))
 
-    def split_by_name(self, share: float) -> tuple[list[int], list[int]]:
+    def split_by_name(self, share: float) -> tuple[Sequence[int], Sequence[int]]:
         """The indices to train on and those held out: of each image its name alone decides it.
 
         So an image stays where it is when others come or go. At least one is on each side.
@@ -154,7 +147,7 @@ class LabelledImages:
         """
         if len(self) < 2:
             raise InputError(f"{self._labels.path} labels {len(self)} image: two are needed, one of them to judge")
-        places = [int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 2**32 for key in self._keys]
+        places = [_place_of(key) for key in self._keys]
         order = sorted(range(len(self)), key=places.__getitem__)
         count = min(max(1, sum(place < share for place in places)), len(self) - 1)
         return sorted(order[count:]), sorted(order[:count])
@@ -168,6 +161,49 @@ def split_in_two(count: int) -> tuple[list[int], list[int]]:
     wanted = min(MOST_HELD_OUT, max(LEAST_HELD_OUT, round(HELD_OUT_SHARE * count)))
     held_out = max(1, min(wanted, count // 4))
     return sorted(order[held_out:]), sorted(order[:held_out])
+
+
+def _read(records: RecordFile[Labels], key: str) -> Labels:
+    """The labels of an image, each of them where a keypoint can be."""
+    labels = records[key]
+    keypoints, scores, (width, height) = labels.keypoints, labels.keypoint_scores, labels.image_size
+    inside = (keypoints >= -0.5) & (keypoints <= torch.tensor([width - 0.5, height - 0.5]))  # NaN is not
+    if not inside.all():
+        x, y = keypoints[~inside.all(1)][0].tolist()
+        raise InputError(f"{records.path}: a keypoint of {key} is at ({x}, {y}), outside {width}x{height}")
+    usable = (scores >= 0) & (scores <= 1)
+    if not usable.all():
+        raise InputError(f"{records.path}: a score of {key} is {scores[~usable][0]}, outside [0, 1]")
+    return labels
+
+
+def _reading(records: RecordFile[Labels], labels: Labels) -> ImageReading:
+    """As the images were read to be labelled; labels that do not say it are older than the other ways."""
+    width, height = labels.image_size
+    megapixels = max(ImageReading().max_megapixels, width * height / 1e6)
+    orientation = cast(Orientation, records.provenance.get("orientation", "exif"))
+    return ImageReading(records.provenance.get("range", "full"), megapixels, orientation)
+
+
+def _place_of(key: str) -> float:
+    """Where among all images in [0, 1) the name alone puts one."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 2**32
+
+
+def is_held_out(key: str, share: float) -> bool:
+    """Whether `LabelledImages.split_by_name` holds an image out, where it need not hold out another number."""
+    return _place_of(key) < share
+
+
+def digest_of_records(records: RecordFile[Labels], keys: Iterable[str]) -> str | None:
+    """SHA-256 over keys and the checksums of their records; None where the file has none."""
+    digest = hashlib.sha256()
+    for key in keys:
+        checksum = records.checksum(key)
+        if checksum is None:
+            return None
+        digest.update(key.encode() + b"\0" + checksum.to_bytes(4, "big"))
+    return digest.hexdigest()
 
 
 class LabelledSource:
@@ -185,7 +221,7 @@ class LabelledSource:
         self, dataset: LabelledImages, indices: Sequence[int], seed: int, shapes_share: float, shapes: ShapeSettings
     ) -> None:
         self._dataset, self._seed = dataset, seed
-        self._order = ShuffledIndices(indices, seed)
+        self._order = dataset.order(indices, seed)
         self._shapes_share, self._shapes = shapes_share, shapes
 
     @property

@@ -58,6 +58,12 @@ class StoredDataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
+class Order(Protocol):
+    """Which of some images comes when, without end."""
+
+    def __getitem__(self, number: int) -> int: ...
+
+
 class ShuffledIndices:
     """Indices over and over, each time in another order."""
 

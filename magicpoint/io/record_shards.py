@@ -163,6 +163,9 @@ class ShardedRecords(RecordFile[Record]):
     def digest(self, key: str) -> str | None:
         return self._places[key].digest(key)
 
+    def checksum(self, key: str) -> int | None:
+        return self._places[key].checksum(key)
+
     def keypoint_counts(self) -> dict[str, int]:
         counts = {key: count for file in self.files for key, count in file.keypoint_counts().items()}
         return {key: counts[key] for key in self._places}

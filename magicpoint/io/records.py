@@ -242,6 +242,12 @@ class RecordFile(Mapping[str, Record]):
         """The SHA-256 of the image's file, if it was recorded."""
         return self._digests[key]
 
+    def checksum(self, key: str) -> int | None:
+        """The CRC-32 of what is stored of a record, which no change leaves as it is; None where the file has none."""
+        if key not in self._digests:
+            raise KeyError(key)
+        return None if self._index is None else int(self._index.records[key][3])
+
     def keypoint_counts(self) -> dict[str, int]:
         """How many keypoints each image has: read from the sizes of the arrays, not from what they hold.
 

@@ -136,7 +136,8 @@ class TrainingRun:
         since = {field.name: field.default for field in dataclasses.fields(TrainSettings) if field.name not in same}
         same = {name: value for name, value in since.items() if name in NEWER} | same
         check_goes_on(f"{file} was made", same, new, advice, changeable=CHANGEABLE)
-        if state.get("data_digest") not in (None, self.task.digest):
+        digest = state.get("data_digest")
+        if digest is not None and not self.task.is_of(digest):
             raise InputError(f"{file} was made with other images, labels or shapes than those of now: {advice}")
         try:
             take_weights(self.network, state["model"], "model")

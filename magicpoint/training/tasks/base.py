@@ -50,6 +50,10 @@ class Task(ABC, Generic[Network, Item, Batch]):
     leaves_unused: ClassVar[bool] = False
     """Whether a step may leave parameters of the network without a gradient, which several processes have to know."""
 
+    def is_of(self, digest: str) -> bool:
+        """Whether a digest is that of the data; earlier versions may have taken another of them."""
+        return digest == self.digest
+
     @abstractmethod
     def build_network(self) -> Network:
         """A new network; its weights are drawn from torch's global generator, which the run has seeded."""

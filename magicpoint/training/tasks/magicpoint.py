@@ -12,6 +12,7 @@ from synthetic_shapes import ShapesDataset
 
 from ...data.batches import Batch, Collated, ImageBatches
 from ...data.labelled_images import CroppedSource, LabelledImages, LabelledSource
+from ...data.labelled_shards import open_labelled
 from ...data.sources import RenderedSource, Source, StoredSource
 from ...model.network import PointNetwork
 from ..validation.labelled import LabelledValidator
@@ -28,12 +29,16 @@ class MagicPointTask(PointTask[Collated, Batch]):
         super().__init__(settings, run)
         self._settings = settings
         self._source: Source
+        self._labelled: LabelledImages | None = None
         self._validator: Validator | LabelledValidator
         if settings.labels is not None:
-            self._source, self._validator = self._open_labelled(LabelledImages(settings.images, settings.labels))
+            self._source, self._validator = self._open_labelled(open_labelled(settings.images, settings.labels))
         else:
             self._source, self._validator = self._open_shapes(), Validator(settings.shapes.size_hw)
         self.digest = self._source.digest
+
+    def is_of(self, digest: str) -> bool:
+        return digest == self.digest or (self._labelled is not None and self._labelled.is_of(digest))
 
     def _open_shapes(self) -> Source:
         settings, seed = self._settings, self._run.seed
@@ -43,6 +48,7 @@ class MagicPointTask(PointTask[Collated, Batch]):
 
     def _open_labelled(self, dataset: LabelledImages) -> tuple[Source, LabelledValidator]:
         settings, seed = self._settings, self._run.seed
+        self._labelled = dataset
         training, held_out = dataset.split_by_name(settings.holdout)
         whole = LabelledSource(dataset, training, seed, 0.0, settings.shapes)
         source = CroppedSource(whole, settings.shapes.size_hw, settings.smallest_scale, seed)

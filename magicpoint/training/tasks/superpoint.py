@@ -11,7 +11,8 @@ from torch import Tensor
 from synthetic_shapes.sample import sample_generator
 
 from ...data.batches import CollatedViews, ViewBatch, ViewBatches
-from ...data.labelled_images import LabelledImages, LabelledSource
+from ...data.labelled_images import LabelledSource
+from ...data.labelled_shards import open_labelled
 from ...decoding.decode import logits_to_heatmap
 from ...model.network import Output, PointNetwork
 from ..correspondences import draw_points, find_correspondences
@@ -34,11 +35,14 @@ class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
     def __init__(self, settings: SuperPointSettings, run: RunSettings) -> None:
         super().__init__(settings, run)
         self._settings = settings
-        dataset = LabelledImages(settings.images, settings.labels, settings.certain_score)
+        dataset = open_labelled(settings.images, settings.labels, settings.certain_score)
         training, held_out = dataset.split()
         self._source = LabelledSource(dataset, training, run.seed, settings.shapes_share, settings.shapes)
         self._validator = ViewValidator(dataset, held_out, settings.views)
-        self.digest = dataset.digest
+        self.digest, self._dataset = dataset.digest, dataset
+
+    def is_of(self, digest: str) -> bool:
+        return self._dataset.is_of(digest)
 
     def batches(self, rank: int, world_size: int) -> ViewBatches:
         run = self._run

@@ -152,9 +152,8 @@ def test_labels_that_cannot_be_are_refused_by_image(tmp_path, keypoint, score, s
     write_images(tmp_path / "images", 1)
     labels = Labels(torch.tensor([keypoint]), torch.tensor([score]), None, (40, 30), torch.ones(30, 40, dtype=bool))
     write_records(tmp_path / "labels.h5", LABELS, {"00.png": labels})
-    for look in (lambda dataset: dataset[0], lambda dataset: dataset.digest):
-        with pytest.raises(InputError, match=rf"labels\.h5: .*{said}"):
-            look(open_images(tmp_path))
+    with pytest.raises(InputError, match=rf"labels\.h5: .*{said}"):
+        open_images(tmp_path)[0]
 
 
 def test_a_keypoint_on_a_masked_pixel_is_none(tmp_path):

@@ -33,10 +33,13 @@ class NoImages:
     def split(self):
         return [0], [0]
 
+    def order(self, indices, seed):
+        return indices
+
 
 @pytest.fixture
 def settings(monkeypatch, tmp_path):
-    monkeypatch.setattr(tasks, "LabelledImages", NoImages)
+    monkeypatch.setattr(tasks, "open_labelled", NoImages)
     return SuperPointSettings(
         images=(tmp_path,),
         labels=tmp_path / "labels.h5",
