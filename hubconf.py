@@ -28,3 +28,8 @@ def superpoint_tiny(device: str | None = None, precision: Any = "float32", **set
 def magicpoint(device: str | None = None, precision: Any = "float32", **settings: Any) -> Extractor:
     """The detector of corners, without descriptors; `settings` are those of `DecodeSettings`."""
     return Extractor.from_pretrained("magicpoint", DecodeSettings(**settings), device, precision=precision)
+
+
+def magicpoint_heavy(device: str | None = None, precision: Any = "float32", **settings: Any) -> Extractor:
+    """The detector of corners in bad light, without descriptors; `settings` are those of `DecodeSettings`."""
+    return Extractor.from_pretrained("magicpoint-heavy", DecodeSettings(**settings), device, precision=precision)
