@@ -12,14 +12,16 @@ from ..model.weights import weights_hash
 from ..planar.detect import QuadSettings
 from ..planar.detector import QuadDetector
 from ..planar.evaluation import ScenesEvaluation, ScenesProtocol, evaluate_on_scenes
-from ..planar.methods import SceneMethod, by_network, by_points, by_sift, contours
+from ..planar.methods import ByLocator, SceneMethod, by_network, by_points, by_sift, contours
 from ..planar.pictures import Pictures
 from ..planar.scenes import draw_boards
 from ..planar.validation import LOWEST_SCORE
 from .scenes_report import BEGINS, PICTURES, write_scenes_report
 
-SCENE_METHODS = ("contours", "sift", "superpoint-small")
-"""What the detector is compared with; the last is a name of weights of keypoints."""
+SCENE_METHODS = ("contours", "sift", "superpoint-small", "locate")
+"""What the detector is compared with: superpoint-small are the keypoints of these weights matched once, locate is
+`planar.locate.Locator` with the same weights.
+"""
 
 BOARDS = 32
 """Drawn where no templates are given; others than those of training."""
@@ -66,6 +68,7 @@ def evaluate_scenes(
         "contours": lambda: contours,
         "sift": lambda: by_sift(things),
         "superpoint-small": lambda: by_points(things, Extractor.load("superpoint-small")),
+        "locate": lambda: ByLocator(things, Extractor.load("superpoint-small")),
     }
     compared |= {name: makers[name]() for name in methods}
     digest = weights_hash(detector.network.state_dict())

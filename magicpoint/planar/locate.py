@@ -75,7 +75,7 @@ class Locator:
     camera, and placed by what matches then.
 
     Args:
-        templates: Pictures by name, as for `Extractor.extract`.
+        templates: By name pictures, as for `Extractor.extract`, or what `describe_template` made of them.
         extractor: Of the scenes, with descriptors; how many keypoints it keeps is for the settings to say. The same
             network sees the templates, at several scales.
         settings: None stands for `LocateSettings()`.
@@ -92,7 +92,7 @@ class Locator:
     """
 
     def __init__(
-        self, templates: Mapping[str, Image], extractor: Extractor, settings: LocateSettings | None = None
+        self, templates: Mapping[str, Image | Template], extractor: Extractor, settings: LocateSettings | None = None
     ) -> None:
         extractor.check_describes()
         if not templates:
@@ -100,7 +100,10 @@ class Locator:
         self.settings = settings or LocateSettings()
         best = dataclasses.replace(extractor.settings, max_keypoints=self.settings.most_compared)
         self.extractor = extractor.with_settings(best)
-        self.templates = [_template(name, image, self.extractor) for name, image in templates.items()]
+        self.templates = [
+            known if isinstance(known, Template) else describe_template(name, known, self.extractor)
+            for name, known in templates.items()
+        ]
         self._probes = torch.cat([template.probes for template in self.templates])
 
     @classmethod
@@ -201,7 +204,19 @@ class Locator:
         return Located(template.name, corners.astype(np.float32), estimate.H_0to1, len(index0), inliers)
 
 
-def _template(name: str, image: Image, extractor: Extractor) -> Template:
+def describe_template(name: str, image: Image, extractor: Extractor) -> Template:
+    """What a `Locator` has to know of a template, to be shared by several.
+
+    Args:
+        name: Under which it is found.
+        image: As for `Extractor.extract`.
+        extractor: The scenes' own, or the same network with as many keypoints.
+
+    Raises:
+        OSError: See `Extractor.extract`, as for what follows.
+        TypeError: As there.
+        ValueError: As there.
+    """
     opened = open_image(image, extractor.reading)
     height, width = opened.grey.shape
     largest = min(LONGEST_SIDE / max(width, height), LARGEST_FACTOR)

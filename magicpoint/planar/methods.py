@@ -18,6 +18,7 @@ from ..matching.nearest import match_features
 from ..matching.settings import MatchSettings
 from .detect import Quads
 from .detector import QuadDetector
+from .locate import Locator, Template, describe_template
 from .polygons import suppress_quads
 
 Picture = NDArray[np.uint8]
@@ -127,3 +128,28 @@ def by_sift(templates: Sequence[Picture]) -> SceneMethod:
 def by_points(templates: Sequence[Picture], extractor: Extractor) -> SceneMethod:
     """The keypoints of an extractor and MAGSAC++."""
     return ByKeypoints(templates, extractor.extract, MatchSettings())
+
+
+class ByLocator:
+    """`locate.Locator`: keypoints at several sizes and in four turns, and a second look at what was found.
+
+    Args:
+        templates: By number.
+        extractor: Of the scenes.
+    """
+
+    def __init__(self, templates: Sequence[Picture], extractor: Extractor) -> None:
+        self._templates, self._extractor = templates, extractor
+        self._known: dict[int, Template] = {}
+
+    def __call__(self, image: Picture, given: Sequence[int]) -> Quads:
+        templates = {str(number): self._template(number) for number in sorted(set(given))}
+        found = Locator(templates, self._extractor).locate(image) if templates else []
+        corners = np.array([located.corners for located in found], np.float32).reshape(-1, 4, 2)
+        inliers = np.array([located.inliers for located in found], np.float32)
+        return Quads(corners, inliers, (image.shape[1], image.shape[0]))
+
+    def _template(self, number: int) -> Template:
+        if number not in self._known:
+            self._known[number] = describe_template(str(number), self._templates[number], self._extractor)
+        return self._known[number]

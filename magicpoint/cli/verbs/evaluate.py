@@ -96,7 +96,7 @@ def add(parser: Parser) -> None:
         # The tables of methods would load torch for a help text.
         help="What to compare with; null: all. synthetic and labels: fast, harris, shi-tomasi, orb, sift; homography "
         "and robustness: these, akaze where OpenCV has it, and random; interiors: those of these with descriptors; "
-        "scenes: contours, sift, superpoint-small.",
+        "scenes: contours, sift, superpoint-small, locate.",
     )
     parser.add_argument(
         "--matchers",
