@@ -1,6 +1,6 @@
 """Whether time and memory of `extract` grow with the number of images and no faster: many tiny ones.
 
-    python benchmarks/many_images.py --count 20000
+    python benchmarks/many_images.py --count 20000 [--json FILE]
 
 For a quarter, half and all of the images: seconds of the first run and of the same command with nothing changed, the
 most memory and the most open files of the process. Linux, for what is counted of a process.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from figures import Figure, of, save
 
 
 def measured(words: list[str]) -> tuple[float, float, int]:
@@ -41,7 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--weights", default="superpoint-small")
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    figures: dict[str, Figure] = {}
     rng = np.random.default_rng(0)
     print(f"{'images':>8} {'first':>9} {'again':>9} {'memory':>9} {'files':>6}")
     with tempfile.TemporaryDirectory() as name:
@@ -56,8 +59,11 @@ def main() -> None:
             words += ["--out", str(Path(name, f"{count}.h5")), "--weights", arguments.weights]
             first, memory, files = measured(words)
             again, memory_again, files_again = measured(words)
+            figures |= {f"{count} images": of([first], "s"), f"{count} images, again": of([again], "s")}
             most = max(memory, memory_again), max(files, files_again)
             print(f"{count:8d} {first:7.1f} s {again:7.1f} s {most[0]:6.0f} MB {most[1]:6d}", flush=True)
+    if arguments.json:
+        save(arguments.json, figures)
 
 
 if __name__ == "__main__":
