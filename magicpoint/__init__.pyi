@@ -69,6 +69,11 @@ from .model.network import SuperPoint as SuperPoint
 from .model.settings import MatcherForm as MatcherForm
 from .model.settings import ModelSettings as ModelSettings
 from .pictures.matches import draw_matches as draw_matches
+from .planar.detect import Quads as Quads
+from .planar.detect import QuadSettings as QuadSettings
+from .planar.detector import QuadDetector as QuadDetector
+from .planar.settings import QuadModelSettings as QuadModelSettings
+from .planar.settings import QuadTaskSettings as QuadTaskSettings
 from .training.loop import train_model as train_model
 from .training.losses.detector import detector_loss as detector_loss
 from .training.settings import TrainSettings as TrainSettings

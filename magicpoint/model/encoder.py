@@ -45,11 +45,16 @@ class Encoder(nn.Module):
             if number in (1, 3, 5):
                 layers.append(nn.MaxPool2d(2))
         self.layers = nn.Sequential(*layers)
-        self.channels = inputs
+        self.fine_channels, self.channels = scaled(CHANNELS[3], width), inputs
 
     def first(self, count: int) -> list[nn.Sequential]:
         """The first so many convolutions, each with its BatchNorm and ReLU."""
         return [layer for layer in self.layers if isinstance(layer, nn.Sequential)][:count]
+
+    def two_scales(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What the fourth convolution gives, (B, C', H/2, W/2), and what `forward` does."""
+        fine: Tensor = self.layers[:5](image)
+        return fine, self.layers[5:](fine)
 
     def forward(self, image: Tensor) -> Tensor:
         features: Tensor = self.layers(image)

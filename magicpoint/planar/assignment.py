@@ -82,7 +82,7 @@ class FreeAnchor:
     """Each object takes the anchor that does best, in the likelihood that is learnt (FreeAnchor, arXiv 1909.02466).
 
     Args:
-        bag_size: Anchors of highest IoU that compete for an object (section 3.3).
+        bag_size: Anchors of highest IoU that compete for an object (section 3.3; 50 there, of anchors that lie closer).
         threshold: IoU below which a decoded box cannot pass for an object (equation 7's t).
         alpha: Weight of the objects' part, 1 - alpha that of the others (section 3.3).
         gamma: Exponent of the focal term.
@@ -90,7 +90,7 @@ class FreeAnchor:
         smooth: Where its smooth L1 loss turns from square to linear.
     """
 
-    bag_size: int = 50
+    bag_size: int = 24
     threshold: float = 0.6
     alpha: float = 0.5
     gamma: float = 2.0

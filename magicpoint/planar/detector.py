@@ -68,12 +68,6 @@ class QuadDetector:
 
         Raises:
             InputError: There are no such weights, or the file is damaged or holds something else; it is named.
-
-        Examples:
-            >>> detector = QuadDetector.from_pretrained("quads")
-            >>> quads = detector.detect(np.zeros((120, 160), np.uint8))
-            >>> quads.corners.shape
-            (0, 4, 2)
         """
         file = resolve_planar(weights)
         return cls(load_weights(file.path, QuadNetwork)[0], settings, device, file.name, longest_side)

@@ -8,12 +8,10 @@ from torch.nn import functional as F
 
 from homography import warp_points
 
-from ..core.grid import CELL_SIZE
-
 UNIT_SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 """The corners in the template's own order."""
 
-CONTEXT = 1.25
+CONTEXT = 1.5
 """What is pooled is so many times as wide and high as the quadrilateral: its edges and what is just beyond tell it."""
 
 _LEAST_TURN = 1e-3  # of a corner of a convex quadrilateral: its sine
@@ -63,14 +61,15 @@ def is_convex(corners: Tensor) -> Tensor:
     return convex
 
 
-def pool(features: Tensor, image: Tensor, frames: Tensor, side: int) -> Tensor:
+def pool(features: Tensor, image: Tensor, frames: Tensor, side: int, cell: int) -> Tensor:
     """The features under quadrilaterals, each rectified to a square.
 
     Args:
-        features: (B, C, Hc, Wc), of cells of 8x8 pixels.
+        features: (B, C, H / cell, W / cell).
         image: int64 (N,), the number of each quadrilateral's image.
         frames: (N, 3, 3), from the unit square to pixels.
         side: Samples each way of the square and its surroundings, see `CONTEXT`.
+        cell: Pixels of a cell of the features, each way.
 
     Returns:
         (N, C, side, side), interpolated bilinearly; beyond the outermost cells' centres the outermost value holds.
@@ -80,7 +79,7 @@ def pool(features: Tensor, image: Tensor, frames: Tensor, side: int) -> Tensor:
     v, u = torch.meshgrid(steps, steps, indexing="ij")
     grid = torch.stack((u, v), dim=2).view(1, -1, 2).expand(len(frames), -1, -1)
     places = warp_points(grid.double(), frames.detach().double()).nan_to_num(nan=-1e6).clamp(-1e6, 1e6)
-    extent = torch.tensor([features.shape[3], features.shape[2]], device=features.device) * CELL_SIZE
+    extent = torch.tensor([features.shape[3], features.shape[2]], device=features.device) * cell
     # grid_sample's unit, with align_corners=False, is half the map; its edges are the pixels' outer edges.
     units = ((2 * places + 1) / extent - 1).to(features.dtype).view(len(frames), side, side, 2)
     pooled = torch.zeros(len(frames), features.shape[1], side, side, device=features.device)

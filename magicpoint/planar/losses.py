@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .assignment import AssignmentLoss
+from .assignment import AssignmentLoss, IouRule, bag_anchors, place_errors
 from .detect import in_frame
 from .model import FirstStage, Proposals, QuadNetwork
 from .polybox import from_corners
@@ -22,7 +23,10 @@ JITTER = 0.1
 """Standard deviation by which corners of objects are moved, in lengths of the object, to be proposals as well: so the
 second stage has something to learn from before the first finds anything."""
 
-WEIGHTS = {"positive": 1.0, "negative": 1.0, "decision": 1.0, "refinement": 20.0, "turn": 0.25}
+NEAR = 8
+"""So many anchors learn the place of an object beside those that an assignment chooses: a few steps would teach few."""
+
+WEIGHTS = {"positive": 1.0, "negative": 1.0, "place": 0.25, "decision": 1.0, "refinement": 5.0, "turn": 0.25}
 """Of the parts in what is minimised: offsets are small numbers, and which corner is the first can often not be told."""
 
 _SMOOTH = 0.1  # where the smooth L1 loss of offsets turns from square to linear, in sides of the quadrilateral
@@ -38,11 +42,13 @@ class Assignment(Protocol):
 class QuadLosses(NamedTuple):
     """Scalars, means over the images or, of the second stage, over its quadrilaterals.
 
-    `positive` and `negative` of the anchors; `decision`, `refinement` and `turn` of the second stage, 0 without one.
+    `positive` and `negative` of the anchors, `place` of those that are `NEAR`; `decision`, `refinement` and `turn` of
+    the second stage, 0 without one.
     """
 
     positive: Tensor
     negative: Tensor
+    place: Tensor
     decision: Tensor
     refinement: Tensor
     turn: Tensor
@@ -73,10 +79,21 @@ def quad_losses(
         for logits, codes, corners in zip(first.logits, first.codes, objects, strict=True)
     ]
     positive, negative = (torch.stack(values).mean() for values in zip(*parts, strict=True))
+    place = torch.stack([*map(partial(_place, first.anchors), first.codes, objects)]).mean()
     if network.settings.stages == 1:
-        return QuadLosses(positive, negative, *(positive.new_zeros(()) for _ in range(3)))
+        return QuadLosses(positive, negative, place, *(positive.new_zeros(()) for _ in range(3)))
     proposals = _with_moved_objects(network.propose(first), objects, generator)
-    return QuadLosses(positive, negative, *second_losses(network, first, proposals, objects))
+    return QuadLosses(positive, negative, place, *second_losses(network, first, proposals, objects))
+
+
+def _place(anchors: Tensor, codes: Tensor, corners: Tensor) -> Tensor:
+    """How far off the anchors near the objects of an image are, see `place_errors`; 0 without an object."""
+    if not len(corners):
+        return codes.sum() * 0.0
+    polyboxes = from_corners(corners)
+    near = bag_anchors(anchors, polyboxes, NEAR)
+    wanted = polyboxes[:, None].expand(*near.shape, -1)
+    return place_errors(codes[near], wanted, anchors[near], IouRule().beta).mean()
 
 
 def second_losses(

@@ -21,6 +21,10 @@ from .settings import QuadModelSettings
 OBJECT_SHARE = 0.01
 """Share of the anchors with an object that an untrained network expects (Focal Loss, arXiv 1708.02002, section 4.1)."""
 
+FINE_CELL = 2
+"""Pixels of a cell of the features of the second look: in cells of 8 pixels a side of 24 is three, and where in it
+a corner lies is told in the image's axes, not in those of a turned quadrilateral."""
+
 _DILATIONS = (1, 2, 4, 8)
 _CANDIDATES = 4  # times as many quadrilaterals as are proposed enter the suppression
 
@@ -29,7 +33,7 @@ class FirstStage(NamedTuple):
     """What the network says at the anchors of images: cells in raster order, the anchors of a cell one after another.
 
     `logits` (B, A) of an object; `codes` (B, A, 10), see `polybox.encode`; `anchors` (A, 4), (xc, yc, w, h) in
-    pixels; `features` (B, C, Hc, Wc).
+    pixels; `features` (B, C, H/2, W/2), for the second look.
     """
 
     logits: Tensor
@@ -85,11 +89,14 @@ class QuadNetwork(NamedNetwork):
         self.codes.bias.data.copy_(self._upright_codes())
         assert self.objectness.bias is not None
         nn.init.constant_(self.objectness.bias, _logit(OBJECT_SHARE))
-        hidden = 4 * channels
+        hidden = 2 * channels
+        quarter = -(-settings.pooled_side // 4)
         self.look = nn.Sequential(
-            conv_block(channels, channels, "before_relu"),
+            _halving(conv_block(self.encoder.fine_channels, channels // 2, "before_relu")),
+            _halving(conv_block(channels // 2, channels, "before_relu")),
             nn.Flatten(),
-            nn.Linear(channels * settings.pooled_side**2, hidden),
+            nn.Linear(channels * quarter**2, hidden, bias=False),
+            nn.LayerNorm(hidden),  # of one quadrilateral BatchNorm knows nothing
             nn.ReLU(inplace=True),
         )
         self.decision = nn.Linear(hidden, 1)
@@ -101,11 +108,12 @@ class QuadNetwork(NamedNetwork):
         """Image (B, 1, H, W) in [0, 1], H and W multiples of 8."""
         if image.ndim != 4 or image.shape[1] != 1 or image.shape[2] % CELL_SIZE or image.shape[3] % CELL_SIZE:
             raise ValueError(f"image must be (B, 1, H, W), multiples of {CELL_SIZE}, got {tuple(image.shape)}")
-        features = self.neck(self.encoder(image))
-        batch, _, rows, columns = features.shape
-        logits = self.objectness(features).permute(0, 2, 3, 1).reshape(batch, -1)
-        codes = self.codes(features).permute(0, 2, 3, 1).reshape(batch, -1, 10)
-        return FirstStage(logits.float(), codes.float(), self.anchors(rows, columns).to(image.device), features)
+        fine, coarse = self.encoder.two_scales(image)
+        seen = self.neck(coarse)
+        batch, _, rows, columns = seen.shape
+        logits = self.objectness(seen).permute(0, 2, 3, 1).reshape(batch, -1)
+        codes = self.codes(seen).permute(0, 2, 3, 1).reshape(batch, -1, 10)
+        return FirstStage(logits.float(), codes.float(), self.anchors(rows, columns).to(image.device), fine)
 
     def anchors(self, rows: int, columns: int) -> Tensor:
         """The anchors of a map of so many cells, (A, 4), (xc, yc, w, h), around the cells' centres."""
@@ -141,7 +149,7 @@ class QuadNetwork(NamedNetwork):
         """The second look at quadrilaterals by their frames; see `frames.pool` for the arguments."""
         if not len(frames):
             return SecondStage(features.new_zeros(0), features.new_zeros(0, 4, 2), features.new_zeros(0, 4))
-        seen = self.look(pool(features, image, frames, self.settings.pooled_side))
+        seen = self.look(pool(features, image, frames, self.settings.pooled_side, FINE_CELL))
         offsets = self.refinement(seen).view(-1, 4, 2)
         return SecondStage(self.decision(seen)[:, 0].float(), offsets.float(), self.turns(seen).float())
 
@@ -158,6 +166,14 @@ def _dilated(block: nn.Sequential, dilation: int) -> nn.Sequential:
     assert isinstance(convolution, nn.Conv2d)
     convolution.dilation = (dilation, dilation)
     convolution.padding = (dilation, dilation)
+    return block
+
+
+def _halving(block: nn.Sequential) -> nn.Sequential:
+    """The block with an output of half the size, rounded up."""
+    convolution = block[0]
+    assert isinstance(convolution, nn.Conv2d)
+    convolution.stride = (2, 2)
     return block
 
 

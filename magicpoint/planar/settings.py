@@ -36,11 +36,11 @@ class QuadModelSettings:
     width: float = 0.5
     neck: int = 64
     anchor_sides: tuple[float, ...] = (24.0, 48.0, 96.0, 160.0)
-    anchor_aspects: tuple[float, ...] = (0.5, 1.0, 2.0)
+    anchor_aspects: tuple[float, ...] = (1.0,)
     proposals: int = 32
     proposal_iou: float = 0.7
     pooling: Pooling = "rectified"
-    pooled_side: int = 7
+    pooled_side: int = 24
     stages: Literal[1, 2] = 2
 
     def __post_init__(self) -> None:

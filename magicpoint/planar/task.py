@@ -11,6 +11,7 @@ from torch import Tensor
 
 from synthetic_shapes.sample import sample_generator
 
+from ..core.errors import InputError
 from ..model.weights import architecture_of, load_weights, resolve, weights_hash
 from ..training.tasks.base import RunSettings, Task, TrainingError
 from ..training.tasks.points import copy_weights, start_from
@@ -58,6 +59,8 @@ class QuadTask(Task[QuadNetwork, CollatedScenes, SceneBatch]):
         return weights_hash(source.state_dict())
 
     def batches(self, rank: int, world_size: int) -> SceneBatches:
+        if world_size > 1:
+            raise InputError(f"quads are learnt by one process, got {world_size}: the second stage runs on its own")
         return SceneBatches(self._views, self._settings.least_visible, self._run.batch_size, rank, world_size)
 
     def to_device(self, item: CollatedScenes, device: torch.device) -> SceneBatch:

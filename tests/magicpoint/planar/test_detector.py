@@ -71,7 +71,7 @@ def stage(quads, scores, features=None):
     """A first stage that says these quadrilaterals, (N, 4, 2), with these scores, one at each anchor."""
     anchors = torch.tensor([[20.0, 20, 16, 16]]).expand(len(quads), -1)
     codes = encode(from_corners(quads), anchors)
-    features = torch.zeros(1, 16, 8, 8) if features is None else features
+    features = torch.zeros(1, 8, 32, 32) if features is None else features
     return FirstStage(torch.logit(torch.tensor([scores])), codes[None], anchors, features)
 
 

@@ -72,7 +72,7 @@ def ramps(rows=8, columns=10):
 def test_what_is_pooled_is_what_lies_under_the_square():
     quad = torch.tensor([[[20.0, 12], [60, 20], [50, 48], [24, 40]]])
     frames = rectified_frames(quad)
-    pooled = pool(ramps(), torch.zeros(1, dtype=torch.int64), frames, 5)
+    pooled = pool(ramps(), torch.zeros(1, dtype=torch.int64), frames, 5, 8)
     steps = (torch.arange(5) + 0.5) / 5
     steps = (steps - 0.5) * CONTEXT + 0.5
     grid = torch.stack([torch.tensor([u, v]) for v in steps for u in steps])
@@ -82,7 +82,7 @@ def test_what_is_pooled_is_what_lies_under_the_square():
 
 def test_the_middle_of_an_upright_box_is_its_middle():
     quad = torch.tensor([[[16.0, 16], [48, 16], [48, 40], [16, 40]]])
-    pooled = pool(ramps(), torch.zeros(1, dtype=torch.int64), box_frames(quad), 3)
+    pooled = pool(ramps(), torch.zeros(1, dtype=torch.int64), box_frames(quad), 3, 8)
     torch.testing.assert_close(pooled[0, :, 1, 1], torch.tensor([32.0, 28]), atol=1e-3, rtol=0)
     # A third of the widened box to the right.
     torch.testing.assert_close(pooled[0, 0, 1, 2], torch.tensor(32 + 32 * CONTEXT / 3), atol=1e-3, rtol=0)
@@ -91,14 +91,14 @@ def test_the_middle_of_an_upright_box_is_its_middle():
 def test_each_quadrilateral_takes_from_its_own_image():
     features = torch.stack([torch.full((1, 4, 4), float(value)) for value in (5, 6, 7)])
     image = torch.tensor([2, 0, 2, 1])
-    pooled = pool(features, image, rectified_frames(SQUARE.expand(4, -1, -1) * 20), 2)
+    pooled = pool(features, image, rectified_frames(SQUARE.expand(4, -1, -1) * 20), 2, 8)
     assert pooled[:, 0, 0, 0].tolist() == [7, 5, 7, 6]
-    assert pool(features, image[:0], torch.zeros(0, 3, 3), 2).shape == (0, 1, 2, 2)
+    assert pool(features, image[:0], torch.zeros(0, 3, 3), 2, 8).shape == (0, 1, 2, 2)
 
 
 def test_gradients_reach_the_features_alone():
     features = ramps().requires_grad_()
     corners = (SQUARE[None] * 30 + 10).requires_grad_()
-    pool(features, torch.zeros(1, dtype=torch.int64), rectified_frames(corners), 4).sum().backward()
+    pool(features, torch.zeros(1, dtype=torch.int64), rectified_frames(corners), 4, 8).sum().backward()
     assert features.grad.sum() == pytest.approx(2 * 16, rel=1e-4)
     assert corners.grad is None
