@@ -65,6 +65,7 @@ BENCHMARKS = {
     "extract_speed": Benchmark("Every engine and number format", None, "--rounds 2 --out {out}"),
     "adaptation_speed": Benchmark("Adaptation", None, "--json {json}"),
     "descriptor_loss_memory": Benchmark("Descriptor losses", None, "--json {json}"),
+    "planar_choices": Benchmark("What finds quadrilaterals", None, "--out {out}"),
     "limits": Benchmark("Where the networks end", None, ""),
     "speed_accuracy": Benchmark("Accuracy against time", None, "{pairs} --out {out}"),
     "scale_and_turn": Benchmark("Scale and turn", None, "{photographs} --out {out}"),

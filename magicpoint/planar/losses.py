@@ -29,6 +29,7 @@ NEAR = 8
 WEIGHTS = {"positive": 1.0, "negative": 1.0, "place": 0.25, "decision": 1.0, "refinement": 5.0, "turn": 0.25}
 """Of the parts in what is minimised: offsets are small numbers, and which corner is the first can often not be told."""
 
+_FARTHEST = 1.0  # offsets that are learnt; in a frame near its horizon they can be any
 _SMOOTH = 0.1  # where the smooth L1 loss of offsets turns from square to linear, in sides of the quadrilateral
 
 
@@ -107,7 +108,7 @@ def second_losses(
     frames = network.frames(proposals.corners)
     seen = network.second(first.features, proposals.image, frames)
     decision = F.binary_cross_entropy_with_logits(seen.logits, is_object.float())
-    offsets = in_frame(wanted, frames) - in_frame(proposals.corners, frames)
+    offsets = (in_frame(wanted, frames) - in_frame(proposals.corners, frames)).clamp(-_FARTHEST, _FARTHEST)
     errors = F.smooth_l1_loss(seen.offsets, offsets, beta=_SMOOTH, reduction="none").mean(dim=(1, 2))
     turning = F.cross_entropy(seen.turns, turns, reduction="none")
     count = is_object.sum().clamp(min=1)
