@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,12 @@ UNMATCHED, UNKNOWN = -1, -2
 
 BEST_SHARE = 0.5
 """Of the views of which the best keypoints are taken; of the others any."""
+
+LARGEST_TURN, LARGEST_STRETCH = math.pi / 6, 1.2
+"""By which the places of one view are turned and stretched against those of the other; of both together by any turn."""
+
+DESCRIPTOR_NOISE = 0.15
+"""The length of the noise that is added to a descriptor."""
 
 
 class MatchBatch(NamedTuple):
@@ -103,7 +110,26 @@ class MatchBatches(StepBatches[MatchBatch]):
         self._order = ShuffledIndices(range(count), seed)
 
     def __getitem__(self, step: int) -> MatchBatch:
-        return collate_pairs([self._chosen(index) for index in self.indices(step)])
+        batch = collate_pairs([self._chosen(index) for index in self.indices(step)])
+        return self._varied(batch, step)
+
+    def _varied(self, batch: MatchBatch, step: int) -> MatchBatch:
+        """The same keypoints elsewhere, with descriptors that are a little off.
+
+        Pairs are seen again and again, and would be learnt by heart otherwise. What belongs together stays so.
+        """
+        rngs = [sample_generator(self._seed, "variation", index) for index in self.indices(step)]
+        warps = [_draw_warps(rng) for rng in rngs]
+        sides = []
+        for number, side in enumerate(batch[:2]):
+            assert isinstance(side, Side)
+            warp = torch.from_numpy(np.stack([both[number] for both in warps])).float()
+            noise = torch.from_numpy(
+                np.stack([rng.standard_normal(side.descriptors.shape[1:], np.float32) for rng in rngs])
+            )
+            noisy = side.descriptors + noise * (DESCRIPTOR_NOISE / side.descriptors.shape[2] ** 0.5)
+            sides.append(Side(F.normalize(noisy, dim=2), side.places @ warp.transpose(1, 2), side.mask))
+        return batch._replace(side0=sides[0], side1=sides[1])
 
     def _chosen(self, index: int) -> FeaturePair:
         """The pair of this turn, fewer of its keypoints, in one direction or the other."""
@@ -114,6 +140,20 @@ class MatchBatches(StepBatches[MatchBatch]):
         if swapped:
             return FeaturePair(features1, features0, inverse_homography(H_0to1))
         return FeaturePair(features0, features1, H_0to1)
+
+
+def _draw_warps(rng: Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Linear maps (2, 2) of the places of two views: the same turn and mirror, and what differs between them."""
+    common = _turn(rng.uniform(0, 2 * math.pi)) @ np.diag([1.0, rng.choice([-1.0, 1.0])])
+    own = []
+    for _ in range(2):
+        stretch = LARGEST_STRETCH ** rng.uniform(-1, 1, 2)
+        own.append(_turn(rng.uniform(-LARGEST_TURN, LARGEST_TURN) / 2) @ np.diag(stretch) @ common)
+    return own[0], own[1]
+
+
+def _turn(angle: float) -> NDArray[np.float64]:
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
 
 def _choose(features: Features, count: int, rng: Generator) -> Features:
