@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ...matching.nearest import Matching
 from ...measures.statistics import rounded
 from ..methods.base import Detect, Image, PairsMethod, Selection
 from ..methods.matched import finder_of, matching_of
+from ..methods.network import NetworkOnPairs
 from .results import EvaluatedSequence, PairResult, PairsEvaluation, PairsMethodResult, PairsProtocol, PairsSettings
 from .score import (
     BOOTSTRAP,
@@ -48,6 +50,27 @@ class _Run:
     detect: Detect
     matching: bool
     matched_by: Matching | None
+    max_keypoints: int
+
+
+class _Detectors:
+    """Makes what several methods and protocols share once, so that the keypoints of an image are found once.
+
+    A network's best keypoints are the first of its best more.
+    """
+
+    def __init__(self, protocols: Iterable[PairsProtocol]) -> None:
+        self._protocols = tuple(protocols)
+        self._made: dict[tuple[int, tuple[int, int] | None, Selection], Detect] = {}
+
+    def prepare(self, finder: PairsMethod, protocol: PairsProtocol, selection: Selection) -> Detect:
+        if isinstance(finder, NetworkOnPairs):
+            like = [each for each in self._protocols if each.image_size == protocol.image_size]
+            selection = dataclasses.replace(selection, max_keypoints=max(each.max_keypoints for each in like))
+        key = id(finder), protocol.image_size, selection
+        if key not in self._made:
+            self._made[key] = finder.prepare(selection)
+        return self._made[key]
 
 
 def evaluate_on_pairs(
@@ -70,16 +93,16 @@ def evaluate_on_pairs(
         OSError: A file cannot be read.
         ValueError: A file is damaged; it is named.
     """
-    # What several methods share finds the keypoints of an image once.
-    detectors: dict[tuple[int, str, Selection], Detect] = {}
+    detectors = _Detectors(protocols.values())
     runs = [
         _Run(
             name,
             radius,
             method,
-            detectors.setdefault((id(finder_of(finder)), name, selection), finder.prepare(selection)),
+            detectors.prepare(finder_of(finder), protocol, selection),
             selection.descriptors,
             matching_of(finder),
+            protocol.max_keypoints,
         )
         for name, protocol in protocols.items()
         for radius in protocol.nms_radii
@@ -163,8 +186,25 @@ def _detect(
     grey = read_image(path, reading)
     digest.update(np.array(grey.shape, "<i8").tobytes() + grey.astype("<f4").tobytes())
     images: dict[str, Image] = {name: resize_image(grey, protocol.image_size) for name, protocol in protocols.items()}
-    found = {run.detect: run.detect(images[run.protocol]) for run in {run.detect: run for run in runs}.values()}
-    return (grey.shape[1], grey.shape[0]), [found[run.detect] for run in runs]
+    found: dict[Detect, Features] = {}
+    for run in runs:
+        if run.detect not in found:
+            found[run.detect] = run.detect(images[run.protocol])
+    return (grey.shape[1], grey.shape[0]), [best_of(found[run.detect], run.max_keypoints) for run in runs]
+
+
+def best_of(features: Features, count: int) -> Features:
+    """The first so many, which are the best."""
+    if len(features) <= count:
+        return features
+    scales, descriptors = features.keypoint_scales, features.descriptors
+    return dataclasses.replace(
+        features,
+        keypoints=features.keypoints[:count],
+        keypoint_scores=features.keypoint_scores[:count],
+        descriptors=None if descriptors is None else descriptors[:count],
+        keypoint_scales=None if scales is None else scales[:count],
+    )
 
 
 def resize_image(grey: NDArray[np.float32], image_size: tuple[int, int] | None) -> Image:

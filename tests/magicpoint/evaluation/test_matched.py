@@ -12,10 +12,12 @@ from magicpoint.data.hpatches import find_sequences
 from magicpoint.evaluation.interiors.results import InteriorsProtocol
 from magicpoint.evaluation.interiors.run import evaluate_on_interiors
 from magicpoint.evaluation.methods.matched import MatchedBy
+from magicpoint.evaluation.methods.network import NetworkOnPairs
 from magicpoint.evaluation.methods.opencv import ON_PAIRS
 from magicpoint.evaluation.pairs.report import format_pairs
 from magicpoint.evaluation.pairs.results import PairsProtocol
 from magicpoint.evaluation.pairs.run import evaluate_on_pairs
+from magicpoint.inference.extractor import Extractor
 from magicpoint.matching.settings import MatchSettings
 
 HALF = np.random.default_rng(0).integers(0, 256, (60, 80)).astype(np.uint8)
@@ -68,6 +70,22 @@ def test_pairs_have_a_row_for_each_way(compared, tmp_path):
     assert 0 < pairs["first"]["matching_recall"] < 0.2
     assert found.methods["first"]["matching"] == '{"matcher": "first"}'
     assert "viewpoint: matchers" in format_pairs(found)
+
+
+def test_a_network_finds_the_keypoints_of_all_protocols_at_once(tmp_path, random_network, monkeypatch):
+    (tmp_path / "v_a").mkdir()
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f"v_a/{number}.png"), np.roll(NOISE, number, axis=1))
+    np.savetxt(tmp_path / "v_a/H_1_2", np.array([[1, 0, 1], [0, 1, 0], [0, 0, 1]]))
+    seen, extract = [], Extractor.extract
+    monkeypatch.setattr(Extractor, "extract", lambda self, image: seen.append(1) or extract(self, image))
+    methods = {"ours": NetworkOnPairs(Extractor(random_network(), device="cpu"))}
+    protocols = {f"best {count}": PairsProtocol(None, count, (4,), True) for count in (20, 60)}
+    together = evaluate_on_pairs(find_sequences(tmp_path), methods, protocols)
+    assert len(seen) == 2
+    for name, protocol in protocols.items():
+        alone = evaluate_on_pairs(find_sequences(tmp_path), methods, {name: protocol})
+        assert alone.results[name][4]["ours"].pairs == together.results[name][4]["ours"].pairs
 
 
 def test_rooms_have_a_row_for_each_way(compared):
