@@ -24,7 +24,7 @@ from ..inference.turns import extract_turned
 from ..io.images import Image, open_image
 from ..matching.homography import estimate_homography
 from ..matching.nearest import match_features
-from .located import Located, LocateSettings, corners_in_scene
+from .located import ENLARGED, Located, LocateSettings, corners_in_scene
 from .polygons import suppress_quads
 
 TURNS = 4
@@ -70,9 +70,9 @@ class Template:
 class Locator:
     """Finds templates in scenes.
 
-    A template is found at any angle where its longer side has about 80 to 1000 pixels in the scene and enough corners
-    can be told apart. Its features are computed once. What is found is looked at once more, as it would face the
-    camera, and placed by what matches then.
+    A template is found at any angle where enough of its corners can be told apart, which begins at about 60 to 100
+    pixels of its longer side in the scene. Its features are computed once. What is found is looked at once more, as if
+    it faced the camera, and placed by what matches then.
 
     Args:
         templates: By name pictures, as for `Extractor.extract`, or what `describe_template` made of them.
@@ -133,7 +133,9 @@ class Locator:
             ValueError: As there.
         """
         opened = open_image(image, self.extractor.reading)
-        scene = self.extractor.extract(opened).to("cpu")
+        is_small = self.settings.enlarge and max(opened.grey.shape) <= ENLARGED
+        extractor = self.extractor.at_scales((1.0, 2.0)) if is_small else self.extractor
+        scene = extractor.extract(opened).to("cpu")
         found = [
             self._refined(template, located, opened.grey)
             for template, turn in self._likely(scene)

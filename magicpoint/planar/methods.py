@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from ..matching.settings import MatchSettings
 from .detect import Quads
 from .detector import QuadDetector
 from .locate import Locator, Template, describe_template
+from .located import LocateSettings
 from .polygons import suppress_quads
 
 Picture = NDArray[np.uint8]
@@ -139,7 +141,8 @@ class ByLocator:
     """
 
     def __init__(self, templates: Sequence[Picture], extractor: Extractor) -> None:
-        self._templates, self._extractor = templates, extractor
+        best = dataclasses.replace(extractor.settings, max_keypoints=LocateSettings().most_compared)
+        self._templates, self._extractor = templates, extractor.with_settings(best)
         self._known: dict[int, Template] = {}
 
     def __call__(self, image: Picture, given: Sequence[int]) -> Quads:

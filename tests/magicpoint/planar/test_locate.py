@@ -9,7 +9,7 @@ from homography.warp import resizing
 from magicpoint import Extractor
 from magicpoint.core.errors import InputError
 from magicpoint.planar.locate import Locator
-from magicpoint.planar.located import corners_in_scene, outer_corners
+from magicpoint.planar.located import LocateSettings, corners_in_scene, outer_corners
 
 SIZE = (160, 120)
 
@@ -99,6 +99,15 @@ def test_a_scene_smaller_than_its_template_shows_a_part_of_it(cards):
     locator = Locator.from_pretrained({"large": large}, "superpoint-small", device="cpu")
     [found] = locator.locate(large[80:280, 120:360])
     np.testing.assert_allclose(found.corners, outer_corners((480, 360)) - (120, 80), atol=1.0)
+
+
+def test_a_small_card_is_found_in_a_scene_that_is_enlarged(locator, cards):
+    H = turned(15, 0.4, (240, 180))
+    scene = scene_of([(cards["card 1"], H)])
+    [found] = locator.locate(scene)
+    np.testing.assert_allclose(found.corners, warp_points(outer_corners(SIZE), H), atol=1.0)
+    plain = Locator(dict.fromkeys(["card 1"], cards["card 1"]), locator.extractor, LocateSettings(enlarge=False))
+    assert plain.locate(scene) == []
 
 
 def test_templates_are_needed_and_descriptors():
