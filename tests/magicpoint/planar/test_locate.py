@@ -102,7 +102,7 @@ def test_a_scene_smaller_than_its_template_shows_a_part_of_it(cards):
 
 
 def test_a_small_card_is_found_in_a_scene_that_is_enlarged(locator, cards):
-    H = turned(15, 0.4, (240, 180))
+    H = turned(15, 0.3, (240, 180))
     scene = scene_of([(cards["card 1"], H)])
     [found] = locator.locate(scene)
     np.testing.assert_allclose(found.corners, warp_points(outer_corners(SIZE), H), atol=1.0)
