@@ -38,6 +38,14 @@ def pins_are_for_elsewhere():
     return None
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_its_own(tmp_path_factory):
+    """So that no test finds what another run has left, nor leaves something itself; processes inherit it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAGICPOINT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("pinned") and (reason := pins_are_for_elsewhere()):
         pytest.skip(reason)

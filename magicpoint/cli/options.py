@@ -138,7 +138,7 @@ def add_network(parser: Parser, weights: str | None) -> None:
 
     add_weights(parser, weights)
     add_device(parser)
-    parser.add_class_arguments(ImageReading, as_group=False, skip={"orientation"})
+    parser.add_class_arguments(ImageReading, as_group=False, skip={"orientation", "read_all"})
     parser.add_argument(
         "--orientation",
         type=Orientation | None,
@@ -158,6 +158,7 @@ def add_earlier(parser: Parser) -> None:
         default=None,
         help="Folder from which the images' keys are paths; null: the deepest that holds all that is asked for.",
     )
+    add_read_all(parser)
 
 
 def add_shard(parser: Parser) -> None:
@@ -189,6 +190,15 @@ def shard_of(arguments: Namespace) -> Shard | None:
 def shows_progress(arguments: Namespace) -> bool:
     """Whether there are bars: not where they were declined, nor of any process of several but the first."""
     return not arguments.quiet and process_rank()[0] == 0
+
+
+def add_read_all(parser: Parser) -> None:
+    """The option of a verb that goes over files again, which `open_extractor` reads."""
+    parser.add_argument(
+        "--read_all",
+        action="store_true",
+        help="Read all files again. Otherwise those whose size and times are those of the last run count as unchanged.",
+    )
 
 
 def add_masks(parser: Parser) -> None:
@@ -251,7 +261,8 @@ def open_extractor(
         engine["scales"] = arguments.scales
     if "device" in arguments:
         engine["device"] = device_of(arguments)
-        engine["reading"] = build(ImageReading, arguments, orientation=arguments.orientation or orientation)
+        given: dict[str, Any] = {"orientation": arguments.orientation or orientation}
+        engine["reading"] = build(ImageReading, arguments, read_all=arguments.get("read_all", False), **given)
     return Extractor.load(arguments.weights, settings, **engine)
 
 

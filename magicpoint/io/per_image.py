@@ -24,6 +24,7 @@ from ..core.memory import is_out_of_memory
 from .earlier import Earlier, Outcome
 from .grey import GreyImage
 from .reading import ImageReading
+from .stamps import Stamps
 from .stream import Loaded, Remarks, is_video, load_images
 from .unfinished import UnfinishedRecords
 
@@ -77,6 +78,8 @@ def process_images(
     made: set[str] = set()
     failed: dict[str, str] = {}
     remarks = Remarks()
+    reading = reading or ImageReading()
+    stamps = Stamps(unfinished.path, not reading.read_all)
     has_videos = videos and any(map(is_video, images.values()))
 
     def is_known(key: str, digest: str) -> bool:
@@ -97,7 +100,7 @@ def process_images(
         return kind
 
     try:
-        with contextlib.closing(load_images(images, is_known, videos, reading, masks)) as loaded:
+        with contextlib.closing(load_images(images, is_known, videos, reading, masks, stamps)) as loaded:
             for image in tqdm(loaded, total=None if has_videos else len(images), unit="image", disable=not progress):
                 error = image.error
                 if error is None:
@@ -130,6 +133,7 @@ def process_images(
         unread={key: why for key, why in failed.items() if unread[key]},
         skipped=skipped,
     )
+    stamps.save()
     for line in remarks.lines():
         _LOG.info("%s", line)
     _report(outcome, len(images))

@@ -24,11 +24,14 @@ class ImageReading:
         max_megapixels: An image or frame that says it has more pixels is refused before memory is taken for it.
         orientation: exif turns an image as its EXIF orientation says, as viewers do; stored leaves it as COLMAP and
             hloc see it. Keypoints are in pixels of that.
+        read_all: Read files again whose size and times are those of the last run, too. Otherwise those count as
+            unchanged.
     """
 
     range: str = "auto"
     max_megapixels: float = 200.0
     orientation: Orientation = "exif"
+    read_all: bool = False
 
     def __post_init__(self) -> None:
         check_range(self, "(0, inf)", "max_megapixels")

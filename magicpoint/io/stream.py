@@ -18,6 +18,7 @@ from .images import decode_image, read_content
 from .masks import both_masks, decode_mask
 from .reading import ImageReading
 from .records import check_key
+from .stamps import Stamps, stamp_of
 from .video import VIDEO_SUFFIXES, open_source, read_ahead
 
 LOADERS = min(8, max(1, (os.cpu_count() or 1) // 2))
@@ -94,6 +95,7 @@ def load_images(
     videos: bool = False,
     reading: ImageReading | None = None,
     masks: Mapping[str, Path] | None = None,
+    stamps: Stamps | None = None,
 ) -> Generator[Loaded, None, None]:
     """The images in their order; what cannot be read comes with its reason.
 
@@ -104,8 +106,9 @@ def load_images(
         reading: None stands for `ImageReading()`.
         masks: Files of masks by the images' keys, of a video for all its frames; see `io.masks`. The digest is over
             both files.
+        stamps: Which files need not be read since they are as they were; None reads all.
     """
-    stream = _Stream(is_known, reading or ImageReading(), masks or {})
+    stream = _Stream(is_known, reading or ImageReading(), masks or {}, stamps)
     for are_videos, group in groupby(images.items(), key=lambda item: videos and is_video(item[1])):
         load = stream.load_videos if are_videos else stream.load_files
         with contextlib.closing(load(group)) as loaded:
@@ -121,6 +124,7 @@ class _Stream:
     is_known: IsKnown
     reading: ImageReading
     masks: Mapping[str, Path]
+    stamps: Stamps | None
 
     def load_files(self, images: Iterator[tuple[str, Path]]) -> Generator[Loaded, None, None]:
         waiting: deque[Future[Loaded]] = deque()
@@ -139,10 +143,16 @@ class _Stream:
     def _load_file(self, key: str, path: Path) -> Loaded:
         try:
             _check(key, path)
-            content = read_content(path, self.reading)
             mask = self.masks.get(key)
+            stamp = [] if self.stamps is None else stamp_of([path] if mask is None else [path, mask])
+            seen = None if self.stamps is None else self.stamps.digest(key, stamp)
+            if seen is not None and self.is_known(key, seen):
+                return Loaded(key, seen, None)
+            content = read_content(path, self.reading)
             of_mask = b"" if mask is None else read_content(mask, self.reading)
             digest = hashlib.sha256(content + of_mask).hexdigest()
+            if self.stamps is not None:
+                self.stamps.note(key, stamp, digest)
             if self.is_known(key, digest):
                 return Loaded(key, digest, None)
             image = decode_image(content, path, self.reading)

@@ -65,6 +65,11 @@ class UnfinishedRecords(Generic[Record]):
             self._register(part)
             self._next_part = int(part.stem) + 1
 
+    @property
+    def path(self) -> Path:
+        """The file that is made."""
+        return self._path
+
     def _own_parts(self) -> list[Path]:
         if not self.folder.is_dir():
             return []

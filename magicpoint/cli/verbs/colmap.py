@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_matcher, add_network, build, open_extractor, open_matching
+from ..options import add_engine, add_matcher, add_network, add_read_all, build, open_extractor, open_matching
 from ..output import add_json, show
 from ..pairs import add_pairs, chosen_pairs
 from ..parser import Parser
@@ -32,6 +32,7 @@ def add(parser: Parser) -> None:
     )
     add_network(parser, "superpoint")
     add_engine(parser)
+    add_read_all(parser)
     add_json(parser)
     add_matcher(parser)
     parser.add_class_arguments(DecodeSettings, as_group=False)
