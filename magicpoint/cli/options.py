@@ -105,8 +105,8 @@ def add_engine(parser: Parser) -> None:
         "--precision",
         type=NetworkPrecision,
         default="float32",
-        help="Number format of the network's layers; auto takes bfloat16 where it is measured to be faster. float16 is "
-        "for GPUs, int8 for CPUs.",
+        help="Number format of the network's layers; auto takes the fastest that keeps 97 % of float32's keypoints "
+        "within a pixel, measured once for a network on a machine. float16 is for GPUs, int8 for CPUs.",
     )
 
 
