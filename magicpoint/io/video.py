@@ -10,7 +10,7 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -205,3 +205,38 @@ def read_ahead(items: Generator[Item, None, None], ahead: int = READ_AHEAD) -> I
     finally:
         stopped.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def write_behind(use: Callable[[Item], object], behind: int = READ_AHEAD) -> Iterator[Callable[[Item], None]]:
+    """Let a thread use items while the next are made; at most `behind` items wait.
+
+    The block gets a function that hands an item over. The items are used in their order, all of them before the block
+    is left, however that comes about. An error of the thread is raised where the next item is handed over, or when the
+    block is left; what was handed over behind it is not used.
+    """
+    waiting: queue.Queue[Item | _End] = queue.Queue(behind)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while not isinstance(item := waiting.get(), _End):
+            if not errors:
+                try:
+                    use(item)
+                except BaseException as error:  # It belongs to the thread that made the items.
+                    errors.append(error)
+
+    def hand_over(item: Item) -> None:
+        if errors:
+            raise errors[0]
+        waiting.put(item)
+
+    thread = threading.Thread(target=work, name="write_behind", daemon=True)
+    thread.start()
+    try:
+        yield hand_over
+    finally:
+        waiting.put(_End())
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -8,6 +8,8 @@ import itertools
 import time
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..core.errors import InputError
@@ -17,11 +19,11 @@ from ..core.locks import locked
 from ..core.outputs import claimed
 from ..inference.extractor import Extractor
 from ..io.track_table import TrackTable, is_own_table
-from ..io.video import SourceEnded, open_source, read_ahead
+from ..io.video import SourceEnded, open_source, read_ahead, write_behind
 from ..io.video_out import is_own_video, open_sink
 from ..matching.nearest import Matcher
 from ..matching.settings import TrackSettings
-from ..matching.tracks import Tracker
+from ..matching.tracks import Tracker, Tracks
 from ..pictures.tracks import Trails
 
 
@@ -67,8 +69,8 @@ def track_video(
 ) -> TrackResult:
     """Follow the keypoints of a video, and write it with their tracks, or the tracks alone.
 
-    Frames are decoded by a thread while the network works on those before. Ctrl-C ends the video in good order, as does
-    the end of a truncated one: what was done until then is kept.
+    Threads decode the next frames, and draw and encode the last ones, while the network works. Ctrl-C ends the
+    video in good order, as does the end of a truncated one: what was done until then is kept.
 
     Args:
         source: See `io.video.open_source`.
@@ -121,20 +123,26 @@ def _track(
         stop = stack.enter_context(stop_requests())
         sink = None if out is None else stack.enter_context(open_sink(out, opened.rate))
         rows = None if table is None else stack.enter_context(TrackTable(table))
+
+        def write(seen: tuple[NDArray[np.float32], Tracks]) -> None:
+            grey, tracks = seen
+            if sink is not None:
+                sink.write(trails.draw(grey, tracks))
+            if rows is not None:
+                rows.write(tracks.keypoints, tracks.ids, tracks.lengths)
+
+        hand_over = stack.enter_context(write_behind(write))
         ahead = stack.enter_context(read_ahead(opened.frames))
         limited = itertools.islice(ahead, max_frames)
         try:
             for grey in tqdm(limited, total=max_frames or opened.count, unit="frame", disable=not progress):
                 tracks = tracker.update(extractor.extract(grey))
-                if sink is not None:
-                    sink.write(trails.draw(grey, tracks))
-                if rows is not None:
-                    rows.write(tracks.keypoints, tracks.ids, tracks.lengths)
+                hand_over((grey, tracks))
                 frames, longest = frames + 1, max(longest, int(tracks.lengths.max(initial=0)))
                 if stop.requested:
                     break
         except SourceEnded as error:
             kept = f"{error}; the {frames} frames before that are in {out if out is not None else table}"
             raise SourceEnded(kept if frames else error) from error
-    rate = frames / (time.perf_counter() - start)
+    rate = frames / (time.perf_counter() - start)  # with what was still to be written
     return TrackResult(out, table, frames, rate, tracker.started, longest)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from magicpoint.io import video, video_out
-from magicpoint.io.video import SourceEnded, open_source, read_ahead
+from magicpoint.io.video import SourceEnded, open_source, read_ahead, write_behind
 from magicpoint.io.video_out import open_sink
 
 
@@ -235,3 +235,65 @@ def test_what_cannot_be_written_is_said(tmp_path, monkeypatch):
 
 def test_an_odd_side_loses_its_last_pixel(tmp_path):
     assert next(open_source(write(tmp_path / "a.mp4", 2, height=49, width=65)).frames).shape == (48, 64)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_browser_plays_it_where_there_is_an_encoder(tmp_path, suffix):
+    av = pytest.importorskip("av")
+    if not video_out.has_h264():
+        pytest.skip("this PyAV has no encoder of H.264")
+    out = write(tmp_path / f"clip{suffix}", 12, rate=30000 / 1001, height=49, width=65)
+    with av.open(str(out)) as file:
+        [stream] = file.streams.video
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height, float(stream.average_rate)) == (64, 48, pytest.approx(29.97, abs=1e-3))
+    # The index stands before the pictures, so that a browser begins before it has all.
+    content = out.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    assert np.allclose([grey.mean() * 255 for grey in open_source(out).frames], 10 * np.arange(12), atol=4)
+
+
+def test_without_an_encoder_of_h264_opencv_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(video_out, "has_h264", lambda: False)
+    out = write(tmp_path / "clip.mp4", 12)
+    assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"FMP4")
+
+
+def test_a_thread_uses_all_items_in_their_order():
+    used = []
+    with write_behind(used.append, behind=2) as hand_over:
+        for item in range(20):
+            hand_over(item)
+    assert used == list(range(20))
+
+
+def test_what_was_handed_over_is_used_where_the_block_is_interrupted():
+    used = []
+
+    def interrupted():
+        with write_behind(used.append) as hand_over:
+            hand_over("last")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert used == ["last"]
+
+
+@pytest.mark.parametrize("items", [3, 50])
+def test_an_error_of_the_thread_is_that_of_the_block(items):
+    used = []
+
+    def fail(item):
+        used.append(item)
+        if item == 2:
+            raise OSError("the disk is full")
+
+    def hand_all():
+        with write_behind(fail, behind=1) as hand_over:
+            for item in range(items):
+                hand_over(item)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        hand_all()
+    assert used == [0, 1, 2]
