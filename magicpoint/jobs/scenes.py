@@ -42,7 +42,8 @@ def evaluate_scenes(
 
     Args:
         weights: A shipped name, a weights file or a run's folder.
-        out: Folder for `scenes.json`, `scenes.txt` (the tables) and pictures of hits, misses and false alarms; None
+        out: Folder for `scenes.json`, `scenes.txt` (the tables) pictures of hits, misses and false alarms,
+            and one of what training sees; None
             writes nothing.
         templates: Images of what is to be found, and folders of such; without any, boards are drawn.
         backgrounds: Images, and folders of such; without any, textures are drawn.
@@ -77,5 +78,5 @@ def evaluate_scenes(
         options = {detector.weights: sure}
         evaluation = evaluate_on_scenes(things, walls, compared, protocol, options, digest, progress)
         if out is not None:
-            write_scenes_report(evaluation, out, things, walls, compared[detector.weights], sure)
+            write_scenes_report(evaluation, out, things, walls, detector, sure)
     return evaluation

@@ -14,17 +14,23 @@ from ..evaluation.outputs import TITLE
 from ..evaluation.tables import aligned, as_text
 from ..io.images import write_png
 from ..planar.detect import Quads
+from ..planar.detector import QuadDetector
 from ..planar.drawing import FALSE_ALARM, FOUND, HIT, MISSED, draw_quads, sheet
 from ..planar.evaluation import GROUPS, ScenesEvaluation, TrueQuads, describe, evaluation_stream
-from ..planar.methods import Picture, SceneMethod
+from ..planar.methods import Picture, by_network
 from ..planar.polygons import polygon_iou
 from ..planar.scenes import Scene
 from ..planar.scoring import QuadScores, match_quads
+from ..planar.sight import draw_sight
 
 SCENES_JSON, SCENES_TABLE = "scenes.json", "scenes.txt"
 BEGINS = "Rendered scenes: "
-PICTURES = ("scenes_hits.png", "scenes_misses.png", "scenes_false_alarms.png")
-_PER_SHEET = 12
+SHEETS = ("scenes_hits.png", "scenes_misses.png", "scenes_false_alarms.png")
+SIGHT = "scenes_sight.png"
+"""What training sees of the first scenes, see `planar.sight`."""
+
+PICTURES = (*SHEETS, SIGHT)
+_PER_SHEET, _SIGHTS = 12, 4
 
 
 def write_scenes_report(
@@ -32,7 +38,7 @@ def write_scenes_report(
     out: AnyPath,
     templates: Sequence[Picture],
     backgrounds: Sequence[Picture],
-    detector: SceneMethod,
+    detector: QuadDetector,
     threshold: float,
 ) -> None:
     """Writes the table, the JSON file and the pictures of an evaluation to a folder.
@@ -52,17 +58,21 @@ def write_scenes_report(
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / SCENES_TABLE, format_scenes(evaluation) + "\n")
     write_text(out / SCENES_JSON, json_text(evaluation))
-    stream = evaluation_stream(templates, backgrounds, evaluation.protocol)
+    stream, method = evaluation_stream(templates, backgrounds, evaluation.protocol), by_network(detector)
+    rows: list[NDArray[np.uint8]] = []
     chosen: list[list[NDArray[np.uint8]]] = [[], [], []]
     for index in range(evaluation.protocol.count):
         scene = stream[index]
-        quads = detector(scene.image, scene.templates.tolist())
+        if len(scene.corners) and len(rows) < _SIGHTS:
+            rows.append(draw_sight(detector.network, scene))
+        quads = method(scene.image, scene.templates.tolist())
         for which, picture in _tiles(scene, quads, describe(scene, templates), threshold):
             chosen[which].append(picture)
         if min(map(len, chosen)) >= _PER_SHEET:
             break
-    for name, pictures in zip(PICTURES, chosen, strict=True):
+    for name, pictures in zip(SHEETS, chosen, strict=True):
         write_png(out / name, sheet(pictures[:_PER_SHEET]), TITLE)
+    write_png(out / SIGHT, np.concatenate(rows) if rows else sheet([]), TITLE)
 
 
 def _tiles(scene: Scene, quads: Quads, true: TrueQuads, threshold: float) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -76,7 +76,7 @@ def test_an_evaluation_is_a_table_a_file_and_pictures(tmp_path, weights, capsys)
     assert set(found["results"]) == {"quads.safetensors", "contours"}
     assert found["results"]["contours"]["groups"]["all that count"]["truth_count"] >= 0
     assert {path.name for path in out.glob("*.png")} == {
-        f"scenes_{kind}.png" for kind in ("hits", "misses", "false_alarms")
+        f"scenes_{kind}.png" for kind in ("hits", "misses", "false_alarms", "sight")
     }
     assert main([*words, "--methods", "--quiet"]) == 0  # its own report may be replaced
     with pytest.raises(ValueError, match="unknown methods"):
