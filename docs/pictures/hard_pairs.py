@@ -1,8 +1,8 @@
-"""Draws `hard_tilt.png` and `hard_repeats.png`: pairs that are hard to match, by nearest neighbours and by a matcher.
+"""Draws `hard_tilt.jpg` and `hard_repeats.jpg`: pairs that are hard to match, by nearest neighbours and by a matcher.
 
 What is right is known: the second view is made of the first. Right matches are in colour, wrong ones red.
 
-    python docs/pictures/hard_pairs.py superpoint-small
+    python docs/pictures/hard_pairs.py superpoint
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from homography import warp_image
 from magicpoint import DecodeSettings, Extractor, Features, LearnedMatcher, Matches, match_features, read_image
-from magicpoint.io.images import write_png
 from magicpoint.measures.matches import match_errors
 from magicpoint.pictures.canvas import add_legend
 from magicpoint.pictures.matches import draw_matches
@@ -38,13 +37,11 @@ def photograph() -> tuple[Grey, Grey, Matrix]:
     corners = np.array([[0, 0], [383, 0], [383, 383], [0, 383]], np.float32)
     seen = np.array([[40, 90], [300, 20], [330, 330], [60, 250]], np.float32)
     H_0to1 = cv2.getPerspectiveTransform(corners, seen).astype(np.float64)
-    view = 0.5 * warp_image(image, H_0to1) + np.random.default_rng(0).normal(0, 0.03, image.shape)
-    return as_grey(image), as_grey(view), H_0to1
+    return as_grey(image), as_grey(noisy(0.5 * warp_image(image, H_0to1), 0.008)), H_0to1
 
 
 def wall() -> tuple[Grey, Grey, Matrix]:
     """A wall of the same window again and again with something else here and there, and a step to the side."""
-    rng = np.random.default_rng(1)
     image = np.full((360, 480), 170, np.float64)
     for top in range(20, 340, 56):
         for left in range(20, 440, 64):
@@ -54,10 +51,15 @@ def wall() -> tuple[Grey, Grey, Matrix]:
     for number, (x, y) in enumerate([(84, 132), (276, 76), (340, 244), (148, 300)]):
         shape = render_sample(0, number, ShapeSettings(shapes=("multiple_polygons",), size_hw=(48, 64))).image
         image[y - 24 : y + 24, x - 32 : x + 32] = shape
-    image += rng.normal(0, 3, image.shape)
     H_0to1 = np.array([[0.9, -0.08, -70.0], [0.05, 0.95, 10.0], [1e-4, 1e-4, 1.0]])
-    view = warp_image((image / 255).clip(0, 1).astype(np.float32), H_0to1) + rng.normal(0, 0.02, image.shape)
-    return as_grey(image / 255), as_grey(view), H_0to1
+    grey = (image / 255).astype(np.float32)
+    return as_grey(noisy(grey, 0.003)), as_grey(noisy(warp_image(grey, H_0to1), 0.006)), H_0to1
+
+
+def noisy(values: NDArray[Any], sigma: float) -> NDArray[Any]:
+    """With the noise of a sensor where there is anything to be seen."""
+    noise = np.random.default_rng(0).normal(0, sigma, values.shape)
+    return np.asarray(values + noise * (values > 0))
 
 
 def as_grey(values: NDArray[Any]) -> Grey:
@@ -83,7 +85,8 @@ def main(weights: str, matcher: str) -> None:
         features = extractor.extract(image0), extractor.extract(image1)
         ways = {"nearest neighbours": match_features(*features), "learned": match_features(*features, learned)}
         rows = [draw((image0, image1), features, matches, H_0to1, way) for way, matches in ways.items()]
-        write_png(FOLDER / f"{name}.png", np.concatenate(rows))
+        sheet = cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(FOLDER / f"{name}.jpg"), sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])
         for way, matches in ways.items():
             right = match_errors(*features, matches, H_0to1) <= NEAR
             print(f"{name}, {way}: {len(matches)} matches, {int(right.sum())} right")

@@ -48,7 +48,7 @@ class LearnedSettings:
         prune: Behind each layer keypoints that it is sure to have no counterpart are left out from then on.
     """
 
-    min_score: float = 0.1
+    min_score: float = 0.2
     stop_share: float | None = None
     prune: bool = False
 
