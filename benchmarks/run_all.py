@@ -62,6 +62,8 @@ BENCHMARKS = {
     "render_speed": Benchmark("Rendering", "--count 90 --repeats 3 --json {json}", "--json {json}"),
     "train_speed": Benchmark("Training", "--width 0.5 --seconds 4 --rounds 1 --json {json}", "--json {json}"),
     "matcher_speed": Benchmark("Learned matcher", None, "--threads {threads}"),
+    "distributed_speed": Benchmark("Several processes", None, ""),
+    "scaling_plan": Benchmark("What a recipe costs on many GPUs", None, ""),
     "extract_speed": Benchmark("Every engine and number format", None, "--rounds 2 --out {out}"),
     "adaptation_speed": Benchmark("Adaptation", None, "--json {json}"),
     "descriptor_loss_memory": Benchmark("Descriptor losses", None, "--json {json}"),

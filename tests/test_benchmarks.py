@@ -94,3 +94,21 @@ def test_growth_is_the_slope_of_the_last_half_in_logarithms(load):
     # The first points are of a fixed cost, the last of the square.
     points = {1: (1.0, 0.0), 2: (1.0, 0.0), 4: (1.0, 0.0), 8: (4.0, 0.0), 16: (16.0, 0.0)}
     assert load("growth").exponent(points) == pytest.approx(2.0)
+
+
+def test_the_plan_of_a_recipe_is_its_operations_over_those_of_the_machine(load, monkeypatch):
+    scaling_plan = load("scaling_plan")
+    monkeypatch.setattr(scaling_plan, "operations", lambda width, descriptors: 10.0)
+    monkeypatch.setattr(scaling_plan, "parameters", lambda width: 1000)
+    recipe = scaling_plan.Recipe(pixels=100, views=9, rounds=2, view_pixels=50, passes=4, batch=2)
+    machine = scaling_plan.Machine(flops=1e6, bytes_per_second=6e6, latency=1e-3, decoded=1000, cores=1)
+    one, two = (scaling_plan.plan(3600, gpus, recipe, machine) for gpus in (1, 2))
+    # 9 ms an image, twice; a step of 2 images takes 2 * 2 * 50 * 3 * 10 / 1e6 = 6 ms, and there are 7200 of them.
+    assert (one.adaptation_hours, one.training_hours) == pytest.approx((0.018, 0.012))
+    # Half as many steps, each with 4,000 bytes and 24 beginnings: 6 + 0.667 + 24 ms.
+    assert scaling_plan.transferred(1000, 2) == 4000
+    assert (two.adaptation_hours, two.training_hours) == pytest.approx((0.009, 0.0306667), rel=1e-4)
+    assert (one.transfer_share, one.gpu_hours) == (0.0, pytest.approx(0.03))
+    # The net is of no use where a core cannot read as fast: 10 ms an image.
+    slow = scaling_plan.plan(3600, 1, recipe, scaling_plan.Machine(1e6, 6e6, 1e-3, decoded=100, cores=1))
+    assert slow.adaptation_hours == pytest.approx(0.02)

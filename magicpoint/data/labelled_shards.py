@@ -57,7 +57,7 @@ class LabelledShards(LabelledImages):
         self._root, self._certain_score, self._whole = root, certain_score, shards.whole
         self._files = [path for _, path in sorted(shards.files.items())]
         self._open = functools.lru_cache(OPEN_SHARDS)(self._open_shard)
-        digest, counts, keypoints = hashlib.sha256(), [], 0
+        digest, counts, has_keypoints = hashlib.sha256(), [], False
         first: RecordFile[Labels] | None = None
         for file in self._files:
             records = RecordFile(file, LABELS)
@@ -66,9 +66,9 @@ class LabelledShards(LabelledImages):
             check_same_settings(first, records)
             digest.update(f"{digest_of_records(records, records)} {len(records)}\n".encode())
             counts.append(len(records))
-            keypoints += sum(records.keypoint_counts().values())
+            has_keypoints = has_keypoints or any(records.keypoint_counts().values())
         assert first is not None
-        if not keypoints:
+        if not has_keypoints:
             raise InputError(f"{shards} have no keypoint on any of their {sum(counts)} images: nothing can be learnt")
         key = next(iter(first))
         if not (root / key).is_file():
