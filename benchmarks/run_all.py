@@ -121,7 +121,7 @@ def run(name: str, words: list[str], out: Path) -> Done:
     seconds = time.perf_counter() - start
     (own / "printed.txt").write_text(done.stdout)
     (own / "said.txt").write_text(done.stderr)
-    pictures = tuple(sorted(path.relative_to(out).as_posix() for path in own.rglob("*.png")))
+    pictures = tuple(sorted(path.relative_to(out).as_posix() for path in own.glob("*.png")))
     found, more = read(own / f"{name}.json")
     return Done(seconds, done.returncode, done.stdout or done.stderr[-2000:], pictures, found, more)
 
