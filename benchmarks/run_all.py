@@ -68,6 +68,7 @@ BENCHMARKS = {
     "adaptation_speed": Benchmark("Adaptation", None, "--json {json}"),
     "descriptor_loss_memory": Benchmark("Descriptor losses", None, "--json {json}"),
     "planar_choices": Benchmark("What finds quadrilaterals", None, "--out {out}"),
+    "locate_pairs": Benchmark("Known things in photographs", None, "{pairs} --out {out}"),
     "limits": Benchmark("Where the networks end", None, ""),
     "speed_accuracy": Benchmark("Accuracy against time", None, "{pairs} --out {out}"),
     "locate_pairs": Benchmark("Known things in photographs", None, "{pairs} --out {out}"),
