@@ -71,7 +71,6 @@ BENCHMARKS = {
     "locate_pairs": Benchmark("Known things in photographs", None, "{pairs} --out {out}"),
     "limits": Benchmark("Where the networks end", None, ""),
     "speed_accuracy": Benchmark("Accuracy against time", None, "{pairs} --out {out}"),
-    "locate_pairs": Benchmark("Known things in photographs", None, "{pairs} --out {out}"),
     "scale_and_turn": Benchmark("Scale and turn", None, "{photographs} --out {out}"),
     "time_to_quality": Benchmark("Time to a quality", None, "{run}"),
     "colmap_rooms": Benchmark("Rooms from COLMAP", None, "--rooms 1 --out {out}"),
