@@ -9,6 +9,7 @@ from magicpoint.cli.verbs import VERBS
 
 BASES = {
     "generate": ["new", "--count", "1", "--validation_count", "0", "--test_count", "0", "--workers", "1"],
+    "generate-scenes": ["new", "--count", "1"],
     "convert": ["absent", "new"],
     "train": ["run", "--dataset", "absent"],
     "adapt": ["a.png", "--out", "l.h5", "--weights", "detector.safetensors"],
@@ -21,12 +22,15 @@ BASES = {
     "locate": ["a.png", "--templates", "a.png", "--out", "l", "--weights", "tiny.safetensors"],
     "finetune": ["a.png", "--out", "f", "--weights", "tiny.safetensors"],
     "import": ["a.png", "--out", "w.safetensors", "--source", "s", "--licence", "l"],
+    "merge": ["absent.h5", "--out", "m.h5"],
+    "check": ["absent.h5"],
     "info": ["tiny.safetensors"],
     "export": ["--out", "w.onnx", "--weights", "tiny.safetensors"],
 }
 """Words with which a verb works, or fails soon."""
 
 DATASETS = {"rooms": ["pairs", "--dataset", "interiors"], "photographs": ["pairs", "--dataset", "robustness"]}
+DATASETS |= {"scenes": ["--dataset", "scenes"], "keypoints": ["pairs", "--dataset", "homography"]}
 """What an option is read with."""
 
 NEGATIVE_IS_RIGHT = {"min_similarity"}

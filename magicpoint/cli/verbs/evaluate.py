@@ -154,6 +154,8 @@ def _scenes(arguments: Namespace) -> None:
     from ...jobs.scenes_report import SCENES_JSON, format_scenes
     from ...planar.evaluation import ScenesProtocol
 
+    if arguments.scenes < 1:
+        raise UnusableArgument(f"--scenes must be at least 1, got {arguments.scenes}")
     found = evaluate_scenes(
         arguments.weights or "quads",
         arguments.out,
