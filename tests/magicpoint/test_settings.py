@@ -87,7 +87,7 @@ ALLOWED = {
 """What each number may be, with the defaults of all others; a setting without a row fails here."""
 
 GIVEN = {
-    "MatcherTaskSettings": {"images": (Path("images"),)},
+    "MatcherTaskSettings": {"images": (Path("images"),), "features": "superpoint"},
     "SuperPointSettings": {"images": (Path("images"),), "labels": Path("labels.h5")},
 }
 MEASURED = {"PairsSettings", "MethodSettings"}  # what a result says of itself: nobody sets it

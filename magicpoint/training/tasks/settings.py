@@ -173,7 +173,7 @@ class MatcherTaskSettings(TaskSettings):
     implementation: ClassVar[str] = "magicpoint.training.tasks.matcher:MatcherTask"
 
     images: tuple[Path, ...]
-    features: str = "superpoint"
+    features: str
     pairs: int = 4000
     keypoints: int = 256
     cache: Path | None = None

@@ -200,8 +200,8 @@ def test_settings_of_a_run_that_are_damaged_are_named(tmp_path, capsys):
         (["train", "RUN", "--labels", "l.h5"], "--images must be given with labels, got none"),
         (["train", "RUN", "--dataset", "d", "--labels", "l.h5"], "--images must be given with labels, got none"),
         (
-            ["train", "RUN", "--task", "quads"],
-            "--task must be magicpoint or superpoint, got quads",
+            ["train", "RUN", "--task", "nothing"],
+            "--task must be magicpoint, superpoint, matcher or quads, got nothing",
         ),
         (["train", "RUN", "--shapes.shapes", "[blob]"], "--shapes.shapes must be some of"),
         (["train", "RUN", *LABELLED, "--views.homographic.scale", "2"], "--views.homographic.scale must be in [0, 1)"),

@@ -106,7 +106,9 @@ def test_the_file_names_the_features_that_it_is_for(settings, tmp_path):
 def test_the_command_line_knows_the_task(tmp_path, capsys):
     assert read_task(["run", "--task", "matcher", "--images", "here"]).task == "matcher"
     assert read_task(["run", "--features", "superpoint", "--images", "here"]).task == "matcher"
-    assert main(["train", str(tmp_path), "--task", "matcher", "--images", str(Path(__file__)), "--print_config"]) == 0
+    assert read_task(["run", "--images", "here"]).task == "magicpoint"  # as it was; it asks for labels then
+    words = ["--task", "matcher", "--images", str(Path(__file__)), "--features", "superpoint"]
+    assert main(["train", str(tmp_path), *words, "--print_config"]) == 0
     assert "features: superpoint" in capsys.readouterr().out
 
 
