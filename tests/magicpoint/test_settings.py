@@ -37,6 +37,7 @@ ALLOWED = {
     "DatasetSettings": {"count": SAMPLES, "validation_count": SAMPLES, "test_count": SAMPLES, "seed": SEED},
     "DecodeSettings": {"nms_radius": WHOLE, "border": WHOLE, "threshold": "[0, 1)", "max_keypoints": COUNT},
     "FinetuneSettings": {
+        "width": "(0, 4]",
         **{"rounds": COUNT, "steps": COUNT, "batch_size": BATCH, "learning_rate": POSITIVE, "seed": SEED},
         "workers": "[0, 1024]",
         "max_megapixels": POSITIVE,
@@ -56,6 +57,10 @@ ALLOWED = {
         }
     ),
     "LearnedSettings": {"min_score": "(0, 1]", "stop_share": "(0, 1]"},
+    "LocateSettings": {
+        **{"least_inliers": "[4, 2147483647]", "pixels": POSITIVE, "max_instances": COUNT, "most_compared": COUNT},
+        "largest_iou": "(0, 1]",
+    },
     "MagicPointSettings": {"label_sigma": "[0, 100]", "holdout": "(0, 1)", "smallest_scale": "(0, 1]"},
     "MatchSettings": {"ratio": "(0, 1]", "min_similarity": "[-1, 1]"},
     "MatcherSettings": {
@@ -69,8 +74,13 @@ ALLOWED = {
         **{"additive_noise": "[0, 255]", "salt_and_pepper": SHARE, "jpeg_quality": "[1, 95]"},
     },
     "PointTaskSettings": {"label_sigma": "[0, 100]"},
-    "QuadModelSettings": {"width": "(0, 4]", "proposals": COUNT, "proposal_iou": "(0, 1]", "pooled_side": COUNT},
+    "QuadModelSettings": {
+        **{"width": "(0, 4]", "neck": COUNT},
+        **{"proposals": COUNT, "proposal_iou": "(0, 1]", "pooled_side": COUNT},
+    },
     "QuadSettings": {"threshold": "[0, 1)", "largest_iou": "(0, 1]", "max_quads": COUNT},
+    "QuadTaskSettings": {"boards": WHOLE, "holdout": "(0, 1)", "least_visible": SHARE, "frozen": "[0, 8]"},
+    "SceneFilesSettings": {"count": "[1, 100000000]", "seed": SEED, "boards": WHOLE},
     "SceneSettings": {"most_objects": WHOLE, "tilt": "[0, 1.5]", "most_occluders": WHOLE},
     "ShapeSettings": {},
     "SuperPointSettings": {**JOINT, "label_sigma": "[0, 100]"},
@@ -87,6 +97,7 @@ ALLOWED = {
 """What each number may be, with the defaults of all others; a setting without a row fails here."""
 
 GIVEN = {
+    "QuadTaskSettings": {"templates": (Path("templates"),)},
     "MatcherTaskSettings": {"images": (Path("images"),), "features": "superpoint"},
     "SuperPointSettings": {"images": (Path("images"),), "labels": Path("labels.h5")},
 }
