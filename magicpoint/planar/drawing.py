@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Colour = tuple[int, int, int]
+from ..pictures.canvas import Colour
+from ..pictures.quads import draw_quads as quads_on
 
 FOUND: Colour = (0, 220, 255)
 HIT: Colour = (60, 200, 60)
@@ -17,7 +17,6 @@ FALSE_ALARM: Colour = (255, 170, 0)
 
 _COLUMNS = 4
 _GAP = 4
-_FRACTION_BITS = 4
 
 
 def draw_quads(image: NDArray[np.uint8], corners: ArrayLike, colour: Colour) -> NDArray[np.uint8]:
@@ -31,13 +30,9 @@ def draw_quads(image: NDArray[np.uint8], corners: ArrayLike, colour: Colour) -> 
     Returns:
         uint8 (H, W, 3).
     """
-    picture = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image.copy()
-    limit = 2**14  # OpenCV's fixed point ends at 2^15
-    for quad in np.asarray(corners, np.float64).reshape(-1, 4, 2):
-        fixed = np.rint(quad.clip(-limit, limit) * 2**_FRACTION_BITS).astype(np.int32)
-        cv2.polylines(picture, [fixed], True, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
-        cv2.circle(picture, fixed[0].tolist(), 3 << _FRACTION_BITS, colour, -1, cv2.LINE_AA, _FRACTION_BITS)
-    return picture
+    picture = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+    quads = list(np.asarray(corners, np.float64).reshape(-1, 4, 2))
+    return quads_on(picture, quads, [""] * len(quads), [colour] * len(quads), thickness=1)
 
 
 def sheet(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
