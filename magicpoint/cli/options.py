@@ -252,7 +252,8 @@ def open_extractor(
     from ..inference.extractor import Extractor
     from ..io.reading import ImageReading
 
-    engine: dict[str, Any] = {name: arguments[name] for name in ("backend", "precision") if name in arguments}
+    # A verb without a choice of engines may have a precision of its own, such as that of adaptation.
+    engine: dict[str, Any] = {name: arguments[name] for name in ("backend", "precision") if "backend" in arguments}
     if arguments.get("resize") is not None:
         if arguments.resize < 8:
             raise UnusableArgument(f"--resize must be at least 8, got {arguments.resize}")

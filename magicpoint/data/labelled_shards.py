@@ -52,9 +52,9 @@ class LabelledShards(LabelledImages):
             the first image is not in the folder.
     """
 
-    def __init__(self, root: Path, shards: ShardSet, certain_score: float = 0.0) -> None:
+    def __init__(self, root: AnyPath, shards: ShardSet, certain_score: float = 0.0) -> None:
         shards.check_complete()
-        self._root, self._certain_score, self._whole = root, certain_score, shards.whole
+        self._root, self._certain_score, self._whole = Path(root), certain_score, shards.whole
         self._files = [path for _, path in sorted(shards.files.items())]
         self._open = functools.lru_cache(OPEN_SHARDS)(self._open_shard)
         digest, counts, has_keypoints = hashlib.sha256(), [], False
@@ -71,7 +71,7 @@ class LabelledShards(LabelledImages):
         if not has_keypoints:
             raise InputError(f"{shards} have no keypoint on any of their {sum(counts)} images: nothing can be learnt")
         key = next(iter(first))
-        if not (root / key).is_file():
+        if not (self._root / key).is_file():
             raise InputError(f"{first.path} labels {key}, which is not in {root}: give the folder as adapt got it")
         self._ends, self._digest = np.cumsum(counts), digest.hexdigest()
 

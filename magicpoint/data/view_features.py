@@ -22,7 +22,7 @@ from torch import Tensor
 from synthetic_shapes.sample import sample_generator
 
 from ..core.errors import InputError
-from ..core.files import write_atomically
+from ..core.files import AnyPath, write_atomically
 from ..core.grid import DescriptorSampling
 from ..core.types import Features
 from ..decoding.decode import decode, logits_to_heatmap
@@ -117,7 +117,7 @@ class FeaturePairs:
     """
 
     def __init__(
-        self, images: ImageFiles, indices: Sequence[int], settings: PairRecipe, name: str, cache: Path | None
+        self, images: ImageFiles, indices: Sequence[int], settings: PairRecipe, name: str, cache: AnyPath | None
     ) -> None:
         self._images, self._settings, self._name = images, settings, name
         self._order = ShuffledIndices(indices, settings.seed)
@@ -127,7 +127,7 @@ class FeaturePairs:
             raise InputError(f"the weights {settings.weights} give no descriptors: there is nothing to match by")
         told = json.dumps([asdict(settings), self.weights_hash, images.digest, LOWEST_SCORE, list(indices), name])
         self.digest = hashlib.sha256(told.encode()).hexdigest()
-        self._cache = None if cache is None else cache / self.digest[:16]
+        self._cache = None if cache is None else Path(cache, self.digest[:16])
 
     @cached_property
     def _network(self) -> PointNetwork:

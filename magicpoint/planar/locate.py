@@ -134,7 +134,7 @@ class Locator:
         """
         opened = open_image(image, self.extractor.reading)
         is_small = self.settings.enlarge and max(opened.grey.shape) <= ENLARGED
-        extractor = self.extractor.at_scales((1.0, 2.0)) if is_small else self.extractor
+        extractor = self.extractor.at_scales((*self.extractor.scales, 2.0)) if is_small else self.extractor
         scene = extractor.extract(opened).to("cpu")
         found = [
             self._refined(template, located, opened.grey)

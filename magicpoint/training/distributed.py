@@ -177,6 +177,7 @@ def process_group(device: torch.device) -> Iterator[Processes]:
         raise MachineError(f"the {count} processes could not be joined: {error}") from error
     try:
         yield Processes(rank, count, device, store)
+        distributed.barrier()  # so that nobody takes its connections down while another still uses them
     finally:
         distributed.destroy_process_group()
 

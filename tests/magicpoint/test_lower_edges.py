@@ -15,6 +15,7 @@ from magicpoint.inference import tiles
 from magicpoint.inference.extractor import Extractor
 from magicpoint.measures.points import is_inside
 from magicpoint.model.network import Output
+from magicpoint.model.settings import ModelSettings
 from magicpoint.training.targets import labels2Dto3D
 
 SIZES = [(7, 9), (17, 33), (33, 41), (24, 15)]
@@ -23,6 +24,8 @@ SIZES = [(7, 9), (17, 33), (33, 41), (24, 15)]
 
 class BrightPixels(nn.Module):
     """Certain of a keypoint where a pixel is bright; the descriptor of a cell is one of its own, orthogonal to all."""
+
+    settings = ModelSettings()
 
     def forward(self, image):
         rows, columns = image.shape[2] // 8, image.shape[3] // 8

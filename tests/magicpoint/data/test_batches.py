@@ -46,7 +46,7 @@ def test_processes_share_the_batch_of_one():
     whole = batches()[7]
     parts = [batches(rank=rank, world_size=2)[7] for rank in (0, 1)]
     assert_same(whole, [torch.cat(pair) for pair in zip(*parts, strict=True)])
-    with pytest.raises(ValueError, match="3 processes"):
+    with pytest.raises(ValueError, match="not a multiple of its 3 shares"):
         batches(world_size=3)
 
 
