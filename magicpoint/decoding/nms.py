@@ -92,7 +92,8 @@ def _first_of_their_square(image: NDArray[np.float32], radius: int, among: NDArr
     side = 2 * radius + 1
     first: NDArray[np.bool_] = image == cv2.dilate(image, np.ones((side, side), np.uint8))
     first &= among
-    values = np.sort(image[first])
+    # Where no value comes twice none is equal. Those that are no first themselves count: one may lie before its equal.
+    values = np.sort(image[among])
     if (values[1:] > values[:-1]).all():
         return first
     # With the anchor at its end, the window ends at its pixel; shifted by one it ends just before.

@@ -39,6 +39,12 @@ def test_suppression_keeps_what_greedy_selection_keeps(suppress, levels, radius)
         assert list(map(tuple, peaks.tolist())) == greedy(heatmap.tolist(), radius, np.float32(0.3))
 
 
+def test_of_two_equals_the_first_is_kept_though_another_exceeds_it():
+    # Pixel 4 exceeds pixel 6 and is no peak itself, since 3 suppresses it; so 6 is visited, and before its equal 7.
+    heatmap = torch.tensor([[[0, 0, 0, 3, 2, 0, 1, 1]]], dtype=torch.float32)
+    assert non_maximum_suppression(heatmap, 2, 0.0)[0].nonzero().tolist() == [[0, 3], [0, 6]]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=9),
