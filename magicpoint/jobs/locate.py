@@ -17,7 +17,7 @@ from ..core.files import AnyPath, remove_leftovers_of, write_text
 from ..core.interrupts import stop_requests
 from ..core.locks import locked_folder
 from ..core.outputs import check_own
-from ..core.plain import json_has, json_text
+from ..core.plain import as_plain, json_has
 from ..inference.extractor import Extractor
 from ..io.finding import find_images
 from ..io.images import read_picture, write_png
@@ -181,7 +181,7 @@ def _write(locator: Locator, path: Path, found: Sequence[Any]) -> None:
         "found": found,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(json.loads(json_text(content))) + "\n")
+    write_text(path, json.dumps(as_plain(content), allow_nan=False) + "\n")
 
 
 def _draw(locator: Locator, image: Drawable, found: Sequence[Located]) -> Any:

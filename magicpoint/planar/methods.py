@@ -20,7 +20,7 @@ from ..matching.settings import MatchSettings
 from .detect import Quads
 from .detector import QuadDetector
 from .locate import Locator, Template, describe_template
-from .located import LocateSettings
+from .located import LocateSettings, outer_corners
 from .polygons import suppress_quads
 
 Picture = NDArray[np.uint8]
@@ -97,8 +97,7 @@ class ByKeypoints:
             index0, index1 = match_features(template, features, self._settings).matches01.T
             estimate = estimate_homography(template.keypoints[index0], features.keypoints[index1])
             if estimate is not None and (count := int(estimate.inliers.sum())) >= LEAST_INLIERS:
-                width, height = template.image_size
-                outline = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64) - 0.5
+                outline = outer_corners(template.image_size)[None]
                 found.append(cv2.perspectiveTransform(outline, estimate.H_0to1)[0])
                 inliers.append(count)
         corners = np.array(found, np.float32).reshape(-1, 4, 2)
