@@ -25,12 +25,13 @@ from magicpoint.planar.validation import LOWEST_SCORE
 
 SCENES = SceneSettings((128, 160), most_objects=4, shorter_side=(20.0, 80.0))
 MODEL = QuadModelSettings(width=0.25, anchor_sides=(24.0, 48.0, 96.0), proposals=16)
-BASE = QuadTaskSettings(scenes=SCENES, model=MODEL, frozen=4)
+BASE = QuadTaskSettings(scenes=SCENES, model=MODEL, frozen=2)
 CHOICES: dict[str, QuadTaskSettings] = {
-    "FreeAnchor, two stages, rectified, upper half of the encoder learns": BASE,
+    "FreeAnchor, two stages, parallelograms, most of the encoder learns": BASE,
     "rule by IoU": dataclasses.replace(BASE, assignment="iou_rule"),
     "one stage": dataclasses.replace(BASE, model=dataclasses.replace(MODEL, stages=1)),
-    "upright pooling": dataclasses.replace(BASE, model=dataclasses.replace(MODEL, pooling="upright")),
+    "pooling in the own homography": dataclasses.replace(BASE, model=dataclasses.replace(MODEL, pooling="rectified")),
+    "pooling in the upright box": dataclasses.replace(BASE, model=dataclasses.replace(MODEL, pooling="upright")),
     "frozen encoder": dataclasses.replace(BASE, frozen=8),
     "whole encoder learns": dataclasses.replace(BASE, frozen=0),
 }
@@ -61,7 +62,9 @@ def compare(arguments: argparse.Namespace, out: Path) -> None:
             seed=arguments.seed,
             steps=arguments.steps,
             batch_size=8,
-            learning_rate=3e-3,
+            learning_rate=1e-3,
+            gradient_clip=5.0,
+            warmup_steps=100,
             precision="float32",
             validate_every=arguments.steps,
             checkpoint_every=arguments.steps,

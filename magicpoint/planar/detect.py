@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from homography import warp_points
+from torch.nn import functional as F
 
 from ..core.settings import check_kinds, check_range, check_whole
 from .model import FirstStage, Proposals, QuadNetwork
 from .polygons import suppress_quads
+
+LOOKS = 2
+"""A second look from where the first one saw the corners sees them better."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,19 @@ def detect_quads(model: QuadNetwork, image: Tensor, settings: QuadSettings | Non
 
 
 def refine(model: QuadNetwork, first: FirstStage, proposals: Proposals) -> Proposals:
-    """The proposals after the second look: moved in their frames, with its scores and its order of the corners."""
-    frames = model.frames(proposals.corners)
-    seen = model.second(first.features, proposals.image, frames)
-    moved = in_frame(proposals.corners, frames) + seen.offsets
-    corners = warp_points(moved.double(), frames.double()).to(moved.dtype)
-    # A corner that is moved beyond the horizon of its frame stays where it was.
-    corners = torch.where(corners.isfinite().all(dim=2, keepdim=True), corners, proposals.corners)
-    order = (torch.arange(4, device=corners.device) + seen.turns.argmax(dim=1, keepdim=True)) % 4
-    corners = corners.gather(1, order[:, :, None].expand(-1, -1, 2))
-    return Proposals(proposals.image, corners, seen.logits.sigmoid())
+    """The proposals after `LOOKS` further looks, each in the frame of what the one before said.
+
+    Their scores are the geometric means of all looks', their order of the corners that of the last.
+    """
+    if not len(proposals.scores):
+        return proposals
+    logs = torch.zeros_like(proposals.scores)
+    for _ in range(LOOKS):
+        proposals, verdict = model.second(first, proposals)
+        logs = logs + F.logsigmoid(verdict.logits) / LOOKS
+    order = (torch.arange(4, device=logs.device) + verdict.turns.argmax(dim=1, keepdim=True)) % 4
+    corners = proposals.corners.gather(1, order[:, :, None].expand(-1, -1, 2))
+    return Proposals(proposals.image, corners, logs.exp())
 
 
 def in_frame(corners: Tensor, frames: Tensor) -> Tensor:

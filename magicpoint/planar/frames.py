@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from homography import warp_points
+
+from .settings import Pooling
 
 UNIT_SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 """The corners in the template's own order."""
@@ -14,6 +18,7 @@ UNIT_SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 CONTEXT = 1.5
 """What is pooled is so many times as wide and high as the quadrilateral: its edges and what is just beyond tell it."""
 
+_LEAST_SINE, _LEAST_AREA = 0.25, 1.0  # of a parallelogram that is no box: its angle's, and pixels
 _LEAST_TURN = 1e-3  # of a corner of a convex quadrilateral: its sine
 
 
@@ -50,6 +55,22 @@ def rectified_frames(corners: Tensor) -> Tensor:
     convex = is_convex(corners)
     safe = torch.where(convex[:, None, None], corners, corners.new_tensor(UNIT_SQUARE))
     return torch.where(convex[:, None, None], square_to_quad(safe), box_frames(corners))
+
+
+def parallelogram_frames(corners: Tensor) -> Tensor:
+    """The frames of the parallelograms that lie nearest to quadrilaterals, and `box_frames` of what is nearly flat.
+
+    Their sides are the means of opposite sides. Where corners are known roughly, as those of a proposal are, the
+    perspective that they imply is mostly error, and stretches what is pooled.
+    """
+    first, second, third, fourth = corners.unbind(1)
+    across, down = (second - first + third - fourth) / 2, (fourth - first + third - second) / 2
+    origin = corners.mean(dim=1) - (across + down) / 2
+    area = _cross(across, down).abs()
+    flat = area < _LEAST_SINE * across.norm(dim=1) * down.norm(dim=1) + _LEAST_AREA
+    columns = torch.stack((across, down, origin), dim=2)
+    last = columns.new_tensor([0.0, 0.0, 1.0]).expand(len(columns), 1, 3)
+    return torch.where(flat[:, None, None], box_frames(corners), torch.cat((columns, last), dim=1))
 
 
 def is_convex(corners: Tensor) -> Tensor:
@@ -91,6 +112,13 @@ def pool(features: Tensor, image: Tensor, frames: Tensor, side: int, cell: int) 
         sampled = F.grid_sample(one, row.float(), "bilinear", padding_mode="border", align_corners=False)
         pooled[chosen] = sampled.view(features.shape[1], -1, side, side).transpose(0, 1)
     return pooled
+
+
+FRAMES: dict[Pooling, Callable[[Tensor], Tensor]] = {
+    "parallelogram": parallelogram_frames,
+    "rectified": rectified_frames,
+    "upright": box_frames,
+}
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from .assignment import AssignmentLoss, IouRule, bag_anchors, place_errors
 from .detect import in_frame
+from .look import corner_loss
 from .model import FirstStage, Proposals, QuadNetwork
 from .polybox import from_corners
 from .polygons import polygon_iou
@@ -19,18 +20,16 @@ from .polygons import polygon_iou
 SAME_IOU = 0.5
 """A proposal with this IoU or more with an object is that object to the second stage."""
 
-JITTER = 0.1
-"""Standard deviation by which corners of objects are moved, in lengths of the object, to be proposals as well: so the
-second stage has something to learn from before the first finds anything."""
+SIZE_JITTER, PLACE_JITTER, CORNER_JITTER = 0.1, 0.07, 0.08
+"""Standard deviations by which objects are moved to be proposals as well, so that the second stage has something to
+learn from before the first finds anything: of the logarithm of the size, and of all corners together and each by itself
+in sides of a square of the object's area."""
 
 NEAR = 8
 """So many anchors learn the place of an object beside those that an assignment chooses: a few steps would teach few."""
 
-WEIGHTS = {"positive": 1.0, "negative": 1.0, "place": 0.25, "decision": 1.0, "refinement": 5.0, "turn": 0.25}
-"""Of the parts in what is minimised: offsets are small numbers, and which corner is the first can often not be told."""
-
-_FARTHEST = 1.0  # offsets that are learnt; in a frame near its horizon they can be any
-_SMOOTH = 0.1  # where the smooth L1 loss of offsets turns from square to linear, in sides of the quadrilateral
+WEIGHTS = {"positive": 1.0, "negative": 1.0, "place": 0.75, "decision": 1.0, "corner": 0.5, "turn": 0.1}
+"""Of the parts in what is minimised: which corner is the first can often not be told."""
 
 
 class Assignment(Protocol):
@@ -43,7 +42,7 @@ class Assignment(Protocol):
 class QuadLosses(NamedTuple):
     """Scalars, means over the images or, of the second stage, over its quadrilaterals.
 
-    `positive` and `negative` of the anchors, `place` of those that are `NEAR`; `decision`, `refinement` and `turn` of
+    `positive` and `negative` of the anchors, `place` of those that are `NEAR`; `decision`, `corner` and `turn` of
     the second stage, 0 without one.
     """
 
@@ -51,7 +50,7 @@ class QuadLosses(NamedTuple):
     negative: Tensor
     place: Tensor
     decision: Tensor
-    refinement: Tensor
+    corner: Tensor
     turn: Tensor
 
     def total(self) -> Tensor:
@@ -100,20 +99,21 @@ def _place(anchors: Tensor, codes: Tensor, corners: Tensor) -> Tensor:
 def second_losses(
     network: QuadNetwork, first: FirstStage, proposals: Proposals, objects: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The losses of the second stage's decisions; of its refinements of proposals that are objects, and of the turns
-    by which their first corner is that of the template."""
+    """The losses of the second stage's decisions; of the corners of proposals that are objects, and of the turns by
+    which their first corner is that of the template."""
     if not len(proposals.scores):
         return (first.logits.sum() * 0.0,) * 3
     is_object, wanted, turns = match_proposals(proposals, objects)
     frames = network.frames(proposals.corners)
-    seen = network.second(first.features, proposals.image, frames)
-    decision = F.binary_cross_entropy_with_logits(seen.logits, is_object.float())
-    offsets = (in_frame(wanted, frames) - in_frame(proposals.corners, frames)).clamp(-_FARTHEST, _FARTHEST)
-    errors = F.smooth_l1_loss(seen.offsets, offsets, beta=_SMOOTH, reduction="none").mean(dim=(1, 2))
-    turning = F.cross_entropy(seen.turns, turns, reduction="none")
-    count = is_object.sum().clamp(min=1)
-    refinement, turn = (torch.where(is_object, each, 0.0).sum() / count for each in (errors, turning))
-    return decision, refinement, turn
+    seen = network.pooled(first, proposals.image, frames)
+    verdict = network.look.judge(seen)
+    decision = F.binary_cross_entropy_with_logits(verdict.logits, is_object.float())
+    if not is_object.any():
+        return decision, decision * 0.0, decision * 0.0
+    maps = network.look.corner_maps(seen[is_object])
+    errors, inside = corner_loss(maps, in_frame(wanted[is_object], frames[is_object]))
+    corner = torch.where(inside, errors, 0.0).sum() / inside.sum().clamp(min=1)
+    return decision, corner, F.cross_entropy(verdict.turns[is_object], turns[is_object])
 
 
 class Matched(NamedTuple):
@@ -151,14 +151,27 @@ def _with_moved_objects(proposals: Proposals, objects: Sequence[Tensor], generat
     corners = torch.cat([proposals.corners[:0], *objects])
     if not len(corners):
         return proposals
-    lengths = (corners.amax(dim=1) - corners.amin(dim=1)).norm(dim=1) / 2**0.5
-    noise = torch.randn(corners.shape, generator=generator).to(corners.device) * JITTER
+    sides = _areas(corners).sqrt()[:, None, None]
+    middle = corners.mean(dim=1, keepdim=True)
+    size, place, each = (
+        torch.randn(shape, generator=generator).to(corners.device)
+        for shape in ((len(corners), 1, 1), (len(corners), 1, 2), corners.shape)
+    )
+    moved = middle + (corners - middle) * (SIZE_JITTER * size).exp()
+    moved = moved + (PLACE_JITTER * place + CORNER_JITTER * each) * sides
     first = torch.randint(4, (len(corners), 1), generator=generator).to(corners.device)
     order = (first + torch.arange(4, device=corners.device)) % 4
-    moved = (corners + noise * lengths[:, None, None]).gather(1, order[:, :, None].expand(-1, -1, 2))
+    moved = moved.gather(1, order[:, :, None].expand(-1, -1, 2))
     image = [torch.full((len(quads),), number, device=corners.device) for number, quads in enumerate(objects)]
     return Proposals(
         torch.cat([proposals.image, *image]),
         torch.cat((proposals.corners, moved)),
         torch.cat((proposals.scores, proposals.scores.new_ones(len(corners)))),
     )
+
+
+def _areas(corners: Tensor) -> Tensor:
+    """(N,), of quadrilaterals (N, 4, 2), by the formula of Gauss."""
+    x, y = corners.unbind(dim=2)
+    areas: Tensor = (x * y.roll(-1, dims=1) - y * x.roll(-1, dims=1)).sum(dim=1).abs() / 2
+    return areas

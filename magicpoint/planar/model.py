@@ -10,10 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from homography import warp_points
+
 from ..core.grid import CELL_SIZE
-from ..model.encoder import Encoder, conv_block
+from ..model.encoder import Encoder
 from ..model.named import NamedNetwork
-from .frames import UNIT_SQUARE, box_frames, pool, rectified_frames
+from .frames import FRAMES, UNIT_SQUARE, pool
+from .look import SecondLook, Verdict, corners_of
+from .neck import Pyramid
 from .polybox import decode, encode, from_corners, to_corners
 from .polygons import suppress_quads
 from .settings import QuadModelSettings
@@ -25,7 +29,6 @@ FINE_CELL = 2
 """Pixels of a cell of the features of the second look: in cells of 8 pixels a side of 24 is three, and where in it
 a corner lies is told in the image's axes, not in those of a turned quadrilateral."""
 
-_DILATIONS = (1, 2, 4, 8)
 _CANDIDATES = 4  # times as many quadrilaterals as are proposed enter the suppression
 
 
@@ -33,13 +36,14 @@ class FirstStage(NamedTuple):
     """What the network says at the anchors of images: cells in raster order, the anchors of a cell one after another.
 
     `logits` (B, A) of an object; `codes` (B, A, 10), see `polybox.encode`; `anchors` (A, 4), (xc, yc, w, h) in
-    pixels; `features` (B, C, H/2, W/2), for the second look.
+    pixels; `fine` (B, C, H/2, W/2) and `coarse` (B, C', H/8, W/8), features for the second look.
     """
 
     logits: Tensor
     codes: Tensor
     anchors: Tensor
-    features: Tensor
+    fine: Tensor
+    coarse: Tensor
 
 
 class Proposals(NamedTuple):
@@ -48,18 +52,6 @@ class Proposals(NamedTuple):
     image: Tensor
     corners: Tensor
     scores: Tensor
-
-
-class SecondStage(NamedTuple):
-    """What the second look says.
-
-    `logits` (N,) of an object; `offsets` (N, 4, 2) of the corners in its frame; `turns` (N, 4), logits of which of the
-    corners is the template's first.
-    """
-
-    logits: Tensor
-    offsets: Tensor
-    turns: Tensor
 
 
 class QuadNetwork(NamedNetwork):
@@ -77,10 +69,7 @@ class QuadNetwork(NamedNetwork):
         super().__init__(settings)
         self.encoder = Encoder(settings.width)
         channels = settings.neck
-        inputs = (self.encoder.channels, *[channels] * (len(_DILATIONS) - 1))
-        self.neck = nn.Sequential(
-            *(_dilated(conv_block(i, channels, "before_relu"), d) for i, d in zip(inputs, _DILATIONS, strict=True))
-        )
+        self.neck = Pyramid(self.encoder.channels, channels)
         per_cell = len(settings.anchor_sides) * len(settings.anchor_aspects)
         self.objectness = nn.Conv2d(channels, per_cell, 1)
         self.codes = nn.Conv2d(channels, 10 * per_cell, 1)
@@ -89,20 +78,7 @@ class QuadNetwork(NamedNetwork):
         self.codes.bias.data.copy_(self._upright_codes())
         assert self.objectness.bias is not None
         nn.init.constant_(self.objectness.bias, _logit(OBJECT_SHARE))
-        hidden = 2 * channels
-        quarter = -(-settings.pooled_side // 4)
-        self.look = nn.Sequential(
-            _halving(conv_block(self.encoder.fine_channels, channels // 2, "before_relu")),
-            _halving(conv_block(channels // 2, channels, "before_relu")),
-            nn.Flatten(),
-            nn.Linear(channels * quarter**2, hidden, bias=False),
-            nn.LayerNorm(hidden),  # of one quadrilateral BatchNorm knows nothing
-            nn.ReLU(inplace=True),
-        )
-        self.decision = nn.Linear(hidden, 1)
-        self.refinement = nn.Linear(hidden, 8)
-        self.turns = nn.Linear(hidden, 4)
-        nn.init.normal_(self.refinement.weight, std=0.001)
+        self.look = SecondLook(self.encoder.fine_channels, channels, settings.pooled_side)
 
     def forward(self, image: Tensor) -> FirstStage:
         """Image (B, 1, H, W) in [0, 1], H and W multiples of 8."""
@@ -113,7 +89,8 @@ class QuadNetwork(NamedNetwork):
         batch, _, rows, columns = seen.shape
         logits = self.objectness(seen).permute(0, 2, 3, 1).reshape(batch, -1)
         codes = self.codes(seen).permute(0, 2, 3, 1).reshape(batch, -1, 10)
-        return FirstStage(logits.float(), codes.float(), self.anchors(rows, columns).to(image.device), fine)
+        anchors = self.anchors(rows, columns).to(image.device)
+        return FirstStage(logits.float(), codes.float(), anchors, fine, self.look.lateral(seen))
 
     def anchors(self, rows: int, columns: int) -> Tensor:
         """The anchors of a map of so many cells, (A, 4), (xc, yc, w, h), around the cells' centres."""
@@ -143,38 +120,31 @@ class QuadNetwork(NamedNetwork):
 
     def frames(self, corners: Tensor) -> Tensor:
         """(N, 3, 3), the frames of quadrilaterals (N, 4, 2), as the settings' pooling has them."""
-        return rectified_frames(corners) if self.settings.pooling == "rectified" else box_frames(corners)
+        return FRAMES[self.settings.pooling](corners)
 
-    def second(self, features: Tensor, image: Tensor, frames: Tensor) -> SecondStage:
-        """The second look at quadrilaterals by their frames; see `frames.pool` for the arguments."""
-        if not len(frames):
-            return SecondStage(features.new_zeros(0), features.new_zeros(0, 4, 2), features.new_zeros(0, 4))
-        seen = self.look(pool(features, image, frames, self.settings.pooled_side, FINE_CELL))
-        offsets = self.refinement(seen).view(-1, 4, 2)
-        return SecondStage(self.decision(seen)[:, 0].float(), offsets.float(), self.turns(seen).float())
+    def pooled(self, first: FirstStage, image: Tensor, frames: Tensor) -> Tensor:
+        """What the second look sees of quadrilaterals by their frames, (N, C, side, side); see `frames.pool`."""
+        side = self.settings.pooled_side
+        fine = pool(first.fine, image, frames, side, FINE_CELL)
+        coarse = pool(first.coarse, image, frames, side, CELL_SIZE)
+        seen: Tensor = self.look.trunk(torch.cat((fine, coarse), dim=1))
+        return seen
+
+    def second(self, first: FirstStage, proposals: Proposals) -> tuple[Proposals, Verdict]:
+        """The proposals with the corners and the scores of the second look, in their own order, and its verdict."""
+        frames = self.frames(proposals.corners)
+        seen = self.pooled(first, proposals.image, frames)
+        verdict = self.look.judge(seen)
+        corners = warp_points(corners_of(self.look.corner_maps(seen)).double(), frames.double())
+        # A corner beyond the horizon of its frame stays where it was.
+        corners = torch.where(corners.isfinite().all(dim=2, keepdim=True), corners.to(seen.dtype), proposals.corners)
+        return Proposals(proposals.image, corners, verdict.logits.sigmoid()), verdict
 
     def _upright_codes(self) -> Tensor:
         """The codes of a cell's anchors themselves: an untrained network says upright boxes, top-left corner first."""
         anchors = self.anchors(1, 1)
         corners = anchors[:, None, :2] + (torch.tensor(UNIT_SQUARE) - 0.5) * anchors[:, None, 2:]
         return encode(from_corners(corners), anchors).flatten()
-
-
-def _dilated(block: nn.Sequential, dilation: int) -> nn.Sequential:
-    """The block with steps between the samples of its convolution, its output as large as its input."""
-    convolution = block[0]
-    assert isinstance(convolution, nn.Conv2d)
-    convolution.dilation = (dilation, dilation)
-    convolution.padding = (dilation, dilation)
-    return block
-
-
-def _halving(block: nn.Sequential) -> nn.Sequential:
-    """The block with an output of half the size, rounded up."""
-    convolution = block[0]
-    assert isinstance(convolution, nn.Conv2d)
-    convolution.stride = (2, 2)
-    return block
 
 
 def _logit(share: float) -> float:

@@ -11,7 +11,7 @@ from ..core.settings import LARGEST_SEED, check_kinds, check_range, check_whole
 from ..training.tasks.settings import TaskSettings
 from .scenes import SceneSettings
 
-Pooling = Literal["rectified", "upright"]
+Pooling = Literal["parallelogram", "rectified", "upright"]
 AssignmentName = Literal["free_anchor", "iou_rule"]
 
 ENCODER_LAYERS = 8
@@ -28,7 +28,8 @@ class QuadModelSettings:
         anchor_aspects: Width over height of the anchors.
         proposals: Quadrilaterals of an image that the second stage looks at.
         proposal_iou: Of two proposals that overlap by more than this the better is kept.
-        pooling: Whether a proposal's features are pooled in its own frame or in that of the box around it.
+        pooling: The frame in which a proposal's features are pooled: the parallelogram nearest to it, the square from
+            which its own homography takes it, or the box around it.
         pooled_side: Samples each way.
         stages: 1 leaves the second stage out.
     """
@@ -39,7 +40,7 @@ class QuadModelSettings:
     anchor_aspects: tuple[float, ...] = (1.0,)
     proposals: int = 32
     proposal_iou: float = 0.7
-    pooling: Pooling = "rectified"
+    pooling: Pooling = "parallelogram"
     pooled_side: int = 24
     stages: Literal[1, 2] = 2
 
@@ -79,7 +80,7 @@ class QuadTaskSettings(TaskSettings):
     backgrounds: tuple[Path, ...] = ()
     boards: int = 64
     holdout: float = 0.1
-    least_visible: float = 0.3
+    least_visible: float = 0.5
     assignment: AssignmentName = "free_anchor"
     frozen: int = 0
     scenes: SceneSettings = field(default_factory=SceneSettings)

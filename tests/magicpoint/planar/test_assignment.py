@@ -61,7 +61,7 @@ def test_the_rules_loss_is_the_one_on_paper():
     assert float(parts.positive) == pytest.approx(math.log(2))
     assert float(parts.negative) == pytest.approx(math.log(2))
     wrong = codes.clone()
-    wrong[0, 0] += 0.1  # one unit, beyond beta, so 1 - beta / 2: a tenth of the mean, four times as for a box
+    wrong[0, 0] += 0.3  # one unit, beyond beta, so 1 - beta / 2: a tenth of the mean, four times as for a box
     more = IouRule(0.7, 0.3).loss(torch.zeros(4), wrong, ANCHORS, OBJECT).positive - parts.positive
     assert float(more) == pytest.approx(4 * (1 - 1 / 18) / 10, rel=1e-5)
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from homography import warp_points
+from magicpoint.planar import detect
 from magicpoint.planar.detect import QuadSettings, detect_quads, in_frame, refine
 from magicpoint.planar.frames import UNIT_SQUARE, rectified_frames
+from magicpoint.planar.look import Verdict
 from magicpoint.planar.model import FirstStage, Proposals, QuadNetwork
 from magicpoint.planar.polybox import decode, encode, from_corners, to_corners
 from magicpoint.planar.settings import QuadModelSettings
@@ -67,12 +68,12 @@ def test_sizes_that_do_not_fit_are_refused(network):
         network(torch.zeros(1, 1, 20, 32))
 
 
-def stage(quads, scores, features=None):
+def stage(quads, scores):
     """A first stage that says these quadrilaterals, (N, 4, 2), with these scores, one at each anchor."""
     anchors = torch.tensor([[20.0, 20, 16, 16]]).expand(len(quads), -1)
     codes = encode(from_corners(quads), anchors)
-    features = torch.zeros(1, 8, 32, 32) if features is None else features
-    return FirstStage(torch.logit(torch.tensor([scores])), codes[None], anchors, features)
+    fine, coarse = torch.zeros(1, 8, 32, 32), torch.zeros(1, 16, 8, 8)
+    return FirstStage(torch.logit(torch.tensor([scores])), codes[None], anchors, fine, coarse)
 
 
 def test_the_best_that_do_not_overlap_are_proposed(network):
@@ -84,26 +85,57 @@ def test_the_best_that_do_not_overlap_are_proposed(network):
     assert proposals.image.tolist() == [0, 0, 0]
 
 
-def test_the_second_look_moves_corners_in_their_frame(network):
-    """A twentieth of the side to the right: for a square of 40 pixels these are two, in a tilted one as it is seen.
+class OneCell(torch.nn.Module):
+    """Maps of 12 cells a side whose highest is the same for each corner: that in the fourth row and fifth column."""
 
-    The third corner is said to be the template's first, so the corners begin with it.
+    def forward(self, seen):
+        maps = torch.full((len(seen), 4, 12, 12), -1e9)
+        maps[:, :, 3, 4] = 0
+        return maps
+
+
+def test_the_second_look_says_corners_in_their_frame(network, monkeypatch):
+    """A cell is an eighth of a side, and the first cells are a quarter of a side beyond the frame.
+
+    So the cell's centre is at (5 / 16, 3 / 16), to be found there in each look, the second one in the frame of what the
+    first one said: corners in one place have a box of a pixel. The third corner is said to be the template's first.
     """
-    quads = torch.stack([SQUARE * 40 + 5, torch.tensor([[10.0, 10], [50, 20], [45, 45], [12, 40]])])
+    monkeypatch.setattr(detect, "LOOKS", 1)
+    quads = torch.stack([SQUARE * 40 + 5, torch.tensor([[10.0, 10], [50, 20], [60, 50], [20, 40]])])
     with torch.no_grad():
-        network.refinement.weight.zero_()
-        network.refinement.bias.copy_(torch.tensor([0.05, 0.0] * 4))
-        network.decision.weight.zero_()
-        network.decision.bias.fill_(2.0)
-        network.turns.weight.zero_()
-        network.turns.bias.copy_(torch.tensor([0.0, 0, 1, 0]))
+        network.look.maps = OneCell()
+        network.look.decision.weight.zero_()
+        network.look.decision.bias.fill_(2.0)
+        network.look.turns.weight.zero_()
+        network.look.turns.bias.copy_(torch.tensor([0.0, 0, 1, 0]))
     proposals = Proposals(torch.zeros(2, dtype=torch.int64), quads, torch.tensor([0.5, 0.5]))
-    refined = refine(network, stage(quads, [0.5, 0.5]), proposals)
-    wanted = (quads[0] + torch.tensor([2.0, 0])).roll(-2, dims=0)
-    torch.testing.assert_close(refined.corners[0], wanted, atol=1e-3, rtol=0)
-    expected = warp_points(SQUARE[None] + torch.tensor([0.05, 0]), rectified_frames(quads[1:]))[0]
-    torch.testing.assert_close(refined.corners[1], expected.roll(-2, dims=0), atol=1e-3, rtol=0)
-    torch.testing.assert_close(refined.scores, torch.sigmoid(torch.tensor([2.0, 2.0])))
+    once = refine(network, stage(quads, [0.5, 0.5]), proposals)
+    torch.testing.assert_close(once.corners[0], torch.tensor([17.5, 12.5]).expand(4, -1), atol=1e-3, rtol=0)
+    across, down = torch.tensor([40.0, 10]), torch.tensor([10.0, 30])
+    wanted = torch.tensor([10.0, 10]) + across * 5 / 16 + down * 3 / 16
+    torch.testing.assert_close(once.corners[1], wanted.expand(4, -1), atol=1e-3, rtol=0)
+    monkeypatch.setattr(detect, "LOOKS", 2)
+    twice = refine(network, stage(quads, [0.5, 0.5]), proposals)
+    moved = once.corners[:, 0] + torch.tensor([5 / 16, 3 / 16])
+    torch.testing.assert_close(twice.corners[:, 0], moved, atol=1e-3, rtol=0)
+    for refined in (once, twice):
+        torch.testing.assert_close(refined.scores, torch.sigmoid(torch.tensor([2.0, 2.0])))
+
+
+def test_the_scores_of_the_looks_are_joined_and_the_last_says_the_order(network, monkeypatch):
+    """0.9 and 0.4 make the root of 0.36; the corners, where the looks leave them, begin with the third."""
+    quads = (SQUARE * 40 + 5)[None]
+    verdicts = iter([(0.9, 1), (0.4, 2)])
+
+    def second(first, proposals):
+        score, turn = next(verdicts)
+        turns = torch.nn.functional.one_hot(torch.tensor([turn]), 4).float()
+        return proposals, Verdict(torch.logit(torch.tensor([score])), turns)
+
+    monkeypatch.setattr(network, "second", second)
+    refined = refine(network, stage(quads, [0.5]), Proposals(torch.tensor([0]), quads, torch.tensor([0.5])))
+    torch.testing.assert_close(refined.scores, torch.tensor([0.6]))
+    torch.testing.assert_close(refined.corners[0], quads[0].roll(-2, dims=0))
 
 
 def test_corners_in_their_own_frame_are_the_unit_square():
@@ -112,7 +144,7 @@ def test_corners_in_their_own_frame_are_the_unit_square():
 
 
 @pytest.mark.parametrize("stages", [1, 2])
-@pytest.mark.parametrize("pooling", ["rectified", "upright"])
+@pytest.mark.parametrize("pooling", ["parallelogram", "rectified", "upright"])
 def test_images_alone_and_together_have_the_same_quadrilaterals(stages, pooling):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -9,6 +9,7 @@ from magicpoint.planar.frames import (
     UNIT_SQUARE,
     box_frames,
     is_convex,
+    parallelogram_frames,
     pool,
     rectified_frames,
     square_to_quad,
@@ -61,6 +62,29 @@ def test_what_is_convex(corners, convex):
     expected = square_to_quad(quads) if convex else box_frames(quads)
     torch.testing.assert_close(rectified_frames(quads), expected)
     assert rectified_frames(quads).isfinite().all()
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_parallelogram_is_its_own_frame(turn):
+    quad = torch.tensor([[10.0, 10], [50, 20], [60, 50], [20, 40]]).roll(turn, dims=0)[None]
+    torch.testing.assert_close(parallelogram_frames(quad), square_to_quad(quad), atol=1e-4, rtol=0)
+
+
+def test_a_trapezium_has_the_frame_of_its_middle_lines():
+    """The middle lines from (5, 10) to (35, 10), the mean of the sides across, and from (20, 0) to (20, 20)."""
+    quad = torch.tensor([[[10.0, 0], [30, 0], [40, 20], [0, 20]]])
+    wanted = torch.tensor([[30.0, 0, 5], [0, 20, 0], [0, 0, 1]])
+    torch.testing.assert_close(parallelogram_frames(quad)[0], wanted)
+
+
+@pytest.mark.parametrize(
+    "corners", [[[0, 0], [40, 0], [40, 1], [0, 1]], [[0, 0], [40, 40], [44, 46], [4, 6]], [[7, 7]] * 4]
+)
+def test_what_is_nearly_flat_has_the_frame_of_its_box(corners):
+    quad = torch.tensor([corners], dtype=torch.float32)
+    flat = corners != [[0, 0], [40, 0], [40, 1], [0, 1]]
+    wanted = box_frames(quad) if flat else square_to_quad(quad)
+    torch.testing.assert_close(parallelogram_frames(quad), wanted)
 
 
 def ramps(rows=8, columns=10):

@@ -47,18 +47,17 @@ def test_a_proposal_has_its_own_order_and_is_told_the_first_corner(turn):
 
 
 def test_the_second_losses_are_those_on_paper(network):
-    """Logits and offsets of 0. One proposal is its object but 2 px, a tenth of its side, to the right; one is none."""
+    """Logits of 0. One proposal is its object, but all nine cells of a map are as likely; one is none."""
     with torch.no_grad():
-        for layer in (network.decision, network.refinement, network.turns):
+        for layer in (network.look.decision, network.look.maps[2], network.look.turns):
             layer.weight.zero_()
             layer.bias.zero_()
     first = network(torch.rand(1, 1, 64, 64, generator=generator()))
     corners = torch.stack([SQUARE * 20 + torch.tensor([2.0, 0]), SQUARE * 20 + 40])
     proposals = Proposals(torch.zeros(2, dtype=torch.int64), corners, torch.ones(2))
-    decision, refinement, turn = second_losses(network, first, proposals, [SQUARE[None] * 20])
+    decision, corner, turn = second_losses(network, first, proposals, [SQUARE[None] * 20])
     assert decision.item() == pytest.approx(math.log(2))
-    # Four of eight numbers are wrong by 0.1: 0.1 - beta / 2 each.
-    assert refinement.item() == pytest.approx(0.5 * (0.1 - 0.05), rel=1e-4)
+    assert corner.item() == pytest.approx(math.log(9), rel=1e-4)
     assert turn.item() == pytest.approx(math.log(4))
 
 
@@ -70,8 +69,9 @@ def test_every_part_is_finite_and_reaches_the_network(network, assignment, objec
     losses = quad_losses(network, first, [quads, quads[:0]], assignment, generator())
     sum(losses).backward()
     for name, parameter in network.named_parameters():
-        # Without an object nothing says where one is.
-        assert parameter.grad is not None or (objects == 0 and name.startswith("codes")), name
+        # Without an object nothing says where one is, nor what is up on it.
+        places = ("codes", "look.maps", "look.turns")
+        assert parameter.grad is not None or (objects == 0 and name.startswith(places)), name
         assert parameter.grad is None or parameter.grad.isfinite().all(), name
     assert all(loss.isfinite() for loss in losses)
     assert (losses.positive > 0) == (objects > 0)
@@ -82,7 +82,7 @@ def test_one_stage_has_no_second_losses():
     first = network(torch.rand(1, 1, 64, 64))
     losses = quad_losses(network, first, [SQUARE[None] * 20], FreeAnchor(), generator())
     assert losses.decision == 0
-    assert losses.refinement == 0
+    assert losses.corner == 0
     assert losses.turn == 0
 
 
@@ -92,7 +92,7 @@ def test_the_generator_decides_how_objects_are_moved(network):
     one, other = (quad_losses(network, first, [SQUARE[None] * 20], IouRule(), generator()) for _ in range(2))
     assert [loss.item() for loss in one] == [loss.item() for loss in other]
     third = quad_losses(network, first, [SQUARE[None] * 20], IouRule(), torch.Generator().manual_seed(9))
-    assert third.refinement != one.refinement
+    assert third.corner != one.corner
 
 
 def test_a_few_steps_make_every_part_smaller(network):
