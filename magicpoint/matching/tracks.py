@@ -15,6 +15,8 @@ from .settings import TrackSettings
 
 Indices = NDArray[np.int64]
 
+_AT_ONCE = 1024  # pairs of descriptors: 2 MB, where all pairs of a frame are written to memory four times as slowly
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tracks:
@@ -120,7 +122,7 @@ class Tracker:
         track, keypoint, distance = near["i"], near["j"], near["v"]
         if descriptors is None or self._descriptors is None:
             return _mutual(track, keypoint, distance)
-        similarity = np.einsum("ij,ij->i", self._descriptors[track], descriptors[keypoint])
+        similarity = _cosines(self._descriptors, descriptors, track, keypoint)
         alike = similarity >= self.settings.min_similarity
         return _mutual(track[alike], keypoint[alike], -similarity[alike])
 
@@ -140,6 +142,17 @@ class Tracker:
         moved = np.linalg.norm(self._keypoints[track] - features.keypoints.numpy()[keypoint], axis=1)
         near = moved <= self.settings.reach
         return track[near], keypoint[near]
+
+
+def _cosines(
+    descriptors0: NDArray[np.float32], descriptors1: NDArray[np.float32], index0: Indices, index1: Indices
+) -> NDArray[np.float32]:
+    """The cosines of pairs of descriptors, as many as fit into a processor's cache at a time."""
+    cosines = np.empty(len(index0), np.float32)
+    for start in range(0, len(index0), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        np.einsum("ij,ij->i", descriptors0[index0[part]], descriptors1[index1[part]], out=cosines[part])
+    return cosines
 
 
 def _mutual(track: Indices, keypoint: Indices, cost: NDArray[np.floating]) -> tuple[Indices, Indices]:
