@@ -47,7 +47,10 @@ def run_whole(extractor: Extractor, images: dict[str, Path]) -> tuple[float, flo
     with tempfile.TemporaryDirectory() as folder:
         start = now()
         unfinished = UnfinishedFeatures(Path(folder) / "features.h5", extractor.provenance)
-        process_images(images, unfinished, lambda key, image: extractor.extract(image.grey), progress=False)
+        workers = extractor.workers
+        process_images(
+            images, unfinished, lambda _, image: extractor.extract(image.grey), progress=False, workers=workers
+        )
         return start
 
 

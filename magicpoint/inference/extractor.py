@@ -19,6 +19,7 @@ from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.machine import find_device, versions
 from ..core.settings import check_whole
+from ..core.side_by_side import workers_on
 from ..core.types import Features
 from ..decoding.decode import decode
 from ..decoding.descriptors import sample_descriptors
@@ -219,6 +220,11 @@ class Extractor:
             "orientation": self.reading.orientation,
             "versions": json.dumps(versions()),
         }
+
+    @property
+    def workers(self) -> int:
+        """How many images are extracted the fastest side by side, see `core.side_by_side`."""
+        return workers_on(self.device, json.loads(self.network.settings)["backend"])
 
     @functools.cached_property
     def weights_hash(self) -> str:

@@ -132,7 +132,12 @@ def extract_images(
     with locked(out):
         remove_leftovers_of(target_of(out))
         unfinished = UnfinishedRecords(out, LAYOUTS[layout], extractor.provenance)
-        options: dict[str, Any] = {"append": append, "prune": prune, "is_share": shard is not None}
+        options: dict[str, Any] = {
+            "append": append,
+            "prune": prune,
+            "is_share": shard is not None,
+            "workers": extractor.workers,
+        }
         done = process_images(
             images, unfinished, process, draw, progress, True, extractor.reading, of_images, **options
         )

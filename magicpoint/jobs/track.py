@@ -17,13 +17,15 @@ from ..core.files import AnyPath, check_not_replaced
 from ..core.interrupts import stop_requests
 from ..core.locks import locked
 from ..core.outputs import claimed
+from ..core.side_by_side import side_by_side
+from ..core.types import Features
 from ..inference.extractor import Extractor
 from ..io.track_table import TrackTable, is_own_table
 from ..io.video import SourceEnded, open_source, read_ahead, write_behind
 from ..io.video_out import is_own_video, open_sink
 from ..matching.nearest import Matcher
 from ..matching.settings import TrackSettings
-from ..matching.tracks import Tracker, Tracks
+from ..matching.tracks import Tracker
 from ..pictures.tracks import Trails
 
 
@@ -69,7 +71,7 @@ def track_video(
 ) -> TrackResult:
     """Follow the keypoints of a video, and write it with their tracks, or the tracks alone.
 
-    Threads decode the next frames, and draw and encode the last ones, while the network works. Ctrl-C ends the
+    Threads decode the next frames, and link, draw and encode the last ones, while the network works. Ctrl-C ends the
     video in good order, as does the end of a truncated one: what was done until then is kept.
 
     Args:
@@ -124,21 +126,24 @@ def _track(
         sink = None if out is None else stack.enter_context(open_sink(out, opened.rate))
         rows = None if table is None else stack.enter_context(TrackTable(table))
 
-        def write(seen: tuple[NDArray[np.float32], Tracks]) -> None:
-            grey, tracks = seen
+        def link_and_write(seen: tuple[NDArray[np.float32], Features]) -> None:
+            nonlocal longest
+            grey, features = seen
+            tracks = tracker.update(features)
+            longest = max(longest, int(tracks.lengths.max(initial=0)))
             if sink is not None:
                 sink.write(trails.draw(grey, tracks))
             if rows is not None:
                 rows.write(tracks.keypoints, tracks.ids, tracks.lengths)
 
-        hand_over = stack.enter_context(write_behind(write))
+        hand_over = stack.enter_context(write_behind(link_and_write))
         ahead = stack.enter_context(read_ahead(opened.frames))
         limited = itertools.islice(ahead, max_frames)
+        extracted = stack.enter_context(contextlib.closing(side_by_side(limited, extractor.extract, extractor.workers)))
         try:
-            for grey in tqdm(limited, total=max_frames or opened.count, unit="frame", disable=not progress):
-                tracks = tracker.update(extractor.extract(grey))
-                hand_over((grey, tracks))
-                frames, longest = frames + 1, max(longest, int(tracks.lengths.max(initial=0)))
+            for grey, found in tqdm(extracted, total=max_frames or opened.count, unit="frame", disable=not progress):
+                hand_over((grey, found.result()))
+                frames += 1
                 if stop.requested:
                     break
         except SourceEnded as error:
