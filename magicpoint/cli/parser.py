@@ -72,9 +72,10 @@ class Parser(ArgumentParser):
         """The values of all options: of the words, else of `go_on_with`, else their defaults.
 
         Args:
-            words: An option may be written with hyphens for its underscores.
+            words: An option may be written with hyphens for its underscores. Files of settings give way to all other
+                options, wherever they stand among these.
         """
-        words = [with_underscores(word) for word in words]
+        words = _files_first([with_underscores(word) for word in words])
         self.add_options_of(words)
         self._check_groups(words)
         arguments = self.parse_args(words)
@@ -124,6 +125,19 @@ class Parser(ArgumentParser):
         said = plain(message, self._option_string_actions)
         read = "".join(f" (with the settings of {file})" for file in self._files)
         self.exit(2, f"{self.prog}: {said}{read} (see {self.prog} --help)\n")
+
+
+def _files_first(words: Sequence[str]) -> list[str]:
+    """The words with each --config before all others: the library lets the last of several values count."""
+    files: list[str] = []
+    others: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--config":
+            files += [word, *itertools.islice(left, 1)]
+        else:
+            (files if word.startswith("--config=") else others).append(word)
+    return [*files, *others]
 
 
 def _is_group(action: argparse.Action) -> bool:

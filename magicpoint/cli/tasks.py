@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 def read_task(words: Sequence[str]) -> Asked:
     """Which task the words ask for, before there is a parser for its options.
 
-    The last --task, or --config whose file has a task, decides; without one the run that is gone on with, else the
+    The last --task, else --config whose file has a task, decides; without one the run that is gone on with, else the
     first task that has all the options that are given, and needs most of them. What is wrong with the words is left to
     the parser.
     """

@@ -68,11 +68,11 @@ def test_shipped_settings_are_found_by_their_name(tmp_path, monkeypatch, trained
     assert (trained[0].steps, trained[0].task.model.width, trained[0].seed) == (300, 0.25, 7)
 
 
-def test_settings_are_read_from_a_file_and_what_is_said_after_it_wins(tmp_path, trained):
+def test_settings_are_read_from_a_file_and_what_is_said_beside_it_wins(tmp_path, trained):
     file = tmp_path / "s.yaml"
     file.write_text("steps: 5\nbatch_size: 3\nshapes:\n  size_hw: 48x64\n")
     assert main(["train", "--steps", "9", f"--config={file}", "--batch_size", "4", str(tmp_path / "run")]) == 0
-    assert (trained[0].steps, trained[0].batch_size, trained[0].task.shapes.size_hw) == (5, 4, (48, 64))
+    assert (trained[0].steps, trained[0].batch_size, trained[0].task.shapes.size_hw) == (9, 4, (48, 64))
 
 
 def test_settings_that_are_nowhere_are_named(tmp_path, capsys):
@@ -108,6 +108,7 @@ def test_settings_that_were_printed_can_be_read(tmp_path, trained, capsys):
             SuperPointSettings(**GIVEN, model=ModelSettings(0.5, "hidden", 256)),
         ),
         (["--config", "superpoint", "--task", "magicpoint"], MagicPointSettings()),
+        (["--task", "magicpoint", "--config", "superpoint"], MagicPointSettings()),
         (["--config=FILE"], SuperPointSettings(**GIVEN, label_sigma=0.5)),
         (["--config=FILE", "--label_sigma", "0.7"], SuperPointSettings(**GIVEN, label_sigma=0.7)),
         (["--steps", "superpoint.yaml", "--task", "7"], None),
