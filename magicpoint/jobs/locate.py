@@ -28,6 +28,7 @@ from ..io.video_out import is_own_video, open_sink
 from ..pictures.canvas import Drawable, add_legend
 from ..pictures.keypoints import overlay_path
 from ..pictures.quads import draw_quads, number_colour
+from ..planar.detector import QuadDetector
 from ..planar.locate import Locator
 from ..planar.located import Located, LocateSettings
 
@@ -69,6 +70,7 @@ def locate_templates(
     extractor: Extractor,
     settings: LocateSettings | None = None,
     progress: bool = True,
+    detector: QuadDetector | None = None,
 ) -> LocateResult:
     """Find templates in scenes; write for each scene a JSON file and a picture, of a video a video.
 
@@ -84,6 +86,7 @@ def locate_templates(
         extractor: With descriptors.
         settings: None stands for `LocateSettings()`.
         progress: Show a progress bar on the standard error.
+        detector: Of proposals, see `planar.locate.Locator`.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -94,7 +97,7 @@ def locate_templates(
     out = Path(out)
     found_scenes = find_images(scenes, skip=[out], say_passed_over=True)
     outputs = _outputs(found_scenes, out)
-    locator = Locator(_named(templates), extractor, settings)
+    locator = Locator(_named(templates), extractor, settings, detector)
     counts = dict.fromkeys((template.name for template in locator.templates), 0)
     skipped: dict[str, str] = {}
     with locked_folder(out):

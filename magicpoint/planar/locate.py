@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,8 +25,10 @@ from ..inference.turns import extract_turned
 from ..io.images import Image, open_image
 from ..matching.homography import estimate_homography
 from ..matching.nearest import match_features
+from .detect import QuadSettings
+from .detector import QuadDetector
 from .located import ENLARGED, Located, LocateSettings, corners_in_scene
-from .polygons import suppress_quads
+from .polygons import polygon_iou, suppress_quads
 
 TURNS = 4
 LONGEST_SIDE, LARGEST_FACTOR = 640, 2.0
@@ -34,6 +37,18 @@ HALVINGS = 4
 
 FACED = (160, 1280)
 """Fewest and most pixels of the longer side of what is looked at again; between them, as many as in the scene."""
+
+PROPOSED, AROUND = 2.0, 0.15
+"""Proposals are looked at at twice their size, with so many sides around them: they are a little off."""
+
+PROPOSING = QuadSettings(threshold=0.2, max_quads=20)
+"""What is proposed: many are nothing, which costs a look at each, and is found to show no template."""
+
+OBLONG = 1.5
+"""How often a side goes into another one where it matters."""
+
+KNOWN_IOU = 0.6
+"""A proposal that overlaps a find by so much shows nothing new."""
 
 PROBES = 32
 """Of each turn and size of a template so many of its best keypoints are compared with the scene to see whether it is
@@ -79,6 +94,8 @@ class Locator:
         extractor: Of the scenes, with descriptors; how many keypoints it keeps is for the settings to say. The same
             network sees the templates, at several scales.
         settings: None stands for `LocateSettings()`.
+        detector: Proposes quadrilaterals, each of which is looked at as if it faced the camera: so small and very
+            oblique things are found as well. None takes the keypoints of the whole scene alone.
 
     Raises:
         InputError: There is no template, or the network gives no descriptors.
@@ -92,12 +109,17 @@ class Locator:
     """
 
     def __init__(
-        self, templates: Mapping[str, Image | Template], extractor: Extractor, settings: LocateSettings | None = None
+        self,
+        templates: Mapping[str, Image | Template],
+        extractor: Extractor,
+        settings: LocateSettings | None = None,
+        detector: QuadDetector | None = None,
     ) -> None:
         extractor.check_describes()
         if not templates:
             raise InputError("there is no template to find")
         self.settings = settings or LocateSettings()
+        self.detector = detector
         best = dataclasses.replace(extractor.settings, max_keypoints=self.settings.most_compared)
         self.extractor = extractor.with_settings(best)
         self.templates = [
@@ -113,13 +135,15 @@ class Locator:
         weights: str | os.PathLike[str] = "superpoint",
         settings: LocateSettings | None = None,
         device: torch.device | str | None = None,
+        proposals: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """With weights by their shipped name or path.
+        """With weights by their shipped name or path, `proposals` those of a detector of quadrilaterals.
 
         Raises:
-            InputError: See `Extractor.load`, and the class.
+            InputError: See `Extractor.load`, `QuadDetector.from_pretrained`, and the class.
         """
-        return cls(templates, Extractor.load(weights, device=device), settings)
+        detector = None if proposals is None else QuadDetector.from_pretrained(proposals, PROPOSING, device)
+        return cls(templates, Extractor.load(weights, device=device), settings, detector)
 
     def locate(self, image: Image) -> list[Located]:
         """The templates that a scene shows, those with most inliers first; none is an ordinary answer.
@@ -141,11 +165,44 @@ class Locator:
             for template, turn in self._likely(scene)
             for located in self._instances(template, turn, scene)
         ]
+        found += self._proposed(opened.grey, found)
         found.sort(key=lambda located: -located.inliers)
         if len(found) < 2:
             return found
         corners, inliers = [located.corners for located in found], [located.inliers for located in found]
         return [found[index] for index in suppress_quads(corners, inliers, self.settings.largest_iou)]
+
+    def _proposed(self, grey: NDArray[np.float32], known: Sequence[Located]) -> list[Located]:
+        """What quadrilaterals of the detector show, but for those that are found already."""
+        if self.detector is None:
+            return []
+        quads = self.detector.detect(grey).corners
+        overlaps = polygon_iou(quads, np.array([each.corners for each in known]).reshape(-1, 4, 2))
+        new = quads[overlaps.max(axis=1, initial=0.0) < KNOWN_IOU]
+        return [located for corners in new for located in self._shown(corners, grey)]
+
+    def _shown(self, corners: NDArray[np.float32], grey: NDArray[np.float32]) -> list[Located]:
+        """The templates that a quadrilateral (4, 2) of a scene shows, as the first view in which there are any says."""
+        for H_scene_to_crop, size in facing(corners):
+            seen = self.extractor.extract(np.clip(warp_image(grey, H_scene_to_crop, size), 0.0, 1.0)).to("cpu")
+            once = [self._once(template, template.turned[turn], seen) for template, turn in self._likely(seen)]
+            placed = [self._in_scene(located, H_scene_to_crop, grey) for located in once if located is not None]
+            if found := [self._refined(self._named(each.template), each, grey) for each in placed if each is not None]:
+                return found
+        return []
+
+    def _named(self, name: str) -> Template:
+        return next(template for template in self.templates if template.name == name)
+
+    def _in_scene(
+        self, located: Located, H_scene_to_crop: NDArray[np.float64], grey: NDArray[np.float32]
+    ) -> Located | None:
+        """What was found in a crop as it lies in the scene; None where no camera sees it so."""
+        H = inverse_homography(H_scene_to_crop) @ located.H_template_to_scene
+        corners = corners_in_scene(H, self._named(located.template).image_size, grey.shape[::-1])
+        if corners is None:
+            return None
+        return dataclasses.replace(located, corners=corners.astype(np.float32), H_template_to_scene=H / H[2, 2])
 
     def _likely(self, scene: Features) -> list[tuple[Template, int]]:
         """The templates that are worth a closer look, each in its most likely turns."""
@@ -186,11 +243,7 @@ class Locator:
         again = self._once(template, template.turned[0], seen)
         if again is None or again.inliers < located.inliers:
             return located
-        H = inverse_homography(H_scene_to_crop) @ again.H_template_to_scene
-        corners = corners_in_scene(H, template.image_size, grey.shape[::-1])
-        if corners is None:
-            return located
-        return Located(template.name, corners.astype(np.float32), H / H[2, 2], again.matches, again.inliers)
+        return self._in_scene(again, H_scene_to_crop, grey) or located
 
     def _once(self, template: Template, features: Features, scene: Features) -> Located | None:
         index0, index1 = match_features(features, scene).matches01.T
@@ -204,6 +257,29 @@ class Locator:
         if corners is None or inliers < self.settings.least_inliers:
             return None
         return Located(template.name, corners.astype(np.float32), estimate.H_0to1, len(index0), inliers)
+
+
+def facing(corners: NDArray[np.float32]) -> list[tuple[NDArray[np.float64], tuple[int, int]]]:
+    """Views of a quadrilateral (4, 2) of a scene, clockwise, and of a little around it, as if it faced the camera.
+
+    It tells how long its sides look and not how long they are: the views are of sides as long as they look, unless that
+    is nearly a square, and of a square, in which most things that are seen very obliquely are less distorted.
+
+    Returns:
+        For each view the homography from the scene to it, and its size (W, H).
+    """
+    lengths = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
+    looks = np.array([max(lengths[0], lengths[2]), max(lengths[1], lengths[3])])
+    longest = float(np.clip(PROPOSED * looks.max(), *FACED))
+    forms = [np.ones(2)] if looks.max() < OBLONG * looks.min() else [looks / looks.max(), np.ones(2)]
+    views = []
+    for form in forms:
+        sides = np.maximum(longest * form, CELL_SIZE)
+        width, height = np.rint((1 + 2 * AROUND) * sides).astype(int).tolist()
+        square = (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) + AROUND) * sides - 0.5
+        H = cv2.getPerspectiveTransform(corners.astype(np.float32), square.astype(np.float32))
+        views.append((np.asarray(H, np.float64), (width, height)))
+    return views
 
 
 def describe_template(name: str, image: Image, extractor: Extractor) -> Template:

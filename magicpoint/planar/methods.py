@@ -137,16 +137,20 @@ class ByLocator:
     Args:
         templates: By number.
         extractor: Of the scenes.
+        detector: Of proposals.
     """
 
-    def __init__(self, templates: Sequence[Picture], extractor: Extractor) -> None:
+    def __init__(
+        self, templates: Sequence[Picture], extractor: Extractor, detector: QuadDetector | None = None
+    ) -> None:
+        self._detector = detector
         best = dataclasses.replace(extractor.settings, max_keypoints=LocateSettings().most_compared)
         self._templates, self._extractor = templates, extractor.with_settings(best)
         self._known: dict[int, Template] = {}
 
     def __call__(self, image: Picture, given: Sequence[int]) -> Quads:
         templates = {str(number): self._template(number) for number in sorted(set(given))}
-        found = Locator(templates, self._extractor).locate(image) if templates else []
+        found = Locator(templates, self._extractor, detector=self._detector).locate(image) if templates else []
         corners = np.array([located.corners for located in found], np.float32).reshape(-1, 4, 2)
         inliers = np.array([located.inliers for located in found], np.float32)
         return Quads(corners, inliers, (image.shape[1], image.shape[0]))

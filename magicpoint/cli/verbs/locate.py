@@ -28,6 +28,12 @@ def add(parser: Parser) -> None:
         "--out", type=Path, required=True, help="Folder to write: a JSON file and a picture of each scene."
     )
     add_network(parser, "superpoint")
+    parser.add_argument(
+        "--proposals",
+        metavar="WEIGHTS",
+        help="A detector of quadrilaterals (a file or a run's folder); each of its finds is looked at from nearby, "
+        "so that smaller and more oblique things are found.",
+    )
     add_engine(parser)
     add_resize(parser)
     add_json(parser)
@@ -37,11 +43,16 @@ def add(parser: Parser) -> None:
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
     from ...jobs.locate import format_locating, locate_templates
+    from ...planar.detector import QuadDetector
+    from ...planar.locate import PROPOSING
     from ...planar.located import LocateSettings
 
     keep_freed_memory()
     extractor = open_extractor(arguments)
     settings = build(LocateSettings, arguments)
-    options = {"progress": shows_progress(arguments)}
-    result = locate_templates(arguments.scenes, arguments.templates, arguments.out, extractor, settings, **options)
+    detector = None
+    if arguments.proposals is not None:
+        detector = QuadDetector.from_pretrained(arguments.proposals, PROPOSING, extractor.device)
+    found = arguments.scenes, arguments.templates, arguments.out
+    result = locate_templates(*found, extractor, settings, shows_progress(arguments), detector)
     show(arguments, format_locating(result), result)

@@ -8,7 +8,8 @@ from homography import warp_points
 from homography.warp import resizing
 from magicpoint import Extractor
 from magicpoint.core.errors import InputError
-from magicpoint.planar.locate import Locator
+from magicpoint.planar.detect import Quads
+from magicpoint.planar.locate import Locator, facing
 from magicpoint.planar.located import LocateSettings, corners_in_scene, outer_corners
 
 SIZE = (160, 120)
@@ -136,3 +137,60 @@ def test_what_a_camera_sees_is():
     corners = np.array([[10.0, 10], [90, 20], [85, 80], [5, 70]])
     H = cv2.getPerspectiveTransform(outer_corners(SIZE).astype(np.float32), corners.astype(np.float32))
     np.testing.assert_allclose(corners_in_scene(H, SIZE, (480, 360)), corners, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("corners", "forms"),
+    [
+        ([[10, 20], [60, 20], [60, 80], [10, 80]], [(160, 160)]),
+        ([[10, 20], [210, 20], [210, 80], [10, 80]], [(400, 120), (400, 400)]),
+        # Turned; its sides are the roots of 4000 and of 16000.
+        ([[30, 10], [90, 30], [50, 150], [-10, 130]], [(126.491, 252.982), (252.982, 252.982)]),
+    ],
+)
+def test_a_proposal_is_seen_as_if_it_faced_the_camera(corners, forms):
+    """At twice its size, its longer side at least 160 pixels, with 15 % on each side."""
+    corners = np.array(corners, np.float32)
+    views = facing(corners)
+    assert len(views) == len(forms)
+    for (H, size), sides in zip(views, forms, strict=True):
+        assert size == tuple(np.rint(1.3 * np.array(sides)))
+        wanted = np.array([[0.15, 0.15], [1.15, 0.15], [1.15, 1.15], [0.15, 1.15]]) * sides - 0.5
+        np.testing.assert_allclose(warp_points(corners, H), wanted, atol=0.01)
+
+
+class Proposing:
+    """A detector that says these quadrilaterals."""
+
+    def __init__(self, *corners):
+        self.corners = np.array(corners, np.float32).reshape(-1, 4, 2)
+
+    def detect(self, image):
+        return Quads(self.corners, np.full(len(self.corners), 0.5, np.float32), image.shape[::-1])
+
+
+def test_what_is_too_oblique_alone_is_found_where_it_is_proposed(locator, cards):
+    """A card that is seen at 73 degrees; its corners are proposed half a pixel off, beside two of nothing."""
+    H = turned(20, 1.0, (240, 180)) @ np.diag([1, 0.3, 1]) @ turned(0, 1.0, ((SIZE[0] - 1) / 2, 240))
+    scene = scene_of([(cards["card 1"], H)])
+    once = Locator({each.name: each for each in locator.templates}, locator.extractor, LocateSettings(enlarge=False))
+    assert once.locate(scene) == []
+    true = warp_points(outer_corners(SIZE), H)
+    nothing = warp_points(outer_corners(SIZE), turned(70, 0.4, (80, 80)))
+    for turn in (0, 3):
+        off = np.roll(true, turn, axis=0) + np.array([[0.5, 0], [0, 0.5], [-0.5, 0.5], [0.5, -0.5]])
+        once.detector = Proposing(off, nothing, true + 500)
+        [found] = once.locate(scene)
+        assert found.template == "card 1"
+        np.testing.assert_allclose(found.corners, true, atol=1.0)
+        np.testing.assert_allclose(
+            warp_points(outer_corners(SIZE), found.H_template_to_scene), found.corners, atol=1e-3
+        )
+
+
+def test_what_is_found_and_proposed_is_found_once(locator, cards):
+    H = turned(30, 1.0, (240, 180))
+    proposing = Locator({each.name: each for each in locator.templates}, locator.extractor)
+    proposing.detector = Proposing(warp_points(outer_corners(SIZE), H))
+    [found] = proposing.locate(scene_of([(cards["card 1"], H)]))
+    np.testing.assert_allclose(found.corners, warp_points(outer_corners(SIZE), H), atol=1.0)
