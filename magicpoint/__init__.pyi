@@ -74,6 +74,10 @@ from .planar.detect import QuadSettings as QuadSettings
 from .planar.detector import QuadDetector as QuadDetector
 from .planar.settings import QuadModelSettings as QuadModelSettings
 from .planar.settings import QuadTaskSettings as QuadTaskSettings
+from .planar.verify.settings import QuerySettings as QuerySettings
+from .planar.verify.settings import VerifierModelSettings as VerifierModelSettings
+from .planar.verify.settings import VerifyTaskSettings as VerifyTaskSettings
+from .planar.verify.verifier import Verifier as Verifier
 from .training.loop import train_model as train_model
 from .training.losses.detector import detector_loss as detector_loss
 from .training.settings import TrainSettings as TrainSettings

@@ -24,9 +24,10 @@ def tasks() -> dict[str, type[TaskSettings]]:
     A new task is a row here.
     """
     from ..planar.settings import QuadTaskSettings
+    from ..planar.verify.settings import VerifyTaskSettings
     from ..training.tasks.settings import MagicPointSettings, MatcherTaskSettings, SuperPointSettings
 
-    known = (MagicPointSettings, SuperPointSettings, MatcherTaskSettings, QuadTaskSettings)
+    known = (MagicPointSettings, SuperPointSettings, MatcherTaskSettings, QuadTaskSettings, VerifyTaskSettings)
     return {task.name: task for task in known}
 
 

@@ -20,6 +20,7 @@ from magicpoint.core.errors import MissingPackageError
 from magicpoint.data.scenes3d.interior import InteriorSettings
 from magicpoint.planar.model import QuadModelSettings
 from magicpoint.planar.scenes import SceneSettings
+from magicpoint.planar.verify.settings import QuerySettings, VerifierModelSettings, VerifyTaskSettings
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.tasks.settings import SuperPointSettings
 from synthetic_shapes import ShapeSettings
@@ -80,6 +81,15 @@ ALLOWED = {
     },
     "QuadSettings": {"threshold": "[0, 1)", "largest_iou": "(0, 1]", "max_quads": COUNT},
     "QuadTaskSettings": {"boards": WHOLE, "holdout": "(0, 1)", "least_visible": SHARE, "frozen": "[0, 8]"},
+    "QuerySettings": {
+        **{
+            "distortion": "[0, 0.25)",
+            "jitter": "[0, 0.25)",
+            "aspect": "(0, 1]",
+            "blur": SHARE,
+            "most_hidden": "[0, 1)",
+        },
+    },
     "SceneFilesSettings": {"count": "[1, 100000000]", "seed": SEED, "boards": WHOLE},
     "SceneSettings": {"most_objects": WHOLE, "tilt": "[0, 1.5]", "most_occluders": WHOLE},
     "ShapeSettings": {},
@@ -92,12 +102,15 @@ ALLOWED = {
         **{"warmup_steps": "[0, 2400]", "decay_fraction": SHARE, "gradient_clip": "(0, inf]", "averaging": "[0, 1)"},
         **{"workers": "[0, 1024]", "log_every": COUNT, "validate_every": COUNT, "checkpoint_every": COUNT},
     },
+    "VerifierModelSettings": {"width": "(0, 4]", "channels": "[1, 4096]", "side": "[8, 1024]"},
+    "VerifyTaskSettings": {"boards": WHOLE, "holdout": "(0, 1)"},
     "ViewSettings": {"smallest_crop": "(0, 1]", "first_warp_probability": SHARE},
 }
 """What each number may be, with the defaults of all others; a setting without a row fails here."""
 
 GIVEN = {
     "QuadTaskSettings": {"templates": (Path("templates"),)},
+    "VerifyTaskSettings": {"templates": (Path("templates"),)},
     "MatcherTaskSettings": {"images": (Path("images"),), "features": "superpoint"},
     "SuperPointSettings": {"images": (Path("images"),), "labels": Path("labels.h5")},
 }
@@ -224,6 +237,9 @@ def test_the_ends_of_what_is_allowed_are_taken(name):
         (lambda: InteriorSettings(field_of_view=(0.5, 3.2)), "field_of_view must rise within"),
         (lambda: SceneSettings(shorter_side=(20.0, 500.0)), "shorter_side must rise from 1 to 240"),
         (lambda: QuadModelSettings(anchor_sides=(0.0,)), "anchor_sides must be positive numbers"),
+        (lambda: QuerySettings(pixels=(20.0, 10.0)), "pixels must rise from 4 to 1024"),
+        (lambda: VerifierModelSettings(side=60), "side must be a multiple of 8, got 60"),
+        (lambda: VerifyTaskSettings(boards=0), "there is nothing to be told apart"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(make, said):
