@@ -38,11 +38,12 @@ def add(parser: Parser) -> None:
     add_engine(parser)
     parser.add_argument(
         "--dataset",
-        choices=("synthetic", "homography", "interiors", "robustness", "labels", "scenes"),
+        choices=("synthetic", "homography", "interiors", "robustness", "labels", "scenes", "verify"),
         default=None,
         help="Rendered shapes, image pairs whose homography is known, rooms rendered with known depth and poses, "
         "photographs under one change at a time, images with labels, or rendered scenes with planar things in them (of "
-        "a detector of quadrilaterals); null: what else is given tells.",
+        "a detector of quadrilaterals), or pairs of templates and what scenes show (of a verifier); null: what else "
+        "is given tells.",
     )
     parser.add_argument("--out", type=Path, required=True, help="Folder for the tables, the JSON file and the plots.")
     parser.add_argument(
@@ -66,7 +67,8 @@ def add(parser: Parser) -> None:
         "--holdout",
         type=float | None,
         default=None,
-        help="labels: take those images alone that a training with this holdout does not train on; null: all.",
+        help="labels and verify: take those images alone that a training with this holdout does not train on; null: "
+        "all.",
     )
     parser.add_argument("--rooms", type=int, default=100, help="interiors: number of pairs, each of a room of its own.")
     parser.add_argument(
@@ -83,12 +85,15 @@ def add(parser: Parser) -> None:
         help="robustness: which changes.",
     )
     parser.add_argument(
-        "--templates", nargs="*", type=Path, default=[], help="scenes: images of what is to be found; none: boards."
+        "--templates",
+        nargs="*",
+        type=Path,
+        default=[],
+        help="scenes and verify: images of what is to be found; none: boards.",
     )
-    parser.add_argument(
-        "--backgrounds", nargs="*", type=Path, default=[], help="scenes: images behind it; none: drawn textures."
-    )
+    parser.add_argument("--backgrounds", nargs="*", type=Path, default=[], help="scenes and verify: images behind it.")
     parser.add_argument("--scenes", type=int, default=200, help="scenes: so many.")
+    parser.add_argument("--pairs", type=int, default=600, help="verify: so many.")
     parser.add_argument(
         "--methods",
         nargs="*",
@@ -96,7 +101,7 @@ def add(parser: Parser) -> None:
         # The tables of methods would load torch for a help text.
         help="What to compare with; null: all. synthetic and labels: fast, harris, shi-tomasi, orb, sift; homography "
         "and robustness: these, akaze where OpenCV has it, and random; interiors: those of these with descriptors; "
-        "scenes: contours, sift, superpoint-small, locate.",
+        "scenes: contours, sift, superpoint-small, locate; verify: correlation, pooled, keypoints.",
     )
     parser.add_argument(
         "--matchers",
@@ -124,17 +129,19 @@ def run(arguments: Namespace) -> None:
     dataset = arguments.dataset or (without_folder if arguments.folder is None else "homography")
     if (dataset == "labels") != (arguments.labels is not None) or bool(arguments.images) != (dataset == "labels"):
         raise UnusableArgument("--dataset labels, --images and --labels belong together: some of them are missing")
-    if arguments.holdout is not None and (dataset != "labels" or not 0 < arguments.holdout < 1):
-        raise UnusableArgument(f"--holdout must be in (0, 1), and is of --dataset labels, got {arguments.holdout}")
-    if dataset in ("synthetic", "labels", "scenes") and arguments.folder is not None:
+    if arguments.holdout is not None and (dataset not in ("labels", "verify") or not 0 < arguments.holdout < 1):
+        raise UnusableArgument(
+            f"--holdout must be in (0, 1), and is of --dataset labels and verify, got {arguments.holdout}"
+        )
+    if dataset in ("synthetic", "labels", *_PLANAR) and arguments.folder is not None:
         hint = "labelled images are given with --images" if dataset == "labels" else "shapes and scenes are rendered"
         raise UnusableArgument(f"{arguments.folder} is for --dataset homography, interiors or robustness; {hint}")
     if dataset in ("homography", "interiors", "robustness") and arguments.folder is None:
         raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
-    if dataset != "scenes" and (arguments.templates or arguments.backgrounds):
-        raise UnusableArgument("--templates and --backgrounds are of --dataset scenes")
-    if dataset == "scenes":
-        _scenes(arguments)
+    if dataset not in _PLANAR and (arguments.templates or arguments.backgrounds):
+        raise UnusableArgument("--templates and --backgrounds are of --dataset scenes and verify")
+    if dataset in _PLANAR:
+        _PLANAR[dataset](arguments)
         return
     if arguments.weights is None:
         arguments.weights = "magicpoint" if dataset == "synthetic" else "superpoint"
@@ -166,6 +173,28 @@ def _scenes(arguments: Namespace) -> None:
         progress=not arguments.quiet,
     )
     show(arguments, f"{format_scenes(found)}\n{arguments.out / SCENES_JSON}", found)
+
+
+def _verify(arguments: Namespace) -> None:
+    from ...jobs.verify import VERIFY_JSON, VERIFY_METHODS, evaluate_verifier, format_verify
+    from ...planar.verify.evaluation import PairsProtocol
+
+    if arguments.pairs < 12:
+        raise UnusableArgument(f"--pairs must be at least 12, got {arguments.pairs}")
+    found = evaluate_verifier(
+        arguments.weights or "verifier",
+        arguments.out,
+        arguments.templates,
+        arguments.backgrounds,
+        _methods(arguments, VERIFY_METHODS),
+        PairsProtocol(count=arguments.pairs),
+        arguments.holdout,
+        progress=not arguments.quiet,
+    )
+    show(arguments, f"{format_verify(found)}\n{arguments.out / VERIFY_JSON}", found)
+
+
+_PLANAR = {"scenes": _scenes, "verify": _verify}
 
 
 def _synthetic(arguments: Namespace, name: str, extractor: Extractor) -> None:

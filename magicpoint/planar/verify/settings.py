@@ -58,7 +58,7 @@ class QuerySettings:
     pixels: tuple[float, float] = (14.0, 128.0)
     distortion: float = 0.12
     aspect: float = 0.5
-    jitter: float = 0.05
+    jitter: float = 0.06
     blur: float = 0.06
     most_hidden: float = 0.5
     photometric: PhotometricSettings = field(
