@@ -55,6 +55,7 @@ class Located:
         H_template_to_scene: float64 (3, 3), from pixels of the template to those of the scene.
         matches: Number of keypoints of the template that were matched.
         inliers: How many of them agree.
+        probability: That the quadrilateral shows the template, by a verifier; None without one.
     """
 
     template: str
@@ -62,6 +63,7 @@ class Located:
     H_template_to_scene: NDArray[np.float64]
     matches: int
     inliers: int
+    probability: float | None = None
 
 
 def outer_corners(image_size: tuple[int, int]) -> NDArray[np.float64]:

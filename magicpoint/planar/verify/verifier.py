@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from ...io.images import Image, open_image
 from ...io.reading import ImageReading
 from ...model.weights import load_weights, resolve_planar
 from ..frames import rectified_frames
+from ..located import Located
 from .crops import SQUARE, Floats, frame_of, rectify
 from .network import VerifierNetwork
 
@@ -96,6 +98,22 @@ class Verifier:
         frames = rectified_frames(torch.from_numpy(quads)).numpy()
         queries = self._describe((grey, frame) for frame in frames)
         return self.network.compare_all(queries, self._templates).sigmoid().cpu().numpy()
+
+    def judge(self, image: Image, found: Sequence[Located]) -> list[Located]:
+        """What a `Locator` found in a scene, each with the probability that it is there.
+
+        Args:
+            image: The scene.
+            found: Of templates that are among `names`.
+        """
+        if not found:
+            return []
+        said = self.verify(image, np.stack([located.corners for located in found]))
+        chosen = [self.names.index(located.template) for located in found]
+        return [
+            dataclasses.replace(located, probability=float(row[number]))
+            for located, row, number in zip(found, said, chosen, strict=True)
+        ]
 
     @torch.inference_mode()
     def _describe(self, seen: Iterable[tuple[Grey, Floats]]) -> Tensor:

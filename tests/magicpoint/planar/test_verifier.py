@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from magicpoint.model.weights import save_weights
+from magicpoint.planar.located import Located
 from magicpoint.planar.verify.network import VerifierNetwork
 from magicpoint.planar.verify.settings import VerifierModelSettings
 from magicpoint.planar.verify.verifier import Verifier
@@ -66,6 +67,17 @@ def test_no_quadrilateral_and_strange_ones_are_ordinary(network, scene):
     found = verifier.verify(scene, strange)
     assert np.isfinite(found).all()
     assert np.isfinite(verifier.verify(np.zeros((1, 1), np.uint8), strange)).all()
+
+
+def test_what_was_located_gets_its_probability(network, scene):
+    verifier, H = Verifier(TEMPLATES, network), np.eye(3)
+    found = [Located(name, np.array(WIDE, np.float32), H, 20, 15) for name in ("high", "wide")]
+    judged = verifier.judge(scene, found)
+    assert [each.template for each in judged] == ["high", "wide"]
+    assert judged[1].probability == pytest.approx(verifier.verify(scene, [WIDE])[0, 0], abs=1e-5)
+    assert judged[0].probability < 0.5 < judged[1].probability
+    assert found[0].probability is None
+    assert verifier.judge(scene, []) == []
 
 
 @pytest.mark.parametrize("corners", [np.zeros((4, 2)), np.full((1, 4, 2), np.nan)])
