@@ -69,6 +69,7 @@ BENCHMARKS = {
     "descriptor_loss_memory": Benchmark("Descriptor losses", None, "--json {json}"),
     "planar_choices": Benchmark("What finds quadrilaterals", None, "--out {out}"),
     "locate_pairs": Benchmark("Known things in photographs", None, "{pairs} --out {out}"),
+    "solid_orientation": Benchmark("How a known solid lies", None, "{photographs} --out {out}"),
     "limits": Benchmark("Where the networks end", None, ""),
     "speed_accuracy": Benchmark("Accuracy against time", None, "{pairs} --out {out}"),
     "scale_and_turn": Benchmark("Scale and turn", None, "{photographs} --out {out}"),

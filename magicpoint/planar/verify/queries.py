@@ -58,7 +58,7 @@ def see(
         rng: Decides all else.
     """
     placed, size = _place(settings, rng)
-    scene = _texture(backgrounds, size, rng)
+    scene = texture_part(backgrounds, size, rng)
     shown = _outline(placed, size)
     H = from_to(placed, corners)
     factor = mean_side(placed) / max(mean_side(corners), 1e-6)
@@ -101,8 +101,8 @@ def _outline(corners: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
     return mask
 
 
-def _texture(backgrounds: Sequence[Picture], size: tuple[int, int], rng: Generator) -> NDArray[np.uint8]:
-    """A part of a background, stretched to a size (W, H)."""
+def texture_part(backgrounds: Sequence[Picture], size: tuple[int, int], rng: Generator) -> NDArray[np.uint8]:
+    """A part of a background, stretched to a size (W, H): uint8 (H, W)."""
     picture = backgrounds[int(rng.integers(len(backgrounds)))]
     rows, columns = (max(1, int(length * rng.uniform(0.2, 1.0))) for length in picture.shape)
     top, left = (int(rng.integers(all_ - part + 1)) for all_, part in zip(picture.shape, (rows, columns), strict=True))
@@ -119,7 +119,7 @@ def _hide(
     scene: NDArray[np.uint8], shown: NDArray[np.uint8], backgrounds: Sequence[Picture], most: float, rng: Generator
 ) -> float:
     """Draws something round over half of the scenes and returns the share of what is shown that it covers."""
-    covers, texture = rng.random() < 0.5, _texture(backgrounds, (scene.shape[1], scene.shape[0]), rng)
+    covers, texture = rng.random() < 0.5, texture_part(backgrounds, (scene.shape[1], scene.shape[0]), rng)
     flat = rng.random() < 0.5
     if flat:
         texture[:] = rng.integers(256)
