@@ -168,8 +168,8 @@ def add_shard(parser: Parser) -> None:
         type=str | None,
         default=None,
         help="Do this share alone, such as 3/16, counted from 0, into a file of its own, of which --out says the name "
-        "or the folder: labels-00003-of-00016.h5; magicpoint merge joins them. null: all, or under torchrun the share "
-        "of the process.",
+        "or the folder: labels-00003-of-00016.h5; magicpoint merge joins them. Of tar files whole ones. null: all, or "
+        "under torchrun the share of the process.",
     )
 
 

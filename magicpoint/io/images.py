@@ -23,6 +23,7 @@ from .headers import declared_size, has_alpha, has_more_frames, largest_value, t
 from .png_text import with_title
 from .ranges import Limits, full_limits, used_limits
 from .reading import ImageReading, Orientation
+from .remote import address_of, read_address
 
 Image = str | os.PathLike[str] | NDArray[Any] | Tensor | pillow.Image | GreyImage
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
@@ -84,19 +85,35 @@ def open_image(image: Image, reading: ImageReading | None = None) -> GreyImage:
 
 
 def read_content(path: AnyPath, reading: ImageReading | None = None) -> bytes:
-    """The bytes of an image file.
+    """The bytes of an image file, or of one elsewhere, see `io.remote`.
 
     Raises:
         OSError: It cannot be read.
-        InputError: It is no file, or larger than any image of the largest size; the message names it.
+        InputError: It is no file, cannot be read from elsewhere, or is larger than any image of the largest size; the
+            message names it.
+        MissingPackageError: It is elsewhere, and a package for such addresses is not installed.
     """
-    path, reading = Path(path), reading or ImageReading()
+    address = address_of(path)
+    if address is not None:
+        content = read_address(address, _most_bytes(reading))
+        check_bytes(len(content), address, reading)
+        return content
+    path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no file {path}")
-    size, largest = check_regular(path), reading.max_megapixels * 1e6 * _BYTES_PER_PIXEL + _BYTES_OF_TEXTS
-    if size > largest:
-        raise InputError(f"{path} has {size} bytes, more than an image of max_megapixels {reading.max_megapixels:g}")
+    check_bytes(check_regular(path), path, reading)
     return path.read_bytes()
+
+
+def check_bytes(size: int, path: AnyPath, reading: ImageReading | None = None) -> None:
+    """Refuses a file of more bytes than any image of the largest size, by name."""
+    if size > _most_bytes(reading):
+        megapixels = (reading or ImageReading()).max_megapixels
+        raise InputError(f"{path} has {size} bytes, more than an image of max_megapixels {megapixels:g}")
+
+
+def _most_bytes(reading: ImageReading | None) -> int:
+    return int((reading or ImageReading()).max_megapixels * 1e6) * _BYTES_PER_PIXEL + _BYTES_OF_TEXTS
 
 
 def decode_image(data: bytes, path: Path, reading: ImageReading | None = None) -> GreyImage:

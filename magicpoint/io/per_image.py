@@ -24,6 +24,7 @@ from ..core.errors import InputError
 from ..core.memory import is_out_of_memory
 from ..core.side_by_side import side_by_side
 from .earlier import Earlier, Outcome
+from .finding import is_tar
 from .grey import GreyImage
 from .reading import ImageReading
 from .stamps import Stamps
@@ -57,7 +58,8 @@ def process_images(
     earlier file is replaced when the new one is complete.
 
     Args:
-        images: Keys and paths, as from `io.finding.find_images`.
+        images: Keys and paths, as from `io.finding.find_images`. Of a tar file the images in it are taken, under the
+            keys KEY/NAME with their names in it, without suffixes; one that is damaged ends the job.
         unfinished: Where the records are kept; those that it has are not made again.
         process: Makes the record of an image from its key and what was read.
         draw: Is called with each image and its record, made now or before.
@@ -84,7 +86,7 @@ def process_images(
     remarks = Remarks()
     reading = reading or ImageReading()
     stamps = Stamps(unfinished.path, not reading.read_all)
-    has_videos = videos and any(map(is_video, images.values()))
+    has_several = any(is_tar(path) or (videos and is_video(path)) for path in images.values())
 
     def is_known(key: str, digest: str) -> bool:
         return draw is None and unfinished.has(key, digest)
@@ -115,7 +117,7 @@ def process_images(
                 contextlib.closing(load_images(images, is_known, videos, reading, masks, stamps))
             )
             records = stack.enter_context(contextlib.closing(side_by_side(with_records(loaded), make, workers)))
-            total = None if has_videos else len(images)
+            total = None if has_several else len(images)
             for (image, known), record in tqdm(records, total=total, unit="image", disable=not progress):
                 error = image.error
                 if error is None:
@@ -136,10 +138,11 @@ def process_images(
     unread = {key: set(unfinished.known_of(key)) - made for key in failed}
     keys = made.union(earlier.others, *unread.values())
     if not is_share and not keys - set(earlier.others):
-        raise InputError(f"none of {len(images)} images could be read: {next(iter(failed.values()))}")
+        raise InputError(f"none of {len(failed)} images could be read: {next(iter(failed.values()))}")
     skipped = {key: why for key, why in failed.items() if not unread[key]}
+    asked = len(made) + len(failed)
     outcome = Outcome(
-        path=unfinished.finish(sorted(keys), earlier.skipped | skipped),
+        path=unfinished.finish(sorted(keys), dict(sorted((earlier.skipped | skipped).items()))),
         images=len(keys),
         kept=counts["kept"] + len(keys) - len(made),
         new=counts["new"],
@@ -151,7 +154,7 @@ def process_images(
     stamps.save()
     for line in remarks.lines():
         _LOG.info("%s", line)
-    _report(outcome, len(images))
+    _report(outcome, asked)
     return outcome
 
 

@@ -132,7 +132,7 @@ class ShardedRecords(RecordFile[Record]):
         """
         self.path, self.files = shards.whole, [RecordFile(path, layout) for _, path in sorted(shards.files.items())]
         self.provenance = self.files[0].provenance
-        self.skipped = {key: why for file in self.files for key, why in file.skipped.items()}
+        self.skipped = dict(sorted((key, why) for file in self.files for key, why in file.skipped.items()))
         places: dict[str, RecordFile[Record]] = {}
         for file in self.files:
             check_same_settings(self.files[0], file)

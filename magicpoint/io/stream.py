@@ -9,16 +9,20 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from ..core.errors import InputError
+from .finding import is_tar
 from .grey import GreyImage
 from .images import decode_image, read_content
 from .masks import both_masks, decode_mask
 from .reading import ImageReading
 from .records import check_key
-from .stamps import Stamps, stamp_of
+from .remote import address_of
+from .stamps import Stamp, Stamps, stamp_of
+from .tars import TarImages
 from .video import VIDEO_SUFFIXES, open_source, read_ahead
 
 LOADERS = min(8, max(1, (os.cpu_count() or 1) // 2))
@@ -107,10 +111,19 @@ def load_images(
         masks: Files of masks by the images' keys, of a video for all its frames; see `io.masks`. The digest is over
             both files.
         stamps: Which files need not be read since they are as they were; None reads all.
+
+    Raises:
+        OSError: A tar file cannot be read: what would come of it is many images.
+        InputError: One is damaged, see `io.tars`.
     """
     stream = _Stream(is_known, reading or ImageReading(), masks or {}, stamps)
-    for are_videos, group in groupby(images.items(), key=lambda item: videos and is_video(item[1])):
-        load = stream.load_videos if are_videos else stream.load_files
+
+    def kind(item: tuple[str, Path]) -> Callable[[Iterator[tuple[str, Path]]], Generator[Loaded, None, None]]:
+        if is_tar(item[1]):
+            return stream.load_tars
+        return stream.load_videos if videos and is_video(item[1]) else stream.load_files
+
+    for load, group in groupby(images.items(), key=kind):
         with contextlib.closing(load(group)) as loaded:
             yield from loaded
 
@@ -127,29 +140,54 @@ class _Stream:
     stamps: Stamps | None
 
     def load_files(self, images: Iterator[tuple[str, Path]]) -> Generator[Loaded, None, None]:
-        waiting: deque[Future[Loaded]] = deque()
-        with ThreadPoolExecutor(LOADERS, thread_name_prefix="read_image") as pool:
-            try:
-                while True:
-                    while _has_room(waiting) and (item := next(images, None)) is not None:
-                        waiting.append(pool.submit(self._load_file, *item))
-                    if not waiting:
-                        return
-                    yield waiting.popleft().result()
-            finally:
-                for image in waiting:
-                    image.cancel()
+        return _in_threads(partial(self._load_file, *item) for item in images)
+
+    def load_tars(self, tars: Iterator[tuple[str, Path]]) -> Generator[Loaded, None, None]:
+        """The images in tar files, one file after the other, so that no more than one has to be known."""
+        for key, path in tars:
+            stamp = self._stamp([path])
+            with TarImages(path) as tar:
+                loads = (partial(self._load_member, f"{key}/{name}", tar, name, stamp) for name in tar)
+                with contextlib.closing(_in_threads(loads)) as loaded:
+                    yield from loaded
 
     def _load_file(self, key: str, path: Path) -> Loaded:
+        mask = self.masks.get(key)
+        try:
+            stamp = self._stamp([path] if mask is None else [path, mask])
+        except OSError as error:
+            return _failed(key, path, error)
+        read = partial(read_content, path, self.reading)
+        return self._load(key, path, stamp, read, mask, partial(read_content, mask or path, self.reading))
+
+    def _load_member(self, key: str, tar: TarImages, name: str, stamp: Stamp) -> Loaded:
+        mask = tar.mask(name)
+        read, read_mask = (partial(of, name, self.reading) for of in (tar.read, tar.read_mask))
+        return self._load(key, tar.place(tar[name]), stamp, read, mask and tar.place(mask), read_mask)
+
+    def _stamp(self, paths: list[Path]) -> Stamp:
+        """Nothing is known of what is elsewhere, or where nobody asks."""
+        if self.stamps is None or any(address_of(path) is not None for path in paths):
+            return []
+        return stamp_of(paths)
+
+    def _load(
+        self,
+        key: str,
+        path: Path,
+        stamp: Stamp,
+        read: Callable[[], bytes],
+        mask: Path | None,
+        read_mask: Callable[[], bytes],
+    ) -> Loaded:
+        """An image of which the paths, of itself and of its mask, are for messages."""
         try:
             _check(key, path)
-            mask = self.masks.get(key)
-            stamp = [] if self.stamps is None else stamp_of([path] if mask is None else [path, mask])
             seen = None if self.stamps is None else self.stamps.digest(key, stamp)
             if seen is not None and self.is_known(key, seen):
                 return Loaded(key, seen, None)
-            content = read_content(path, self.reading)
-            of_mask = b"" if mask is None else read_content(mask, self.reading)
+            content = read()
+            of_mask = b"" if mask is None else read_mask()
             digest = hashlib.sha256(content + of_mask).hexdigest()
             if self.stamps is not None:
                 self.stamps.note(key, stamp, digest)
@@ -184,6 +222,22 @@ class _Stream:
         height, width = image.grey.shape
         mask = decode_mask(content, path, (height, width), self.reading)
         return dataclasses.replace(image, mask=both_masks(image.mask, mask))
+
+
+def _in_threads(loads: Iterator[Callable[[], Loaded]]) -> Generator[Loaded, None, None]:
+    """What these give, in their order."""
+    waiting: deque[Future[Loaded]] = deque()
+    with ThreadPoolExecutor(LOADERS, thread_name_prefix="read_image") as pool:
+        try:
+            while True:
+                while _has_room(waiting) and (load := next(loads, None)) is not None:
+                    waiting.append(pool.submit(load))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for image in waiting:
+                image.cancel()
 
 
 def _has_room(waiting: deque[Future[Loaded]]) -> bool:

@@ -54,19 +54,20 @@ def adapt_images(
     suffix .json.
 
     Args:
-        paths: Image files and folders; see `io.finding.find_images` for the keys under which labels are stored.
+        paths: Image files, folders, tar files of images; see `io.finding.find_images` for the keys under which labels
+            are stored. Images in a tar file, see `io.tars`, are stored under KEY/NAME.
         out: The file to write; see `io.labels.FORMAT`.
         extractor: Its network finds the keypoints.
         settings: None stands for `AdaptationSettings()`.
-        overlay: A folder for sheets of images with their labels, to look at.
+        overlay: A folder for sheets of images with their labels, to look at; of images in tar files there are none.
         progress: Show a progress bar on the standard error.
         masks: A folder of masks, see `io.masks.find_masks`; those beside the images are taken in any case. Nothing is
             known of what they cover.
         append: Keep the labels of an older `out` that are of other images than these.
         prune: Drop them.
         root: The folder from which the keys are paths; None takes the deepest that holds everything asked for.
-        shard: Label this share of the images alone, into the file `shard.path(out, "labels.h5")`, with a report and a
-            folder of sheets of its own.
+        shard: Label this share of the images alone, of tar files this share of the files, into the file
+            `shard.path(out, "labels.h5")`, with a report and a folder of sheets of its own.
 
     Returns:
         What the labels look like.
@@ -77,10 +78,10 @@ def adapt_images(
         OSError: A file cannot be written.
         InputError: There is no image, or not one that can be read; or a file, finished or not, of other weights,
             settings, versions or images is there, something else in the place of the report or a sheet, or another
-            process is writing there.
+            process is writing there; or a tar file is damaged.
     """
     out = Path(out)
-    images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
+    images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root, tars=True)
     if shard is not None:
         out, images = shard.path(out, LABELS_FILE), {key: path for key, path in images.items() if shard.has(key)}
         overlay = None if overlay is None else Path(overlay, out.stem)

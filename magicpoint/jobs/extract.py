@@ -94,8 +94,9 @@ def extract_images(
     folder inside a searched folder is not searched.
 
     Args:
-        paths: Image files, folders and video files; see `io.finding.find_images` for the keys under which images are
-            stored. The frames of a video, which has to be named itself, are stored under KEY/000000, KEY/000001, ...
+        paths: Image files, folders, tar files of images and video files; see `io.finding.find_images` for the keys
+            under which images are stored. The frames of a video, which has to be named itself, are stored under
+            KEY/000000, KEY/000001, ..., the images in a tar file, see `io.tars`, under KEY/NAME.
         out: The file to write; see `io.features.FORMAT`.
         extractor: It finds the keypoints.
         overlay: A folder for pictures of the keypoints, named as the keys, as PNG.
@@ -106,7 +107,8 @@ def extract_images(
         root: The folder from which the keys are paths; None takes the deepest that holds everything asked for.
         layout: hloc writes what its pipelines read, see `interop.hloc`. It sees images as they are stored, so the
             extractor has to read them so: `ImageReading(orientation="stored")`.
-        shard: Take this share of the images alone, into the file `shard.path(out, "features.h5")`.
+        shard: Take this share of the images alone, of tar files this share of the files, into the file
+            `shard.path(out, "features.h5")`.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -114,11 +116,11 @@ def extract_images(
         OSError: A file cannot be written.
         InputError: There is no image, or not one that can be read; a picture would replace what is no such picture;
             a file, finished or not, of other weights, settings, versions or images is there; another process is
-            writing it; or hloc would see other images.
+            writing it; a tar file is damaged; or hloc would see other images.
     """
     if layout == "hloc" and extractor.reading.orientation != "stored":
         raise InputError("hloc sees images as they are stored, and these would be turned: orientation must be stored")
-    images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root)
+    images = find_images(paths, skip=[overlay, masks], say_passed_over=True, root=root, tars=True)
     if shard is not None:
         out, images = shard.path(out, FEATURES_FILE), {key: path for key, path in images.items() if shard.has(key)}
     draw = None if overlay is None else partial(_draw, Path(overlay), images, extractor.reading)

@@ -17,10 +17,11 @@ from ..core.plain import json_text
 from ..core.shards import Shard, number_of
 from ..io.earlier import Earlier
 from ..io.features import FEATURES
-from ..io.finding import find_images
+from ..io.finding import find_images, is_tar
 from ..io.labels import LABELS, read_labels
 from ..io.record_shards import ShardedRecords, ShardSet, check_same_settings, find_shards
 from ..io.records import Layout, RecordFile, folders_of
+from ..io.tars import TarImages
 from ..io.unfinished import UnfinishedRecords
 from .adapt import is_label_report
 from .extract import LAYOUTS
@@ -139,6 +140,8 @@ class CheckResult:
 def check_shards(path: AnyPath, images: Sequence[AnyPath] = (), root: AnyPath | None = None) -> CheckResult:
     """Look whether shards have every image exactly once, each in its shard; no record is read.
 
+    Of tar files all names are read.
+
     Args:
         path: A folder of shards, the file that they would be together, or a file of records.
         images: What they were made of, as it was given to `extract` or `adapt`; nothing: only what is there is looked
@@ -147,9 +150,9 @@ def check_shards(path: AnyPath, images: Sequence[AnyPath] = (), root: AnyPath | 
 
     Raises:
         FileNotFoundError: There is nothing.
-        InputError: It is nothing of the kind.
+        InputError: It is nothing of the kind, or a tar file is damaged.
     """
-    keys = frozenset(find_images(images, root=root)) if images else None
+    keys = _owners(images, root) if images else None
     if Path(path).is_file():
         shards, layout = ShardSet(Path(path), 1, {0: Path(path)}), _layout_of([Path(path)])
     else:
@@ -158,7 +161,7 @@ def check_shards(path: AnyPath, images: Sequence[AnyPath] = (), root: AnyPath | 
     first: RecordFile[Any] | None = None
     times: Counter[str] = Counter()
     for number in range(shards.count):
-        own = None if keys is None else {key for key in keys if number_of(key, shards.count) == number}
+        own = None if keys is None else {key for key, of in keys.items() if number_of(of, shards.count) == number}
         file = shards.files.get(number)
         if file is None:
             checked.append(CheckedShard(shards.path(number), False, 0, 0, tuple(sorted(own or ())), (), None))
@@ -174,6 +177,18 @@ def check_shards(path: AnyPath, images: Sequence[AnyPath] = (), root: AnyPath | 
         checked.append(_look_at(records, own, Shard(number, shards.count)))
     twice = tuple(key for key, count in times.items() if count > 1)
     return CheckResult(tuple(checked), None if keys is None else len(keys), twice)
+
+
+def _owners(images: Sequence[AnyPath], root: AnyPath | None) -> dict[str, str]:
+    """For the key of each image the one whose hash decides its share: its own, or that of its tar file."""
+    owners: dict[str, str] = {}
+    for key, path in find_images(images, root=root, tars=True).items():
+        if is_tar(path):
+            with TarImages(path) as tar:
+                owners.update((f"{key}/{name}", key) for name in tar)
+        else:
+            owners[key] = key
+    return owners
 
 
 def _look_at(records: RecordFile[Any], own: set[str] | None, shard: Shard) -> CheckedShard:

@@ -26,11 +26,21 @@ SUMMARY = "Label images with a detector by homographic adaptation."
 def add(parser: Parser) -> None:
     from ...adaptation.settings import AdaptationSettings
 
-    parser.add_argument("images", nargs="+", type=Path, help="Images, and folders to search for images.")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        type=Path,
+        help="Images, tar files of images, and folders to search; lists of these and addresses, .txt.",
+    )
     parser.add_argument(
         "--out", type=Path, required=True, help="HDF5 file of labels to write; a report goes beside it."
     )
-    parser.add_argument("--overlay", type=Path | None, default=None, help="Folder for sheets of labelled images.")
+    parser.add_argument(
+        "--overlay",
+        type=Path | None,
+        default=None,
+        help="Folder for sheets of labelled images, not of those in tar files.",
+    )
     add_masks(parser)
     add_network(parser, "magicpoint")
     add_earlier(parser)

@@ -29,7 +29,12 @@ def add(parser: Parser) -> None:
     from ...decoding.settings import DecodeSettings
     from ...io.layouts import FileLayout
 
-    parser.add_argument("images", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        type=Path,
+        help="Images, videos, tar files of images, and folders to search; lists of these and addresses, .txt.",
+    )
     parser.add_argument("--out", type=Path, required=True, help="HDF5 file to write, one group for each image.")
     parser.add_argument(
         "--overlay",

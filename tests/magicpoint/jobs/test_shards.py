@@ -1,7 +1,9 @@
 """Jobs in shards: shares by a hash of the key, shards read and merged as one file, and what can be wrong with them."""
 
+import io
 import json
 import shutil
+import tarfile
 
 import cv2
 import numpy as np
@@ -274,3 +276,59 @@ def test_a_dataset_rendered_in_shares_is_that_of_one_process(tmp_path):
     assert ShapesDataset(tmp_path / "shares", "training").digest == ShapesDataset(tmp_path / "one", "training").digest
     with locked(tmp_path / "shares-00001-of-00002"):
         assert main(words) == 1
+
+
+def write_tar(path, names, damaged=False):
+    with tarfile.open(path, "w") as made:
+        for number, name in enumerate(names):
+            noise = np.random.default_rng(number).integers(0, 256, (24, 32), np.uint8)
+            content = b"none" if "broken" in name else cv2.imencode(".png", noise)[1].tobytes()
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            made.addfile(info, io.BytesIO(content))
+    if damaged:
+        path.write_bytes(path.read_bytes()[:1000])
+
+
+def test_a_tar_file_is_one_piece_of_work_with_many_images(network, tmp_path, caplog):
+    (tmp_path / "tars").mkdir()
+    for number in range(4):
+        write_tar(tmp_path / "tars" / f"{number}.tar", ["a.png", "a.json", "sub/b.png", "broken.png"])
+    pattern = tmp_path / "tars" / "{0..3}.tar"
+    shares = [
+        extract_images([pattern], tmp_path / "f.h5", network, shard=Shard(number, 2), progress=False)
+        for number in range(2)
+    ]
+    keys = [f"{number}.tar/{name}" for number in range(4) for name in ("a", "sub/b")]
+    assert sorted(key for share in shares for key in read_features(share.path)) == keys
+    for number, share in enumerate(shares):
+        assert {key.split("/")[0] for key in read_features(share.path)} == {
+            f"{tar}.tar" for tar in range(4) if Shard(number, 2).has(f"{tar}.tar")
+        }
+        assert all(why.startswith(str(tmp_path / "tars" / f"{key}.png")) for key, why in share.skipped.items())
+    one = extract_images([tmp_path / "tars"], tmp_path / "one.h5", network, progress=False)
+    merge_shards(tmp_path / "f.h5", tmp_path / "merged.h5")
+    assert (tmp_path / "merged.h5").read_bytes() == (tmp_path / "one.h5").read_bytes()
+    assert "skipped 0.tar/broken" in caplog.text
+    # Started again nothing is found anew; what is lacking is said image by image.
+    again = extract_images([tmp_path / "tars"], tmp_path / "one.h5", network, progress=False)
+    assert (one.new, again.new, again.kept) == (8, 0, 8)
+    assert check_shards(tmp_path / "f.h5", [pattern]).is_complete
+    write_tar(tmp_path / "tars" / "2.tar", ["a.png", "sub/b.png", "broken.png", "c.png"])
+    lacking = check_shards(tmp_path / "f.h5", [pattern])
+    assert [shard.lacks for shard in lacking.shards if shard.lacks] == [("2.tar/c",)]
+    # The labels of the same images have the same keys.
+    settings = AdaptationSettings(count=1, threshold=0.001, precision="float32")
+    adapt_images([pattern], tmp_path / "labels.h5", network, settings, progress=False)
+    assert sorted(read_labels(tmp_path / "labels.h5")) == sorted([*keys, "2.tar/c"])
+
+
+def test_a_damaged_tar_ends_the_job_and_what_was_done_stays(network, tmp_path):
+    write_tar(tmp_path / "a.tar", [f"{number:02}.png" for number in range(40)])
+    write_tar(tmp_path / "b.tar", ["a.png", "b.png"], damaged=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"b\.tar is truncated or damaged in its member a\.png"):
+            extract_images([tmp_path], tmp_path / "f.h5", network, progress=False)
+    write_tar(tmp_path / "b.tar", ["a.png"])
+    done = extract_images([tmp_path], tmp_path / "f.h5", network, progress=False)
+    assert (done.images, done.kept) == (41, 32)
