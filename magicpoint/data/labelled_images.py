@@ -80,7 +80,7 @@ class LabelledImages:
     def __getitem__(self, index: int) -> TrainingSample:
         key, path, records = self._locate(index)
         labels = _read(records, key)
-        grey = read_image(path, _reading(records, labels))
+        grey = self._read_image(key, path, _reading(records, labels))
         if grey.shape != labels.valid_mask.shape:
             raise InputError(
                 f"{path} is {grey.shape[1]}x{grey.shape[0]}, but was labelled as "
@@ -98,6 +98,9 @@ class LabelledImages:
         """The key and the file of an image, and the records that hold its labels."""
         key = self._keys[index]
         return key, self._paths[key], self._labels
+
+    def _read_image(self, key: str, path: Path, reading: ImageReading) -> NDArray[np.float32]:
+        return read_image(path, reading)
 
     def order(self, indices: Sequence[int], seed: int) -> Order:
         """These images over and over, each time in another order."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from synthetic_shapes import ShapesDataset
 
 from ...data.batches import Batch, Collated, ImageBatches
+from ...data.labelled import open_labelled
 from ...data.labelled_images import CroppedSource, LabelledImages, LabelledSource
-from ...data.labelled_shards import open_labelled
 from ...data.sources import RenderedSource, Source, StoredSource
 from ...model.network import PointNetwork
 from ..validation.labelled import LabelledValidator

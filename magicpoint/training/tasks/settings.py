@@ -55,7 +55,7 @@ class MagicPointSettings(PointTaskSettings):
 
     Args:
         dataset: A folder written by `magicpoint generate`; by default images are rendered as they are needed.
-        images: In place of shapes: images, and folders to search for images.
+        images: In place of shapes: images, tar files of images, and folders to search; lists of these and addresses.
         labels: The labels of these images, as `magicpoint labels` writes them of points of your own.
         holdout: Share of the labelled images that are not trained on but judged by; the name of an image decides it.
         smallest_scale: Of labelled images parts are shown, at their own scale or shrunk to this at most.
@@ -131,7 +131,7 @@ class SuperPointSettings(JointSettings, PointTaskSettings):
     """A detector and descriptors learn from labelled images.
 
     Args:
-        images: Images, and folders to search for images.
+        images: Images, tar files of images, and folders to search; lists of these and addresses.
         labels: Their labels, as `magicpoint adapt` writes them for the same images.
         shapes: What is rendered for the share of shapes.
     """

@@ -11,8 +11,8 @@ from torch import Tensor
 from synthetic_shapes.sample import sample_generator
 
 from ...data.batches import CollatedViews, ViewBatch, ViewBatches
+from ...data.labelled import open_labelled
 from ...data.labelled_images import LabelledSource
-from ...data.labelled_shards import open_labelled
 from ...decoding.decode import logits_to_heatmap
 from ...model.network import Output, PointNetwork
 from ..correspondences import draw_points, find_correspondences

@@ -11,8 +11,9 @@ import torch
 from magicpoint.core.shards import Shard
 from magicpoint.core.types import Labels
 from magicpoint.data import labelled_shards
+from magicpoint.data.labelled import open_labelled
 from magicpoint.data.labelled_images import LabelledImages, LabelledSource
-from magicpoint.data.labelled_shards import AllBut, LabelledShards, ShardOrder, open_labelled
+from magicpoint.data.labelled_shards import AllBut, LabelledShards, ShardOrder
 from magicpoint.io.images import write_png
 from magicpoint.io.labels import LABELS
 from magicpoint.io.records import RecordFile, write_records
