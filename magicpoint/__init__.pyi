@@ -35,6 +35,7 @@ from .jobs.evaluate import evaluate_interiors as evaluate_interiors
 from .jobs.evaluate import evaluate_labels as evaluate_labels
 from .jobs.evaluate import evaluate_pairs as evaluate_pairs
 from .jobs.evaluate import evaluate_synthetic as evaluate_synthetic
+from .jobs.evaluate_shares import merge_evaluation as merge_evaluation
 from .jobs.extract import ExtractResult as ExtractResult
 from .jobs.extract import extract_images as extract_images
 from .jobs.finetune.result import FinetuneResult as FinetuneResult

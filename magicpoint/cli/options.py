@@ -161,16 +161,14 @@ def add_earlier(parser: Parser) -> None:
     add_read_all(parser)
 
 
-def add_shard(parser: Parser) -> None:
-    """The option of a share of the work, which `shard_of` reads."""
-    parser.add_argument(
-        "--shard",
-        type=str | None,
-        default=None,
-        help="Do this share alone, such as 3/16, counted from 0, into a file of its own, of which --out says the name "
-        "or the folder: labels-00003-of-00016.h5; magicpoint merge joins them. Of tar files whole ones. null: all, or "
-        "under torchrun the share of the process.",
+def add_shard(parser: Parser, help: str | None = None) -> None:
+    """The option of a share of the work, which `shard_of` reads; the help is that of a job with a record an image."""
+    of_images = (
+        "Do this share alone, such as 3/16, counted from 0, into a file of its own, of which --out says the name or "
+        "the folder: labels-00003-of-00016.h5; magicpoint merge joins them. Of tar files whole ones. null: all, or "
+        "under torchrun the share of the process."
     )
+    parser.add_argument("--shard", type=str | None, default=None, help=help or of_images)
 
 
 def shard_of(arguments: Namespace) -> Shard | None:

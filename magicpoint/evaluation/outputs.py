@@ -18,6 +18,17 @@ TITLE = "evaluation"
 _HASH = re.compile(rb"\"weights_hash\": ?\"([^\"]+)\"")
 
 
+def hashes_in(content: bytes) -> set[str]:
+    """Those of the networks that a JSON file tells of."""
+    return {match.decode() for match in _HASH.findall(content)}
+
+
+def is_report_on(content: bytes, has: Collection[str], weights: Collection[str]) -> bool:
+    """Whether a file's content is JSON with values of these names, and on networks of these hashes or on none."""
+    known = hashes_in(content)
+    return json_has(content, *has) and (not known or not known.isdisjoint(weights))
+
+
 @contextlib.contextmanager
 def claimed_report(
     out: AnyPath | None, name: str, pictures: Iterable[str], begins: str, has: Collection[str], weights: Collection[str]
@@ -43,8 +54,7 @@ def claimed_report(
         content = path.read_bytes()
         if path.suffix == ".txt":
             return content.startswith(begins.encode())
-        known = {match.decode() for match in _HASH.findall(content)}
-        return json_has(content, *has) and (not known or not known.isdisjoint(weights))
+        return is_report_on(content, has, weights)
 
     if out is None:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from ..core.outputs import ADVICE
 from ..core.shards import Shard, shard_of
 from .record_index import read_index
 from .records import Layout, Record, RecordFile, decoded_provenance
+
+_REPORT = ".json"
+"""Beside the labels of a share lies their report."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class ShardSet:
         """Those that are not there."""
         return [self.path(number) for number in range(self.count) if number not in self.files]
 
-    def check_complete(self) -> None:
+    def check_complete(self, advice: str = "make them first; magicpoint check says what is in the others") -> None:
         """Refuses a set of which a file is not there.
 
         Raises:
@@ -45,10 +48,7 @@ class ShardSet:
         """
         if self.missing:
             named = ", ".join(path.name for path in self.missing[:3])
-            raise InputError(
-                f"{self} lacks {len(self.missing)} of {self.count} shards ({named}): make them first; magicpoint check "
-                "says what is in the others"
-            )
+            raise InputError(f"{self} lacks {len(self.missing)} of {self.count} shards ({named}): {advice}")
 
     def path(self, number: int) -> Path:
         """The file of a share."""
@@ -70,13 +70,28 @@ def find_shards(path: AnyPath, layout: Layout[Any] | None = None) -> ShardSet | 
     """
     path = Path(path)
     if path.is_dir():
-        sets = list(_sets_in(path).values())
+        sets = [each for each in _sets_in(path) if each.whole.suffix != _REPORT]
         if len(sets) > 1 and layout is not None:
             sets = [each for each in sets if _is_of(next(iter(each.files.values())), layout)]
     elif not path.exists() and path.parent.is_dir():
-        sets = [each for each in _sets_in(path.parent).values() if each.whole == path]
+        sets = [each for each in _sets_in(path.parent) if each.whole == path]
     else:
         return None
+    return _the_only(sets, path)
+
+
+def find_json_shards(folder: AnyPath, name: str) -> ShardSet | None:
+    """The shards of a JSON file of this name in a folder, whether it is there itself or not; None where there is none.
+
+    Raises:
+        InputError: There are several sets; two are named.
+    """
+    folder = Path(folder)
+    sets = [each for each in _sets_in(folder) if each.whole.name == name] if folder.is_dir() else []
+    return _the_only(sets, folder)
+
+
+def _the_only(sets: Sequence[ShardSet], path: Path) -> ShardSet | None:
     if len(sets) > 1:
         raise InputError(
             f"{path} holds several sets of shards, {sets[0]} and {sets[1]}: name one, as {sets[0].whole}, and keep one "
@@ -85,15 +100,14 @@ def find_shards(path: AnyPath, layout: Layout[Any] | None = None) -> ShardSet | 
     return sets[0] if sets else None
 
 
-def _sets_in(folder: Path) -> dict[tuple[Path, int], ShardSet]:
+def _sets_in(folder: Path) -> list[ShardSet]:
     found: dict[tuple[Path, int], dict[int, Path]] = {}
     for path in sorted(folder.iterdir()):
         named = shard_of(path)
-        # Beside the labels of a share lies their report, as JSON.
-        if named is not None and path.suffix != ".json" and not path.name.startswith(".") and path.is_file():
+        if named is not None and not path.name.startswith(".") and path.is_file():
             name, shard = named
             found.setdefault((folder / name, shard.count), {})[shard.number] = path
-    return {key: ShardSet(*key, files) for key, files in found.items()}
+    return [ShardSet(*key, files) for key, files in found.items()]
 
 
 def _is_of(path: Path, layout: Layout[Any]) -> bool:

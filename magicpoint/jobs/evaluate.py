@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.files import AnyPath
 from ..core.outputs import check_writable
+from ..core.shards import Shard
 from ..data.hpatches import find_sequences
 from ..data.labelled_images import LabelledImages
 from ..data.pinned_images import TEST_IMAGES_PER_SHAPE
@@ -39,6 +41,7 @@ from ..io.finding import find_images
 from ..io.images import read_image, shrink
 from ..io.reading import ImageReading
 from ..matching.nearest import Matching
+from .evaluate_shares import evaluate_share
 
 DESCRIBING = tuple(name for name, method in ON_PAIRS.items() if method.has_descriptors)
 """The methods of pairs whose keypoints can be matched."""
@@ -146,6 +149,7 @@ def evaluate_pairs(
     reading: ImageReading | None = None,
     matchers: Mapping[str, Matching] | None = None,
     keypoints: Sequence[int] = (),
+    shard: Shard | None = None,
 ) -> PairsEvaluation:
     """Evaluates networks and other methods on image pairs, and writes it all to a folder.
 
@@ -160,6 +164,8 @@ def evaluate_pairs(
         reading: How the images are read; None stands for `ImageReading()`.
         matchers: Ways to match the keypoints of the networks, by name, each a row; None: mutual nearest neighbours.
         keypoints: Numbers of keypoints for which there is a further protocol, at 480x640.
+        shard: Take this share of the scenes alone, and write it to the folder as `shard.name("homography.json")`; see
+            `jobs.evaluate_shares.merge_evaluation`.
 
     Raises:
         OSError: A file is missing or cannot be read or written.
@@ -178,6 +184,9 @@ def evaluate_pairs(
             raise InputError(f"keypoints must be at least 1, got {count}")
         chosen[f"keypoints-{count}"] = PairsProtocol((640, 480), count, (4,), matching=True)
     sequences = find_sequences(folder)
+    if shard is not None:
+        evaluate = partial(evaluate_on_pairs, methods=compared, protocols=chosen, progress=progress, reading=reading)
+        return evaluate_share(sequences, evaluate, out, shard, _hashes(networks))
     with claimed_pairs_report(out, chosen, _hashes(networks)):
         evaluation = evaluate_on_pairs(sequences, compared, chosen, progress, reading)
         if out is not None:

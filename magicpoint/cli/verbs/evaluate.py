@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from ..options import UnusableArgument, add_engine, add_network, open_extractor, open_learned
+from ..options import (
+    UnusableArgument,
+    add_engine,
+    add_network,
+    add_shard,
+    open_extractor,
+    open_learned,
+    shard_of,
+    shows_progress,
+)
 from ..output import add_json, show
 from ..parser import Parser
 
@@ -118,6 +127,12 @@ def add(parser: Parser) -> None:
         default=[],
         help="homography: numbers of keypoints, each a protocol at 480x640 in place of those that are not said.",
     )
+    add_shard(
+        parser,
+        "homography: take this share of the scenes alone, such as 3/16, counted from 0, into "
+        "homography-00003-of-00016.json in --out; magicpoint merge joins them to the report. null: all, or under "
+        "torchrun the share of the process.",
+    )
     add_json(parser)
 
 
@@ -140,6 +155,8 @@ def run(arguments: Namespace) -> None:
         raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
     if dataset not in _PLANAR and (arguments.templates or arguments.backgrounds):
         raise UnusableArgument("--templates and --backgrounds are of --dataset scenes and verify")
+    if dataset != "homography" and shard_of(arguments) is not None:
+        raise UnusableArgument(f"--shard, and several processes, are for --dataset homography, not {dataset}")
     if dataset in _PLANAR:
         _PLANAR[dataset](arguments)
         return
@@ -227,12 +244,16 @@ def _homography(arguments: Namespace, name: str, extractor: Extractor) -> None:
     from ...jobs.evaluate import evaluate_pairs
 
     methods = _methods(arguments, ON_PAIRS)
-    options: dict[str, Any] = {"reading": extractor.reading, "progress": not arguments.quiet}
+    shard = shard_of(arguments)
+    options: dict[str, Any] = {"reading": extractor.reading, "progress": shows_progress(arguments), "shard": shard}
     options |= {"matchers": _matchers(arguments, extractor), "keypoints": arguments.keypoints}
     default = [] if arguments.keypoints else list(PAIRS_PROTOCOLS)
     protocols = default if arguments.protocols is None else arguments.protocols
     pairs = evaluate_pairs(arguments.folder, arguments.out, {name: extractor}, methods, protocols, **options)
-    show(arguments, f"{format_pairs(pairs)}\n{arguments.out / PAIRS_JSON}", pairs_as_plain(pairs))
+    text = f"{format_pairs(pairs)}\n{arguments.out / PAIRS_JSON}"
+    if shard is not None:
+        text = f"{arguments.out / shard.name(PAIRS_JSON)}: {pairs.pair_count} pairs of {len(pairs.sequences)} scenes"
+    show(arguments, text, pairs_as_plain(pairs))
 
 
 def _interiors(arguments: Namespace, name: str, extractor: Extractor) -> None:

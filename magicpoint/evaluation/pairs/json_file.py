@@ -62,7 +62,7 @@ def read_pairs_evaluation(path: AnyPath) -> PairsEvaluation:
         plain = json.loads(Path(path).read_text(encoding="utf-8"))
         return PairsEvaluation(
             sequences={
-                name: EvaluatedSequence(sequence["change"], tuple(sequence["views"]))
+                name: EvaluatedSequence(sequence["change"], tuple(sequence["views"]), sequence.get("digest", ""))
                 for name, sequence in plain["sequences"].items()
             },
             digest=plain["digest"],

@@ -90,10 +90,12 @@ class EvaluatedSequence:
     Args:
         change: What differs between its images.
         views: k of each pair of images 1 and k.
+        digest: SHA-256 of its images and homographies; empty where an earlier version did not tell it.
     """
 
     change: Change
     views: tuple[int, ...]
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class PairsEvaluation:
 
     Args:
         sequences: By name.
-        digest: SHA-256 of images and homographies.
+        digest: SHA-256 over the digests of the sequences.
         protocols: By name.
         settings: What is the same under all protocols.
         methods: The settings of each method, by its name.

@@ -32,10 +32,9 @@ from .score import (
     HOMOGRAPHY_THRESHOLDS,
     INLIER_THRESHOLD,
     MATCHING_THRESHOLDS,
-    SPLITS,
     TOLERANCE,
     measure_pair,
-    summarize_pairs,
+    result_of,
 )
 
 BORDER = 4
@@ -112,30 +111,34 @@ def evaluate_on_pairs(
         ]
     ]
     found: dict[_Run, list[PairResult]] = {run: [] for run in runs}
-    digest = hashlib.sha256()
+    evaluated: dict[str, EvaluatedSequence] = {}
     total = sum(1 + len(sequence.views) for sequence in sequences)
     with tqdm(total=total, unit="image", disable=not progress) as bar:
         for sequence in sequences:
+            digest = hashlib.sha256()
             for run, pair in _evaluate_sequence(sequence, runs, protocols, digest, bar, reading):
                 found[run].append(pair)
+            views = tuple(view.number for view in sequence.views)
+            evaluated[sequence.name] = EvaluatedSequence(sequence.change, views, digest.hexdigest())
     results: dict[str, dict[int, dict[str, PairsMethodResult]]] = {
         name: {radius: {} for radius in protocol.nms_radii} for name, protocol in protocols.items()
     }
     for run, pairs in found.items():
-        splits = {split: summarize_pairs(pairs, split) for split in SPLITS}
-        results[run.protocol][run.nms_radius][run.method] = PairsMethodResult(splits, tuple(pairs))
+        results[run.protocol][run.nms_radius][run.method] = result_of(pairs)
     return PairsEvaluation(
-        sequences={
-            sequence.name: EvaluatedSequence(sequence.change, tuple(view.number for view in sequence.views))
-            for sequence in sequences
-        },
-        digest=digest.hexdigest(),
+        sequences=evaluated,
+        digest=digest_of(evaluated),
         protocols=dict(protocols),
         settings=_SETTINGS,
         methods={name: method.settings() for name, method in methods.items()},
         versions=versions(),
         results=results,
     )
+
+
+def digest_of(sequences: Mapping[str, EvaluatedSequence]) -> str:
+    """SHA-256 over the digests of sequences."""
+    return hashlib.sha256("\n".join(sequence.digest for sequence in sequences.values()).encode()).hexdigest()
 
 
 _SETTINGS = PairsSettings(

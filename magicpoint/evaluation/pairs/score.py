@@ -22,7 +22,7 @@ from ...measures.matches import (
 )
 from ...measures.repeatability import repeatability
 from ...measures.statistics import bootstrap_interval, bootstrap_over_groups, rounded
-from .results import Bootstrap, Mean, PairResult, Split
+from .results import Bootstrap, Mean, PairResult, PairsMethodResult, Split
 
 TOLERANCE = 3.0
 """Pixels of view 1, for repeatability, matching score and NN mAP: the paper's epsilon."""
@@ -96,6 +96,11 @@ def _of_matcher(
 ) -> dict[str, float]:
     recall = matching_recall(features0, features1, matches, H_0to1, TOLERANCE)
     return {"matching_recall": recall, "milliseconds": milliseconds}
+
+
+def result_of(pairs: Sequence[PairResult]) -> PairsMethodResult:
+    """What a method came to on these pairs."""
+    return PairsMethodResult({split: summarize_pairs(pairs, split) for split in SPLITS}, tuple(pairs))
 
 
 def summarize_pairs(pairs: Sequence[PairResult], split: Split) -> dict[str, Mean]:

@@ -146,6 +146,7 @@ def test_report_is_complete(report):
 
     plain = json.loads((out / "homography.json").read_text())
     assert plain == pairs_as_plain(evaluation)
+    assert all(len(sequence.pop("digest")) == 64 for sequence in plain["sequences"].values())
     assert plain["sequences"] == {
         "i_dark": {"change": "illumination", "views": [2]},
         "v_warp": {"change": "viewpoint", "views": [2]},
