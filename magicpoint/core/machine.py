@@ -64,13 +64,28 @@ def find_device(name: torch.device | str) -> torch.device:
     return _own_gpu(device)
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
-    """The number format that `auto` stands for: bfloat16 where a convolution takes at most 0.8 of float32's time.
+def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16", "float16"]:
+    """The number format that is asked for, or that `auto` stands for, see `faster_precision`.
+
+    Raises:
+        InputError: float16 is asked for elsewhere than on CUDA.
+    """
+    if precision == "float16" and device.type != "cuda":
+        raise InputError(f"precision float16 is for CUDA, not for {device.type}: take bfloat16, float32 or auto")
+    return faster_precision(device) if precision == "auto" else precision
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The block in which a network's layers compute in a number format."""
+    dtype = torch.float16 if precision == "float16" else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=precision in ("float16", "bfloat16"))
+
+
+def faster_precision(device: torch.device) -> Literal["float32", "bfloat16"]:
+    """bfloat16 where a convolution takes at most 0.8 of float32's time.
 
     A processor without bfloat16 instructions emulates them, several times slower than float32.
     """
-    if precision != "auto":
-        return precision
     return "bfloat16" if _seconds(torch.bfloat16, device) < 0.8 * _seconds(torch.float32, device) else "float32"
 
 

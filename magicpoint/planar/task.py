@@ -12,6 +12,7 @@ from torch import Tensor
 from synthetic_shapes.sample import sample_generator
 
 from ..core.errors import InputError
+from ..core.machine import autocast
 from ..model.weights import architecture_of, load_weights, resolve, weights_hash
 from ..training.tasks.base import RunSettings, Task, TrainingError
 from ..training.tasks.points import copy_weights, start_from
@@ -68,7 +69,7 @@ class QuadTask(Task[QuadNetwork, CollatedScenes, SceneBatch]):
 
     def losses(self, network: QuadNetwork, batch: SceneBatch, step: int) -> dict[str, Tensor]:
         self._freeze(network)
-        with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=self._run.precision == "bfloat16"):
+        with autocast(batch.image.device, self._run.precision):
             first = network(batch.image.contiguous(memory_format=torch.channels_last))
         seed = int(sample_generator(self._run.seed, "moved objects", step).integers(2**62))
         assignment = ASSIGNMENTS[self._settings.assignment]

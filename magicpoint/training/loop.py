@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
@@ -29,6 +30,9 @@ from .run import TrainingRun, learning_rate
 from .settings import TrainSettings
 from .state import STATE_FILE, load_state, read_settings
 from .tasks.base import Task, TrainingError, open_task
+
+LEAST_SCALE = 2.0**-10
+"""Where gradients overflow float16 below this scale none helps: the first is 65536, and each overflow halves it."""
 
 
 class StepLosses(nn.Module):
@@ -49,8 +53,11 @@ def train_step(
     parts: Sequence[Any],
     settings: TrainSettings,
     step: int,
+    scaler: GradScaler | None = None,
 ) -> dict[str, float]:
     """Optimiser step number `step`; returns the task's losses and the norm of the gradient before clipping.
+
+    With a scaler also `skipped`: 1 where the gradient overflowed, so that nothing was learnt and its norm counts as 0.
 
     Args:
         task: What is learnt.
@@ -59,21 +66,37 @@ def train_step(
         parts: The items of this process; the losses are the mean of theirs.
         settings: Of the run.
         step: Counted from 0.
+        scaler: Keeps the gradients within float16; None leaves them as they are.
+
+    Raises:
+        TrainingError: The gradients overflow however small their scale.
     """
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, settings)
     optimizer.zero_grad(set_to_none=True)
     device, found = next(losses_of.parameters()).device, []
+    scaler = scaler or GradScaler(device.type, enabled=False)
     for part, item in enumerate(parts, 1):
         is_last = part == len(parts) or not isinstance(losses_of, DistributedDataParallel)
         with nullcontext() if is_last else cast(DistributedDataParallel, losses_of).no_sync():
             losses = losses_of(task.to_device(item, device), step)
-            (losses["loss"] / len(parts)).backward()
+            scaler.scale(losses["loss"] / len(parts)).backward()
         found.append(losses)
-    norm = nn.utils.clip_grad_norm_(losses_of.parameters(), settings.gradient_clip)
-    optimizer.step()
+    scaler.unscale_(optimizer)
+    norm = nn.utils.clip_grad_norm_(losses_of.parameters(), settings.gradient_clip).item()
+    scale = scaler.get_scale()
+    scaler.step(optimizer)
+    scaler.update()
     means = {name: math.fsum(losses[name].item() for losses in found) / len(found) for name in found[0]}
-    return {**means, "gradient_norm": norm.item()}
+    if not scaler.is_enabled():
+        return {**means, "gradient_norm": norm}
+    is_skipped = scaler.get_scale() < scale
+    if is_skipped and scaler.get_scale() < LEAST_SCALE:
+        raise TrainingError(
+            f"the gradients of step {step} overflow float16 at the scale {scale:g}: take precision bfloat16, or a "
+            "lower learning rate"
+        )
+    return {**means, "gradient_norm": 0.0 if is_skipped else norm, "skipped": float(is_skipped)}
 
 
 def train_model(
@@ -146,7 +169,7 @@ def _train(run: TrainingRun, processes: Processes, progress: bool) -> None:
         while not run.finished:
             parts = list(itertools.islice(items, count))
             try:
-                losses = train_step(task, losses_of.train(), run.optimizer, parts, settings, run.step)
+                losses = train_step(task, losses_of.train(), run.optimizer, parts, settings, run.step, run.scaler)
                 losses, stops = processes.agree(losses, stop.requested)
             except RuntimeError as error:
                 raise processes.explain(error, run.step) from error

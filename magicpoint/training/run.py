@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 import yaml
+from torch.amp import GradScaler
 from torch.optim import AdamW
 
 from ..core.errors import InputError
@@ -24,7 +25,7 @@ from ..model.weights import BEST_WEIGHTS, save_weights
 from .averaging import AveragedNetwork
 from .log import METRICS_FILE, RunLog
 from .settings import TrainSettings, flat_settings
-from .state import STATE_FILE, load_state, read_settings, save_state, take_moments
+from .state import STATE_FILE, load_state, read_settings, save_state, take_moments, take_scale
 from .tasks.base import Task, TrainingError
 
 LAST_WEIGHTS = "last.safetensors"
@@ -48,10 +49,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Reached(NamedTuple):
-    """How far a run has come: steps taken, and the optimiser's state after them."""
+    """How far a run has come: steps taken, and the states of optimiser and scaler after them."""
 
     step: int
     optimizer: dict[str, Any]
+    scaler: dict[str, Any]
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -73,6 +75,7 @@ class TrainingRun:
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: AveragedNetwork | None = None
         self.optimizer = AdamW(self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        self.scaler = GradScaler(device.type, enabled=settings.precision == "float16")
         self.step = 0
         self.best_score = -math.inf
         self.recent_losses: list[dict[str, float]] = []
@@ -111,13 +114,14 @@ class TrainingRun:
         if state is None:
             self._save_state()
         write_text(self.out / SETTINGS_FILE, yaml.safe_dump(flat_settings(self.settings), sort_keys=False))
-        return Reached(self.step, self.optimizer.state_dict())
+        return Reached(self.step, self.optimizer.state_dict(), self.scaler.state_dict())
 
     def go_on_as(self, reached: Reached) -> None:
         """Takes over how far the first process has come; its weights are taken over when the network is wrapped."""
         if self.step != reached.step:
             self.step = reached.step
             self.optimizer.load_state_dict(reached.optimizer)
+            take_scale(self.scaler, reached.scaler)
 
     def _check_empty(self) -> None:
         for path in sorted(self.out.iterdir()) if self.out.exists() else ():
@@ -142,6 +146,7 @@ class TrainingRun:
         try:
             take_weights(self.network, state["model"], "model")
             take_moments(self.optimizer, state["optimizer"], state.get("trained"), state["step"])
+            take_scale(self.scaler, state.get("scaler"))
             if self.average is not None:
                 take_weights(self.average.network, state.get("average"), "average")
         except InputError as error:
@@ -209,6 +214,8 @@ class TrainingRun:
             "optimizer": optimizer,
             "trained": list(optimizer["state"]),
         }
+        if self.scaler.is_enabled():
+            state["scaler"] = self.scaler.state_dict()
         if self.average is not None:
             state["average"] = self.average.network.state_dict()
         save_state(self.out / STATE_FILE, state)

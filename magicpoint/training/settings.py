@@ -40,6 +40,8 @@ class TrainSettings:
         averaging: Share that each step leaves of a running average of the weights (exponential moving average). That
             average is then validated and written as weights; 0 takes the weights themselves.
         precision: Number format of the network's layers; auto takes bfloat16 where it is measured to be faster.
+            float16, for GPUs without bfloat16, scales the loss so that gradients stay within it; a step in which they
+            do not is skipped, and counted as `skipped` in metrics.jsonl.
         workers: Processes that prepare the data.
         log_every: Steps between two lines of metrics.jsonl.
         validate_every: Steps between two validations.

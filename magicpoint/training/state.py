@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ..core.errors import InputError
@@ -129,3 +130,19 @@ def take_moments(optimizer: Optimizer, content: Any, trained: Any, step: int) ->
         if (entry["exp_avg_sq"] < 0).any() or not 1 <= entry["step"] <= step:
             raise InputError(f"optimizer.{number} holds a negative mean square, or another step than 1 to {step}")
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def take_scale(scaler: GradScaler, content: Any) -> None:
+    """Lets a scaler go on with the scale of a state; one that does nothing stays as it is.
+
+    Raises:
+        InputError: There is none, or it is no scale.
+    """
+    if not scaler.is_enabled():
+        return
+    scale: Any
+    since: Any
+    scale, since = map((content if isinstance(content, dict) else {}).get, ("scale", "_growth_tracker"))
+    if not isinstance(scale, float) or not 0 < scale < math.inf or not _is_whole(since) or since < 0:
+        raise InputError(f"scaler must hold a scale and the steps since it changed, got {content!r:.80}")
+    scaler.load_state_dict({**scaler.state_dict(), "scale": scale, "_growth_tracker": since})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import InputError
+from ...core.machine import autocast
 from ...data.image_files import ImageFiles
 from ...data.labelled_images import split_in_two
 from ...data.match_batches import MatchBatch, MatchBatches, collate_pairs
@@ -106,7 +107,7 @@ class MatcherTask(Task[MatcherNetwork, MatchBatch, MatchBatch]):
 
         The logged `matched_loss` and `unmatched_loss` are the last layer's.
         """
-        with torch.autocast(batch.targets0.device.type, torch.bfloat16, enabled=self._run.precision == "bfloat16"):
+        with autocast(batch.targets0.device, self._run.precision):
             passed = self._through(network, batch)
         layers = [matching_loss(assignment, batch.targets0, batch.targets1) for assignment, _ in passed]
         matching = torch.stack([0.5 * (one.matched + one.unmatched) for one in layers]).mean()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import InputError
+from ...core.machine import autocast
 from ...model.named import NamedNetwork
 from ...model.network import Output, PointNetwork
 from ...model.weights import load_weights, resolve, weights_hash
@@ -39,7 +40,7 @@ class PointTask(Task[PointNetwork, Item, Batch]):
             raise TrainingError(f"the detector is dead: no keypoint in any validation image after step {step}")
 
     def _forward(self, network: PointNetwork, image: Tensor) -> Output:
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self._run.precision == "bfloat16"):
+        with autocast(image.device, self._run.precision):
             output: Output = network(image.contiguous(memory_format=torch.channels_last))
         return output
 
