@@ -124,9 +124,11 @@ class MatchBatches(StepBatches[MatchBatch]):
         for number, side in enumerate(batch[:2]):
             assert isinstance(side, Side)
             warp = torch.from_numpy(np.stack([both[number] for both in warps])).float()
-            noise = torch.from_numpy(
-                np.stack([rng.standard_normal(side.descriptors.shape[1:], np.float32) for rng in rngs])
-            )
+            # Of its own keypoints alone: how many a pair is padded to hangs on the others of the batch.
+            _, length, channels = side.descriptors.shape
+            counts = [length] * len(rngs) if side.mask is None else side.mask.sum(1).tolist()
+            drawn = [rng.standard_normal((own, channels), np.float32) for rng, own in zip(rngs, counts, strict=True)]
+            noise = torch.stack([_padded(torch.from_numpy(each), length) for each in drawn])
             noisy = side.descriptors + noise * (DESCRIPTOR_NOISE / side.descriptors.shape[2] ** 0.5)
             sides.append(Side(F.normalize(noisy, dim=2), side.places @ warp.transpose(1, 2), side.mask))
         return batch._replace(side0=sides[0], side1=sides[1])

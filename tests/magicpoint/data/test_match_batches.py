@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from homography import HomographySettings
 from magicpoint.core.types import Features
@@ -119,6 +120,20 @@ def test_batches_are_functions_of_seed_and_step(images, tmp_path):
     rows, columns = torch.nonzero(first.targets0 >= 0, as_tuple=True)
     assert len(rows) > 4
     assert torch.equal(first.targets1[rows, first.targets0[rows, columns]], columns)
+
+
+def test_a_sample_does_not_hang_on_the_others_of_its_batch(monkeypatch):
+    def pair(count):
+        places, descriptors = torch.rand(count, 2) * 20, F.normalize(torch.rand(count, 8), dim=1)
+        return FeaturePair(*[Features(places, torch.ones(count), descriptors, (32, 24))] * 2, np.eye(3))
+
+    pairs = [pair(2), pair(5)]
+    monkeypatch.setattr(MatchBatches, "_chosen", lambda self, index: pairs[index % 2])
+    whole, share = MatchBatches(pairs, 2, 16, 0, 2)[1], MatchBatches(pairs, 2, 16, 0, 2, 0, 2)[1]
+    for of_both, alone in zip(whole[:2], share[:2], strict=True):
+        assert (of_both.places.shape[1], alone.places.shape[1]) == (5, 2)
+        assert torch.equal(of_both.descriptors[:1, :2], alone.descriptors)
+        assert torch.equal(of_both.places[:1, :2], alone.places)
 
 
 def test_a_detector_is_refused(images):

@@ -11,12 +11,12 @@ import torch
 from magicpoint.cli import main
 from magicpoint.data.settings import ViewSettings
 from magicpoint.model.network import PointNetwork
-from magicpoint.model.settings import ModelSettings
+from magicpoint.model.settings import MatcherForm, ModelSettings
 from magicpoint.training.distributed import process_group
 from magicpoint.training.loop import StepLosses, train_step
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.tasks.base import open_task
-from magicpoint.training.tasks.settings import MagicPointSettings, SuperPointSettings
+from magicpoint.training.tasks.settings import MagicPointSettings, MatcherTaskSettings, SuperPointSettings
 from synthetic_shapes import ShapeSettings
 
 STEPS = 20
@@ -48,12 +48,26 @@ def joint(folder, **options):
     return dataclasses.replace(SETTINGS, task=task, steps=3, batch_size=4)
 
 
+def matcher(folder):
+    """A few steps of a matcher on the images in a folder."""
+    task = MatcherTaskSettings(
+        images=(Path(folder, "images"),),
+        features="superpoint-tiny",
+        pairs=8,
+        keypoints=32,
+        views=ViewSettings(size_hw=(48, 64)),
+        model=MatcherForm(32, 2, 2),
+    )
+    return dataclasses.replace(SETTINGS, task=task, steps=3, batch_size=4)
+
+
 def all_losses(folder):
-    """Of both tasks."""
+    """Of the tasks that several processes can learn."""
     return [
         losses(SETTINGS),
         losses(joint(folder, exactness_weight=0.1)),
         losses(joint(folder, descriptor_loss="dense_hinge")),
+        losses(matcher(folder)),
     ]
 
 
@@ -62,8 +76,9 @@ def losses(settings):
     with process_group(torch.device("cpu")) as processes:
         task = open_task(settings.task, settings)
         torch.manual_seed(processes.rank)  # the first one's weights count
-        network = StepLosses(task, Double(settings.task.model).double())
-        network = processes.wrap(network, settings.sync_batch_norm).train()
+        is_matcher = isinstance(settings.task, MatcherTaskSettings)
+        network = task.build_network() if is_matcher else Double(settings.task.model).double()
+        network = processes.wrap(StepLosses(task, network), settings.sync_batch_norm, task.leaves_unused).train()
         optimizer = torch.optim.AdamW(network.parameters())
         batches, found = task.batches(processes.rank, processes.count), []
         for step in range(settings.steps):

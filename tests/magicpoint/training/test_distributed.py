@@ -115,7 +115,7 @@ def test_two_processes_take_the_steps_of_one_with_the_whole_batch(ranks, labelle
         for several, one in zip(told[0], alone, strict=True)
     ]
     assert differences[0] < 1e-7  # 20 steps in float64
-    assert max(differences[1:]) < 1e-5  # descriptors are float32
+    assert max(differences[1:]) < 1e-5  # descriptors and the matcher are float32
 
 
 def wait_for(condition, process):
