@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...core.errors import InputError
+from ...core.machine import autocast
 from ...model.weights import architecture_of, load_weights, resolve, weights_hash
 from ...training.tasks.base import RunSettings, Task, TrainingError
 from ...training.tasks.points import copy_weights, start_from
@@ -65,7 +66,7 @@ class VerifyTask(Task[VerifierNetwork, CollatedPairs, PairBatch]):
         return item.to(device)
 
     def losses(self, network: VerifierNetwork, batch: PairBatch, step: int) -> dict[str, Tensor]:
-        with torch.autocast(batch.query.device.type, torch.bfloat16, enabled=self._run.precision == "bfloat16"):
+        with autocast(batch.query.device, self._run.precision):
             logits: Tensor = network(batch.query, batch.template)
         loss = F.binary_cross_entropy_with_logits(logits, batch.same)
         right = (logits.detach() > 0) == (batch.same > 0.5)
