@@ -31,6 +31,8 @@ from ..pictures.quads import draw_quads, number_colour
 from ..planar.detector import QuadDetector
 from ..planar.locate import Locator
 from ..planar.located import Located, LocateSettings
+from ..planar.verify.network import VerifierNetwork
+from ..planar.verify.verifier import Verifier
 
 TITLE = "located"
 """Of the pictures."""
@@ -71,13 +73,14 @@ def locate_templates(
     settings: LocateSettings | None = None,
     progress: bool = True,
     detector: QuadDetector | None = None,
+    verifier: VerifierNetwork | None = None,
 ) -> LocateResult:
     """Find templates in scenes; write for each scene a JSON file and a picture, of a video a video.
 
     KEY.json has `templates` and `found`, of a video `found` of each frame: for each find `template`, `corners`
-    (4, 2), `H_template_to_scene` (3, 3), `matches` and `inliers`, see `planar.located.Located`. KEY.png, or KEY.mp4 of
-    a video, shows them. A scene that cannot be read is skipped, and the log says so. What is there of an earlier run
-    is replaced.
+    (4, 2), `H_template_to_scene` (3, 3), `matches`, `inliers` and `probability`, see `planar.located.Located`. KEY.png,
+    or KEY.mp4 of a video, shows them. A scene that cannot be read is skipped, and the log says so. What is there of an
+    earlier run is replaced.
 
     Args:
         scenes: Image files, folders and video files; see `io.finding.find_images` for their keys.
@@ -87,6 +90,7 @@ def locate_templates(
         settings: None stands for `LocateSettings()`.
         progress: Show a progress bar on the standard error.
         detector: Of proposals, see `planar.locate.Locator`.
+        verifier: Says how probable each find is; None says nothing of it.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -97,7 +101,9 @@ def locate_templates(
     out = Path(out)
     found_scenes = find_images(scenes, skip=[out], say_passed_over=True)
     outputs = _outputs(found_scenes, out)
-    locator = Locator(_named(templates), extractor, settings, detector)
+    named = _named(templates)
+    judge = None if verifier is None else Verifier(named, verifier, extractor.device, extractor.reading)
+    locator = Locator(named, extractor, settings, detector, judge)
     counts = dict.fromkeys((template.name for template in locator.templates), 0)
     skipped: dict[str, str] = {}
     with locked_folder(out):
@@ -190,8 +196,12 @@ def _write(locator: Locator, path: Path, found: Sequence[Any]) -> None:
 def _draw(locator: Locator, image: Drawable, found: Sequence[Located]) -> Any:
     numbers = {template.name: number for number, template in enumerate(locator.templates)}
     colours = [number_colour(numbers[located.template]) for located in found]
-    texts = [f"{located.template} {located.inliers}" for located in found]
+    texts = [f"{located.template} {located.inliers}{_probability(located)}" for located in found]
     return draw_quads(image, [located.corners for located in found], texts, colours)
+
+
+def _probability(located: Located) -> str:
+    return "" if located.probability is None else f" {located.probability:.2f}"
 
 
 def _legend(locator: Locator, found: Sequence[Located]) -> list[Any]:

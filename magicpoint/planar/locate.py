@@ -29,6 +29,7 @@ from .detect import QuadSettings
 from .detector import QuadDetector
 from .located import ENLARGED, Located, LocateSettings, corners_in_scene
 from .polygons import polygon_iou, suppress_quads
+from .verify.verifier import Verifier
 
 TURNS = 4
 LONGEST_SIDE, LARGEST_FACTOR = 640, 2.0
@@ -96,6 +97,7 @@ class Locator:
         settings: None stands for `LocateSettings()`.
         detector: Proposes quadrilaterals, each of which is looked at as if it faced the camera: so small and very
             oblique things are found as well. None takes the keypoints of the whole scene alone.
+        verifier: Of the same templates: it says of what is found how probable it is, which changes nothing of what is.
 
     Raises:
         InputError: There is no template, or the network gives no descriptors.
@@ -114,18 +116,22 @@ class Locator:
         extractor: Extractor,
         settings: LocateSettings | None = None,
         detector: QuadDetector | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         extractor.check_describes()
         if not templates:
             raise InputError("there is no template to find")
         self.settings = settings or LocateSettings()
-        self.detector = detector
+        self.detector, self.verifier = detector, verifier
         best = dataclasses.replace(extractor.settings, max_keypoints=self.settings.most_compared)
         self.extractor = extractor.with_settings(best)
         self.templates = [
             known if isinstance(known, Template) else describe_template(name, known, self.extractor)
             for name, known in templates.items()
         ]
+        unknown = {template.name for template in self.templates} - set(verifier.names if verifier else ())
+        if verifier is not None and unknown:
+            raise InputError(f"the verifier lacks the templates {', '.join(sorted(unknown))}")
         self._probes = torch.cat([template.probes for template in self.templates])
 
     @classmethod
@@ -136,14 +142,18 @@ class Locator:
         settings: LocateSettings | None = None,
         device: torch.device | str | None = None,
         proposals: str | os.PathLike[str] | None = None,
+        verifier: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """With weights by their shipped name or path, `proposals` those of a detector of quadrilaterals.
+        """With weights by their shipped name or path.
+
+        Those of `proposals` are of a detector of quadrilaterals, and those of `verifier` of a verifier.
 
         Raises:
-            InputError: See `Extractor.load`, `QuadDetector.from_pretrained`, and the class.
+            InputError: See `Extractor.load`, `QuadDetector.from_pretrained`, `Verifier.from_pretrained`, and the class.
         """
         detector = None if proposals is None else QuadDetector.from_pretrained(proposals, PROPOSING, device)
-        return cls(templates, Extractor.load(weights, device=device), settings, detector)
+        judge = None if verifier is None else Verifier.from_pretrained(templates, verifier, device)
+        return cls(templates, Extractor.load(weights, device=device), settings, detector, judge)
 
     def locate(self, image: Image) -> list[Located]:
         """The templates that a scene shows, those with most inliers first; none is an ordinary answer.
@@ -167,10 +177,10 @@ class Locator:
         ]
         found += self._proposed(opened.grey, found)
         found.sort(key=lambda located: -located.inliers)
-        if len(found) < 2:
-            return found
-        corners, inliers = [located.corners for located in found], [located.inliers for located in found]
-        return [found[index] for index in suppress_quads(corners, inliers, self.settings.largest_iou)]
+        if len(found) > 1:
+            corners, inliers = [located.corners for located in found], [located.inliers for located in found]
+            found = [found[index] for index in suppress_quads(corners, inliers, self.settings.largest_iou)]
+        return found if self.verifier is None else self.verifier.judge(opened, found)
 
     def _proposed(self, grey: NDArray[np.float32], known: Sequence[Located]) -> list[Located]:
         """What quadrilaterals of the detector show, but for those that are found already."""

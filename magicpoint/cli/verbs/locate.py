@@ -34,6 +34,11 @@ def add(parser: Parser) -> None:
         help="A detector of quadrilaterals (a file or a run's folder); each of its finds is looked at from nearby, "
         "so that smaller and more oblique things are found.",
     )
+    parser.add_argument(
+        "--verifier",
+        metavar="WEIGHTS",
+        help="A verifier (a file or a run's folder): it says how probable each find is.",
+    )
     add_engine(parser)
     add_resize(parser)
     add_json(parser)
@@ -43,9 +48,11 @@ def add(parser: Parser) -> None:
 def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
     from ...jobs.locate import format_locating, locate_templates
+    from ...model.weights import load_weights, resolve_planar
     from ...planar.detector import QuadDetector
     from ...planar.locate import PROPOSING
     from ...planar.located import LocateSettings
+    from ...planar.verify.network import VerifierNetwork
 
     keep_freed_memory()
     extractor = open_extractor(arguments)
@@ -53,6 +60,9 @@ def run(arguments: Namespace) -> None:
     detector = None
     if arguments.proposals is not None:
         detector = QuadDetector.from_pretrained(arguments.proposals, PROPOSING, extractor.device)
+    verifier = None
+    if arguments.verifier is not None:
+        verifier = load_weights(resolve_planar(arguments.verifier).path, VerifierNetwork)[0]
     found = arguments.scenes, arguments.templates, arguments.out
-    result = locate_templates(*found, extractor, settings, shows_progress(arguments), detector)
+    result = locate_templates(*found, extractor, settings, shows_progress(arguments), detector, verifier)
     show(arguments, format_locating(result), result)

@@ -5,9 +5,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from magicpoint.cli import main
 from magicpoint.io.video_out import open_sink
+from magicpoint.model.weights import save_weights
+from magicpoint.planar.verify.network import VerifierNetwork
+from magicpoint.planar.verify.settings import VerifierModelSettings
+from magicpoint.planar.verify.verifier import Verifier
 
 SIZE = (160, 120)
 
@@ -59,6 +64,7 @@ def test_each_scene_gets_a_picture_and_what_was_found(folder, capsys):
     np.testing.assert_allclose(found["corners"], expected, atol=1.0)
     np.testing.assert_allclose(found["H_template_to_scene"], [[1, 0, 100], [0, 1, 50], [0, 0, 1]], atol=1.0)
     assert found["matches"] >= found["inliers"] >= 12
+    assert found["probability"] is None
     assert json.loads((out / "in" / "none.jpg.json").read_text(encoding="utf-8"))["found"] == []
     assert cv2.imread(str(out / "one.png")).shape == (224, 320, 3)  # with the legend
 
@@ -70,6 +76,18 @@ def test_a_video_becomes_a_video_and_a_list_of_frames(folder, capsys):
     lefts = [found["corners"][0][0] for [found] in frames]
     np.testing.assert_allclose(lefts, [99.5, 107.5], atol=1.0)
     assert cv2.VideoCapture(str(folder / "film" / "film.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 2
+
+
+def test_a_verifier_says_how_probable_a_find_is(folder, tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = save_weights(tmp_path / "verifier.safetensors", VerifierNetwork(VerifierModelSettings(0.125, 8)), {})
+    assert main([*words(folder, "scenes/one.png", out="judged"), "--verifier", str(weights)]) == 0
+    [found] = json.loads((folder / "judged" / "one.png.json").read_text(encoding="utf-8"))["found"]
+    scene, templates = cv2.imread(str(folder / "scenes" / "one.png"), 0), {"more/back": picture(1)}
+    [[expected]] = Verifier.from_pretrained(templates, weights).verify(scene, [found["corners"]])
+    assert found["probability"] == pytest.approx(expected, abs=1e-4)
+    assert main([*words(folder, "scenes/one.png", out="judged"), "--verifier", "nothing"]) == 1
 
 
 def test_nothing_of_others_is_replaced(folder, capsys):

@@ -11,6 +11,9 @@ from magicpoint.core.errors import InputError
 from magicpoint.planar.detect import Quads
 from magicpoint.planar.locate import Locator, facing
 from magicpoint.planar.located import LocateSettings, corners_in_scene, outer_corners
+from magicpoint.planar.verify.network import VerifierNetwork
+from magicpoint.planar.verify.settings import VerifierModelSettings
+from magicpoint.planar.verify.verifier import Verifier
 
 SIZE = (160, 120)
 
@@ -194,3 +197,10 @@ def test_what_is_found_and_proposed_is_found_once(locator, cards):
     proposing.detector = Proposing(warp_points(outer_corners(SIZE), H))
     [found] = proposing.locate(scene_of([(cards["card 1"], H)]))
     np.testing.assert_allclose(found.corners, warp_points(outer_corners(SIZE), H), atol=1.0)
+
+
+def test_a_verifier_knows_all_templates(locator, cards):
+    network = VerifierNetwork(VerifierModelSettings(0.125, 8)).eval()
+    templates = {each.name: each for each in locator.templates}
+    with pytest.raises(InputError, match="the verifier lacks the templates card 1, plain"):
+        Locator(templates, locator.extractor, verifier=Verifier({n: cards[n] for n in ("card 0", "card 2")}, network))
