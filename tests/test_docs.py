@@ -15,7 +15,6 @@ from homography import warp_points
 from magicpoint import (
     DecodeSettings,
     Extractor,
-    QuadModelSettings,
     estimate_homography,
     extract_images,
     match_features,
@@ -25,7 +24,6 @@ from magicpoint.cli.parser import Parser
 from magicpoint.cli.verbs import VERBS
 from magicpoint.export.formats import export_model
 from magicpoint.model.weights import save_weights
-from magicpoint.planar.model import QuadNetwork
 from magicpoint.planar.verify.network import VerifierNetwork
 from magicpoint.planar.verify.settings import VerifierModelSettings
 from synthetic_shapes import DatasetSettings, generate_dataset
@@ -120,7 +118,7 @@ def reader(tmp_path_factory):
     photograph = ROOT / "notebooks" / "images" / "cameraman.png"
     (folder / "notebooks" / "images").mkdir(parents=True)
     shutil.copy(photograph, folder / "notebooks" / "images")
-    for name in ("photographs", "quads", "verifier"):
+    for name in ("photographs", "verifier"):
         (folder / name).mkdir()
     for name in ("a.jpg", "b.jpg", "photograph.jpg", "photographs/one.jpg", "photographs/two.jpg"):
         shutil.copy(photograph, folder / name)  # what an image is, its content says
@@ -129,7 +127,6 @@ def reader(tmp_path_factory):
     extract_images([folder / "notebooks" / "images"], folder / "features.h5", extractor, progress=False)
     match_pairs(folder / "features.h5", [("again.png", "cameraman.png")], folder / "some.h5", progress=False)
     export_model(extractor.model, folder / "keypoints.onnx", kind="keypoints", settings=extractor.settings)
-    save_weights(folder / "quads" / "best.safetensors", QuadNetwork(QuadModelSettings(0.125, neck=8)), {})
     save_weights(folder / "verifier" / "best.safetensors", VerifierNetwork(VerifierModelSettings(0.125, 8)), {})
     generate_dataset(folder / "shapes", DatasetSettings(2, 0, 0), workers=1, progress=False)
     return folder
