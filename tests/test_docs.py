@@ -23,9 +23,6 @@ from magicpoint import (
 from magicpoint.cli.parser import Parser
 from magicpoint.cli.verbs import VERBS
 from magicpoint.export.formats import export_model
-from magicpoint.model.weights import save_weights
-from magicpoint.planar.verify.network import VerifierNetwork
-from magicpoint.planar.verify.settings import VerifierModelSettings
 from synthetic_shapes import DatasetSettings, generate_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -118,8 +115,7 @@ def reader(tmp_path_factory):
     photograph = ROOT / "notebooks" / "images" / "cameraman.png"
     (folder / "notebooks" / "images").mkdir(parents=True)
     shutil.copy(photograph, folder / "notebooks" / "images")
-    for name in ("photographs", "verifier"):
-        (folder / name).mkdir()
+    (folder / "photographs").mkdir()
     for name in ("a.jpg", "b.jpg", "photograph.jpg", "photographs/one.jpg", "photographs/two.jpg"):
         shutil.copy(photograph, folder / name)  # what an image is, its content says
     extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=50))
@@ -127,7 +123,6 @@ def reader(tmp_path_factory):
     extract_images([folder / "notebooks" / "images"], folder / "features.h5", extractor, progress=False)
     match_pairs(folder / "features.h5", [("again.png", "cameraman.png")], folder / "some.h5", progress=False)
     export_model(extractor.model, folder / "keypoints.onnx", kind="keypoints", settings=extractor.settings)
-    save_weights(folder / "verifier" / "best.safetensors", VerifierNetwork(VerifierModelSettings(0.125, 8)), {})
     generate_dataset(folder / "shapes", DatasetSettings(2, 0, 0), workers=1, progress=False)
     return folder
 

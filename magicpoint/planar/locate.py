@@ -141,12 +141,13 @@ class Locator:
         weights: str | os.PathLike[str] = "superpoint",
         settings: LocateSettings | None = None,
         device: torch.device | str | None = None,
-        proposals: str | os.PathLike[str] | None = None,
-        verifier: str | os.PathLike[str] | None = None,
+        proposals: str | os.PathLike[str] | None = "quads",
+        verifier: str | os.PathLike[str] | None = "verifier",
     ) -> Self:
         """With weights by their shipped name or path.
 
-        Those of `proposals` are of a detector of quadrilaterals, and those of `verifier` of a verifier.
+        Those of `proposals` are of a detector of quadrilaterals, and those of `verifier` of a verifier; None leaves one
+        out.
 
         Raises:
             InputError: See `Extractor.load`, `QuadDetector.from_pretrained`, `Verifier.from_pretrained`, and the class.

@@ -10,6 +10,9 @@ from ..options import add_engine, add_network, add_resize, build, open_extractor
 from ..output import add_json, show
 from ..parser import Parser
 
+NONE = "none"
+"""Stands for no detector, or no verifier."""
+
 SUMMARY = "Find known planar things, such as posters, cards and covers, in images and videos."
 
 
@@ -31,13 +34,15 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--proposals",
         metavar="WEIGHTS",
-        help="A detector of quadrilaterals (a file or a run's folder); each of its finds is looked at from nearby, "
-        "so that smaller and more oblique things are found.",
+        default="quads",
+        help="A detector of quadrilaterals, quads or a file or a run's folder: each of its finds is looked at as if it "
+        "faced the camera, so that smaller and more oblique things are found. none leaves that out.",
     )
     parser.add_argument(
         "--verifier",
         metavar="WEIGHTS",
-        help="A verifier (a file or a run's folder): it says how probable each find is.",
+        default="verifier",
+        help="A verifier, verifier or a file or a run's folder: it says how probable each find is. none leaves it out.",
     )
     add_engine(parser)
     add_resize(parser)
@@ -58,10 +63,10 @@ def run(arguments: Namespace) -> None:
     extractor = open_extractor(arguments)
     settings = build(LocateSettings, arguments)
     detector = None
-    if arguments.proposals is not None:
+    if arguments.proposals != NONE:
         detector = QuadDetector.from_pretrained(arguments.proposals, PROPOSING, extractor.device)
     verifier = None
-    if arguments.verifier is not None:
+    if arguments.verifier != NONE:
         verifier = load_weights(resolve_planar(arguments.verifier).path, VerifierNetwork)[0]
     found = arguments.scenes, arguments.templates, arguments.out
     result = locate_templates(*found, extractor, settings, shows_progress(arguments), detector, verifier)

@@ -64,7 +64,7 @@ def test_each_scene_gets_a_picture_and_what_was_found(folder, capsys):
     np.testing.assert_allclose(found["corners"], expected, atol=1.0)
     np.testing.assert_allclose(found["H_template_to_scene"], [[1, 0, 100], [0, 1, 50], [0, 0, 1]], atol=1.0)
     assert found["matches"] >= found["inliers"] >= 12
-    assert found["probability"] is None
+    assert found["probability"] > 0.9
     assert json.loads((out / "in" / "none.jpg.json").read_text(encoding="utf-8"))["found"] == []
     assert cv2.imread(str(out / "one.png")).shape == (224, 320, 3)  # with the legend
 
@@ -88,6 +88,9 @@ def test_a_verifier_says_how_probable_a_find_is(folder, tmp_path):
     [[expected]] = Verifier.from_pretrained(templates, weights).verify(scene, [found["corners"]])
     assert found["probability"] == pytest.approx(expected, abs=1e-4)
     assert main([*words(folder, "scenes/one.png", out="judged"), "--verifier", "nothing"]) == 1
+    assert main([*words(folder, "scenes/one.png", out="judged"), "--verifier", "none", "--proposals", "none"]) == 0
+    [found] = json.loads((folder / "judged" / "one.png.json").read_text(encoding="utf-8"))["found"]
+    assert found["probability"] is None
 
 
 def test_nothing_of_others_is_replaced(folder, capsys):
