@@ -47,13 +47,24 @@ def side_by_side(
 
     pool = ThreadPoolExecutor(workers, "side_by_side", share_threads)
     waiting: deque[tuple[Item, Future[Result]]] = deque()
+    failure: Exception | None = None
+    drawn = iter(items)
     try:
-        for item in items:
+        while True:
+            try:
+                item = next(drawn)
+            except StopIteration:
+                break
+            except Exception as error:
+                failure = error
+                break
             waiting.append((item, pool.submit(function, item)))
             if len(waiting) > workers:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
+        if failure is not None:
+            raise failure
     finally:
         pool.shutdown(cancel_futures=True)
         if workers > 1:

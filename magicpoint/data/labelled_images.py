@@ -99,7 +99,7 @@ class LabelledImages:
         key = self._keys[index]
         return key, self._paths[key], self._labels
 
-    def _read_image(self, key: str, path: Path, reading: ImageReading) -> NDArray[np.float32]:
+    def _read_image(self, key: str, path: AnyPath, reading: ImageReading) -> NDArray[np.float32]:
         return read_image(path, reading)
 
     def order(self, indices: Sequence[int], seed: int) -> Order:

@@ -85,7 +85,7 @@ class LabelledShards(LabelledImages):
     def _path_of(self, key: str) -> Path:
         return self._root / key
 
-    def _check_is_there(self, key: str, labels: Path) -> None:
+    def _check_is_there(self, key: str, labels: AnyPath) -> None:
         path = self._path_of(key)
         if address_of(path) is None and not path.is_file():
             raise InputError(f"{labels} labels {key}, which is not in {self._root}: give the folder as adapt got it")

@@ -70,10 +70,10 @@ class LabelledTars(LabelledShards):
         tar = self._tar_of(key)
         return self._tars[tar] / key.removeprefix(f"{tar}/")
 
-    def _check_is_there(self, key: str, labels: Path) -> None:
+    def _check_is_there(self, key: str, labels: AnyPath) -> None:
         """Asked of each file when its turn comes."""
 
-    def _read_image(self, key: str, path: Path, reading: ImageReading) -> NDArray[np.float32]:
+    def _read_image(self, key: str, path: AnyPath, reading: ImageReading) -> NDArray[np.float32]:
         tar = self._tar_of(key)
         images, name = self._open_tar(self._tars[tar]), key.removeprefix(f"{tar}/")
         if name not in images:

@@ -30,7 +30,11 @@ BASES = {
 """Words with which a verb works, or fails soon."""
 
 DATASETS = {"rooms": ["pairs", "--dataset", "interiors"], "photographs": ["pairs", "--dataset", "robustness"]}
-DATASETS |= {"scenes": ["--dataset", "scenes"], "keypoints": ["pairs", "--dataset", "homography"]}
+DATASETS |= {
+    "pairs": ["--dataset", "verify"],
+    "scenes": ["--dataset", "scenes"],
+    "keypoints": ["pairs", "--dataset", "homography"],
+}
 """What an option is read with."""
 
 NEGATIVE_IS_RIGHT = {"min_similarity"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import InputError
+from ...core.files import AnyPath
 from ...core.going_on import check_goes_on
 from ...core.plain import as_plain
 from ...core.shards import Shard
@@ -37,7 +38,7 @@ def share_as_plain(share: PairsShare) -> dict[str, Any]:
     return {"scenes": list(share.scenes), **pairs_as_plain(share.evaluation)}
 
 
-def read_share(path: Path, shard: Shard) -> PairsShare:
+def read_share(path: AnyPath, shard: Shard) -> PairsShare:
     """Read what `share_as_plain` laid out.
 
     Raises:
@@ -45,13 +46,13 @@ def read_share(path: Path, shard: Shard) -> PairsShare:
         InputError: It is damaged, no such file, or that of another share; it is named.
     """
     evaluation = read_pairs_evaluation(path)
-    scenes = json.loads(path.read_text(encoding="utf-8")).get("scenes")
+    scenes = json.loads(Path(path).read_text(encoding="utf-8")).get("scenes")
     if not isinstance(scenes, list) or [name for name in scenes if shard.has(name)] != list(evaluation.sequences):
         raise InputError(f"{path} is damaged or not the share {shard} of an evaluation on image pairs")
     return PairsShare(tuple(scenes), evaluation)
 
 
-def join_shares(shares: Sequence[tuple[Path, PairsShare]]) -> PairsEvaluation:
+def join_shares(shares: Sequence[tuple[AnyPath, PairsShare]]) -> PairsEvaluation:
     """The evaluation of which these are all shares, with the files that they come from.
 
     Raises:

@@ -19,7 +19,7 @@ TRAIN = ["train", "run"]
         ([*EXTRACT, "--zzz"], "unrecognized arguments: --zzz"),
         ([*EXTRACT, "--backend", "onnx"], "--backend must be torch or onnxruntime, got onnx"),
         ([*TRAIN, "--steps", "null"], "--steps must be a whole number, got null"),
-        ([*TRAIN, "--precision", "x"], "--precision must be auto, float32 or bfloat16, got x"),
+        ([*TRAIN, "--precision", "x"], "--precision must be auto, float32, bfloat16 or float16, got x"),
         ([*TRAIN, "--model.widht=2"], "unrecognized arguments: --model.widht=2: did you mean --model.width?"),
         ([*TRAIN, "--augmentation", "3"], "--augmentation must be a group of settings or a YAML file with one, got 3"),
     ],

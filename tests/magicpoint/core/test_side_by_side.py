@@ -48,6 +48,18 @@ def test_an_error_comes_with_its_item():
     assert found == [(1, 6), (2, 3)]
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_where_the_items_end_in_an_error_those_before_it_count(workers):
+    def draw():
+        yield from range(5)
+        raise OSError("the fifth is not there")
+
+    found = side_by_side(draw(), str, workers)
+    assert [next(found)[0] for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(OSError, match="fifth"):
+        next(found)
+
+
 def test_no_more_is_drawn_than_is_worked_on():
     drawn = []
 
