@@ -195,25 +195,19 @@ class Locator:
     def _shown(self, corners: NDArray[np.float32], grey: NDArray[np.float32]) -> list[Located]:
         """The templates that a quadrilateral (4, 2) of a scene shows, as the first view in which there are any says."""
         for H_scene_to_crop, size in facing(corners):
-            seen = self.extractor.extract(np.clip(warp_image(grey, H_scene_to_crop, size), 0.0, 1.0)).to("cpu")
-            once = [self._once(template, template.turned[turn], seen) for template, turn in self._likely(seen)]
-            placed = [self._in_scene(located, H_scene_to_crop, grey) for located in once if located is not None]
-            if found := [self._refined(self._named(each.template), each, grey) for each in placed if each is not None]:
+            seen, found = self._seen(grey, H_scene_to_crop, size), []
+            for template, turn in self._likely(seen):
+                once = self._once(template, template.turned[turn], seen)
+                placed = None if once is None else _in_scene(once, template, H_scene_to_crop, grey)
+                if placed is not None:
+                    found.append(self._refined(template, placed, grey))
+            if found:
                 return found
         return []
 
-    def _named(self, name: str) -> Template:
-        return next(template for template in self.templates if template.name == name)
-
-    def _in_scene(
-        self, located: Located, H_scene_to_crop: NDArray[np.float64], grey: NDArray[np.float32]
-    ) -> Located | None:
-        """What was found in a crop as it lies in the scene; None where no camera sees it so."""
-        H = inverse_homography(H_scene_to_crop) @ located.H_template_to_scene
-        corners = corners_in_scene(H, self._named(located.template).image_size, grey.shape[::-1])
-        if corners is None:
-            return None
-        return dataclasses.replace(located, corners=corners.astype(np.float32), H_template_to_scene=H / H[2, 2])
+    def _seen(self, grey: NDArray[np.float32], H_scene_to_crop: NDArray[np.float64], size: tuple[int, int]) -> Features:
+        """The features of a crop (W, H) of a scene."""
+        return self.extractor.extract(np.clip(warp_image(grey, H_scene_to_crop, size), 0.0, 1.0)).to("cpu")
 
     def _likely(self, scene: Features) -> list[tuple[Template, int]]:
         """The templates that are worth a closer look, each in its most likely turns."""
@@ -249,12 +243,10 @@ class Locator:
         H_scene_to_crop = resizing(template.image_size, (width, height)) @ inverse_homography(
             located.H_template_to_scene
         )
-        crop = warp_image(grey, H_scene_to_crop, (width, height))
-        seen = self.extractor.extract(np.clip(crop, 0.0, 1.0)).to("cpu")
-        again = self._once(template, template.turned[0], seen)
+        again = self._once(template, template.turned[0], self._seen(grey, H_scene_to_crop, (width, height)))
         if again is None or again.inliers < located.inliers:
             return located
-        return self._in_scene(again, H_scene_to_crop, grey) or located
+        return _in_scene(again, template, H_scene_to_crop, grey) or located
 
     def _once(self, template: Template, features: Features, scene: Features) -> Located | None:
         index0, index1 = match_features(features, scene).matches01.T
@@ -268,6 +260,17 @@ class Locator:
         if corners is None or inliers < self.settings.least_inliers:
             return None
         return Located(template.name, corners.astype(np.float32), estimate.H_0to1, len(index0), inliers)
+
+
+def _in_scene(
+    located: Located, template: Template, H_scene_to_crop: NDArray[np.float64], grey: NDArray[np.float32]
+) -> Located | None:
+    """What was found in a crop as it lies in the scene; None where no camera sees it so."""
+    H = inverse_homography(H_scene_to_crop) @ located.H_template_to_scene
+    corners = corners_in_scene(H, template.image_size, grey.shape[::-1])
+    if corners is None:
+        return None
+    return dataclasses.replace(located, corners=corners.astype(np.float32), H_template_to_scene=H / H[2, 2])
 
 
 def facing(corners: NDArray[np.float32]) -> list[tuple[NDArray[np.float64], tuple[int, int]]]:
