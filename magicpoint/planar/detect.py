@@ -26,17 +26,19 @@ class QuadSettings:
         threshold: A quadrilateral is kept where its score, in [0, 1], is larger than this.
         largest_iou: Of two that overlap by more than this the better is kept.
         max_quads: At most this many of an image are kept, the best by score.
+        proposals: So many of an image, the best of the first stage, are looked at again.
     """
 
     threshold: float = 0.3
-    largest_iou: float = 0.3
+    largest_iou: float = 0.5
     max_quads: int = 50
+    proposals: int = 32
 
     def __post_init__(self) -> None:
         check_kinds(self)
         check_range(self, "[0, 1)", "threshold")
         check_range(self, "(0, 1]", "largest_iou")
-        check_whole(self, 1, "max_quads")
+        check_whole(self, 1, "max_quads", "proposals")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ def detect_quads(model: QuadNetwork, image: Tensor, settings: QuadSettings | Non
     """
     settings = settings or QuadSettings()
     first = model(image)
-    proposals = model.propose(first)
+    proposals = model.propose(first, settings.proposals)
     if model.settings.stages == 2:
         proposals = refine(model, first, proposals)
     size = (image.shape[3], image.shape[2])

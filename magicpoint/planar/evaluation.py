@@ -17,8 +17,8 @@ from .detect import Quads
 from .frames import UNIT_SQUARE
 from .methods import Picture, SceneMethod
 from .scenes import Scene, SceneSettings, SceneStream
-from .scoring import QuadScores, SceneOutcome, look_at, score_quads, shorter_sides
-from .validation import LEAST_VISIBLE, SMALLEST_SIDE
+from .scoring import LEAST_VISIBLE, QuadScores, SceneOutcome, look_at, score_quads, shorter_sides
+from .validation import SMALLEST_SIDE
 
 Flags = NDArray[np.bool_]
 
@@ -139,7 +139,7 @@ def evaluate_on_scenes(
             start = time.perf_counter()
             quads: Quads = method(scene.image, scene.templates.tolist())
             seconds[name] += time.perf_counter() - start
-            outcomes[name].append(look_at(quads.corners, quads.scores, scene.corners))
+            outcomes[name].append(look_at(quads, scene))
     counts = {group: [chosen(each) for each in true] for group, chosen in GROUPS.items()}
     results = {
         name: SceneMethodResult(

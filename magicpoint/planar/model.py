@@ -103,16 +103,21 @@ class QuadNetwork(NamedNetwork):
         return torch.cat((centres, forms.expand(len(centres), -1, -1)), dim=2).reshape(-1, 4)
 
     @torch.no_grad()
-    def propose(self, first: FirstStage) -> Proposals:
-        """The best of each image that do not overlap a better one too much; no gradient flows through the choice."""
+    def propose(self, first: FirstStage, most: int | None = None) -> Proposals:
+        """The best of each image that do not overlap a better one too much; no gradient flows through the choice.
+
+        Args:
+            first: What the first stage says.
+            most: So many of an image; None stands for the settings' number.
+        """
         found = []
-        candidates = min(_CANDIDATES * self.settings.proposals, first.logits.shape[1])
+        most = self.settings.proposals if most is None else most
+        candidates = min(_CANDIDATES * most, first.logits.shape[1])
         for number, (logits, codes) in enumerate(zip(first.logits, first.codes, strict=True)):
             best = logits.topk(candidates).indices
             corners = to_corners(decode(codes[best], first.anchors[best]))
             scores = logits[best].sigmoid()
-            limits = self.settings.proposal_iou, self.settings.proposals
-            kept = suppress_quads(corners.cpu(), scores.cpu(), *limits)
+            kept = suppress_quads(corners.cpu(), scores.cpu(), self.settings.proposal_iou, most)
             chosen = torch.from_numpy(kept).to(logits.device)
             image = torch.full((len(kept),), number, device=logits.device)
             found.append(Proposals(image, corners[chosen], scores[chosen]))

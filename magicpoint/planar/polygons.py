@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.extras import require
 
+Floats = NDArray[np.float64]
+
 
 def polygon_iou(quads0: ArrayLike, quads1: ArrayLike) -> NDArray[np.float64]:
     """The intersection over union of quadrilaterals, each of the one with each of the other.
@@ -26,14 +28,25 @@ def polygon_iou(quads0: ArrayLike, quads1: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: A shape does not fit, or a value is not finite.
     """
-    shapely = require("shapely", "planar")
-    polygons0, polygons1 = (_as_polygons(quads, shapely) for quads in (quads0, quads1))
-    index0, index1 = shapely.STRtree(polygons1).query(polygons0) if len(polygons0) and len(polygons1) else ([], [])
-    iou = np.zeros((len(polygons0), len(polygons1)))
-    shared = shapely.area(shapely.intersection(polygons0[index0], polygons1[index1]))
-    union = shapely.area(polygons0)[index0] + shapely.area(polygons1)[index1] - shared
-    iou[index0, index1] = np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
-    return iou.clip(0.0, 1.0)
+    shared, areas0, areas1 = _shared_areas(quads0, quads1)
+    return _share(shared, areas0[:, None] + areas1 - shared)
+
+
+def share_inside(quads0: ArrayLike, quads1: ArrayLike) -> NDArray[np.float64]:
+    """The share of each quadrilateral of the one that lies in each of the other.
+
+    Args:
+        quads0: (N, 4, 2), (x, y); one without area lies in none.
+        quads1: (M, 4, 2).
+
+    Returns:
+        float64 (N, M) in [0, 1].
+
+    Raises:
+        ValueError: A shape does not fit, or a value is not finite.
+    """
+    shared, areas0, _ = _shared_areas(quads0, quads1)
+    return _share(shared, areas0[:, None])
 
 
 def suppress_quads(
@@ -66,6 +79,22 @@ def suppress_quads(
         overlapping[close] = shared > largest_iou * (areas[best] + areas[left[close]] - shared)
         left = left[~overlapping]
     return np.array(kept, np.intp)
+
+
+def _shared_areas(quads0: ArrayLike, quads1: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """The area that each of the one shares with each of the other, (N, M), and their own areas, (N,) and (M,)."""
+    shapely = require("shapely", "planar")
+    polygons0, polygons1 = (_as_polygons(quads, shapely) for quads in (quads0, quads1))
+    index0, index1 = shapely.STRtree(polygons1).query(polygons0) if len(polygons0) and len(polygons1) else ([], [])
+    shared = np.zeros((len(polygons0), len(polygons1)))
+    shared[index0, index1] = shapely.area(shapely.intersection(polygons0[index0], polygons1[index1]))
+    return shared, shapely.area(polygons0), shapely.area(polygons1)
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    """In [0, 1]; nothing of nothing is nothing."""
+    whole = np.broadcast_to(whole, part.shape)
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0).clip(0.0, 1.0)
 
 
 def _as_polygons(quads: ArrayLike, shapely: ModuleType) -> NDArray[np.object_]:

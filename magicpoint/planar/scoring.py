@@ -10,9 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..measures.detection import average_precision
 from ..measures.points import mean_or_nan
-from .polygons import polygon_iou
+from .detect import Quads
+from .polygons import polygon_iou, share_inside
+from .scenes import Scene
 
 Floats = NDArray[np.float64]
+
+LEAST_VISIBLE = 0.7
+"""The visible share of templates that count."""
+
+PART = 0.5
+"""What lies by this share of its area in a template that does not count since too little of it is seen is what is seen
+of it, as with crowds in the evaluation of COCO: the seen part of a template that the border or another thing cuts
+has four corners, too, and to be said to be there is no false alarm."""
 
 
 def match_quads(overlaps: ArrayLike, scores: ArrayLike, least_iou: float) -> NDArray[np.int64]:
@@ -50,17 +60,21 @@ class SceneOutcome:
         scores: (N,), theirs.
         truth: float (M, 4, 2), there.
         overlaps: (N, M), the `polygon_iou` of each with each.
+        part: bool (N, M), which lie by `PART` or more in which true one, where less of that is seen than counts.
     """
 
     corners: NDArray[np.float32]
     scores: NDArray[np.float32]
     truth: NDArray[np.float32]
     overlaps: Floats
+    part: NDArray[np.bool_]
 
 
-def look_at(corners: NDArray[np.float32], scores: NDArray[np.float32], truth: NDArray[np.float32]) -> SceneOutcome:
-    """The outcome of a scene; see `SceneOutcome`."""
-    return SceneOutcome(corners, scores, truth, polygon_iou(corners, truth))
+def look_at(quads: Quads, scene: Scene) -> SceneOutcome:
+    """What was found in a scene beside what is there."""
+    part = (share_inside(quads.corners, scene.corners) >= PART) & (scene.visible < LEAST_VISIBLE)
+    overlaps = polygon_iou(quads.corners, scene.corners)
+    return SceneOutcome(quads.corners, quads.scores, scene.corners, overlaps, part)
 
 
 @dataclass(frozen=True)
@@ -96,8 +110,8 @@ def score_quads(outcomes: Sequence[SceneOutcome], counts: Sequence[NDArray[np.bo
 
     Args:
         outcomes: One for each scene.
-        counts: For each scene bool (M,), which of its true quadrilaterals count. What is matched to another one is
-            neither right nor a false alarm.
+        counts: For each scene bool (M,), which of its true quadrilaterals count. What is matched to another one, or is
+            a part of one (`PART`), is neither right nor a false alarm.
         threshold: The score from which on `quads_per_image` counts; the other measures take all that is found.
     """
     truth_count = int(sum(count.sum() for count in counts))
@@ -129,7 +143,7 @@ def _judge(
     matches = match_quads(outcome.overlaps, outcome.scores, least_iou)
     right = np.zeros(len(matches), np.bool_)
     right[matches >= 0] = counts[matches[matches >= 0]]
-    counted = right | (matches < 0)
+    counted = right | ((matches < 0) & ~outcome.part[:, ~counts].any(axis=1))
     return outcome.scores[counted], right[counted]
 
 

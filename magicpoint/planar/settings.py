@@ -26,7 +26,7 @@ class QuadModelSettings:
         neck: Channels of the layers between the encoder and the stages.
         anchor_sides: Square roots of the anchors' areas, in pixels.
         anchor_aspects: Width over height of the anchors.
-        proposals: Quadrilaterals of an image that the second stage looks at.
+        proposals: Quadrilaterals of an image that the second stage looks at in training.
         proposal_iou: Of two proposals that overlap by more than this the better is kept.
         pooling: The frame in which a proposal's features are pooled: the parallelogram nearest to it, the square from
             which its own homography takes it, or the box around it.

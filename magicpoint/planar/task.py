@@ -13,9 +13,8 @@ from synthetic_shapes.sample import sample_generator
 
 from ..core.errors import InputError
 from ..core.machine import autocast
-from ..model.weights import architecture_of, load_weights, resolve, weights_hash
 from ..training.tasks.base import RunSettings, Task, TrainingError
-from ..training.tasks.points import copy_weights, start_from
+from ..training.tasks.points import start_from
 from .assignment import FreeAnchor, IouRule
 from .batches import CollatedScenes, SceneBatch, SceneBatches
 from .losses import Assignment, quad_losses
@@ -52,12 +51,7 @@ class QuadTask(Task[QuadNetwork, CollatedScenes, SceneBatch]):
 
     def start(self, network: QuadNetwork, weights: str) -> str:
         """From weights of a detector of quadrilaterals, or from the encoder of a network of keypoints."""
-        path = resolve(weights).path
-        if architecture_of(path) != QuadNetwork.architecture:
-            return start_from(network, weights)
-        source, _ = load_weights(path, QuadNetwork)
-        copy_weights(source, network, weights)
-        return weights_hash(source.state_dict())
+        return start_from(network, weights)
 
     def batches(self, rank: int, world_size: int) -> SceneBatches:
         if world_size > 1:

@@ -11,7 +11,7 @@ from .batches import collate_scenes
 from .detect import QuadSettings, detect_quads
 from .model import QuadNetwork
 from .scenes import Scene, SceneStream
-from .scoring import look_at, score_quads, shorter_sides
+from .scoring import LEAST_VISIBLE, look_at, score_quads, shorter_sides
 
 SCENES = 32
 BATCH_SIZE = 8
@@ -19,8 +19,8 @@ BATCH_SIZE = 8
 LOWEST_SCORE = 0.02
 """What is found from here on enters the curves, whose tail lies below the detector's threshold."""
 
-SMALLEST_SIDE, LEAST_VISIBLE = 24.0, 0.7
-"""Of templates that count: the shorter side in pixels, and the visible share."""
+SMALLEST_SIDE = 24.0
+"""The shorter side in pixels of templates that count."""
 
 
 def counts_in(scene: Scene) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -40,14 +40,16 @@ class SceneValidator:
         return [self._stream[index] for index in range(SCENES)]
 
     def measure(self, network: QuadNetwork, device: torch.device) -> dict[str, float]:
-        """Runs the network in evaluation mode and leaves it in the mode in which it was.
+        """Runs the network in evaluation mode, and leaves it in the mode in which it was.
+
+        As many proposals are looked at as in training.
 
         Returns:
             The measures of `scoring.QuadScores` but for the number of templates.
         """
         training = network.training
         network.eval()
-        settings = QuadSettings(threshold=LOWEST_SCORE)
+        settings = QuadSettings(threshold=LOWEST_SCORE, proposals=network.settings.proposals)
         try:
             found = []
             for start in range(0, SCENES, BATCH_SIZE):
@@ -55,9 +57,6 @@ class SceneValidator:
                 found += detect_quads(network, batch.image.contiguous(memory_format=torch.channels_last), settings)
         finally:
             network.train(training)
-        outcomes = [
-            look_at(quads.corners, quads.scores, scene.corners)
-            for quads, scene in zip(found, self._scenes, strict=True)
-        ]
+        outcomes = [look_at(quads, scene) for quads, scene in zip(found, self._scenes, strict=True)]
         scores = score_quads(outcomes, [counts_in(scene) for scene in self._scenes], QuadSettings().threshold)
         return {name: float(value) for name, value in vars(scores).items() if name != "truth_count"}

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 
 from ...core.errors import InputError
 from ...core.machine import autocast
-from ...model.weights import architecture_of, load_weights, resolve, weights_hash
 from ...training.tasks.base import RunSettings, Task, TrainingError
-from ...training.tasks.points import copy_weights, start_from
+from ...training.tasks.points import start_from
 from ..pictures import Pictures
 from ..scenes import draw_boards
 from .batches import CollatedPairs, PairBatch, PairBatches
@@ -52,12 +51,7 @@ class VerifyTask(Task[VerifierNetwork, CollatedPairs, PairBatch]):
 
     def start(self, network: VerifierNetwork, weights: str) -> str:
         """From weights of a verifier, or from the encoder of a network of keypoints."""
-        path = resolve(weights).path
-        if architecture_of(path) != VerifierNetwork.architecture:
-            return start_from(network, weights)
-        source, _ = load_weights(path, VerifierNetwork)
-        copy_weights(source, network, weights)
-        return weights_hash(source.state_dict())
+        return start_from(network, weights)
 
     def batches(self, rank: int, world_size: int) -> PairBatches:
         return PairBatches(self._pairs, self._run.batch_size, rank, world_size)

@@ -11,7 +11,7 @@ from ...core.errors import InputError
 from ...core.machine import autocast
 from ...model.named import NamedNetwork
 from ...model.network import Output, PointNetwork
-from ...model.weights import load_weights, resolve, weights_hash
+from ...model.weights import architecture_of, load_weights, planar_names, resolve, resolve_planar, weights_hash
 from ...model.widen import widen
 from ..distributed import over_all
 from ..losses.detector import detector_loss
@@ -58,18 +58,22 @@ def start_from(network: NamedNetwork, weights: str) -> str:
     """Copies weights, a file, a run's folder or a shipped name, into a network; returns their hash.
 
     Layers that the weights lack keep their values, and layers that the network lacks are passed over. Weights of a
-    narrower network are widened first (`widen`).
+    narrower `PointNetwork` are widened first (`widen`).
 
     Args:
         network: A `PointNetwork`, or another that has its encoder, whose settings have a `width`.
-        weights: Of a `PointNetwork`.
+        weights: Of a network of the same architecture, or of a `PointNetwork`.
 
     Raises:
         InputError: There are no such weights, or a layer has another shape.
     """
-    source = load_weights(resolve(weights).path)[0]
-    width = network.settings.width
-    copy_weights(widen(source, width) if source.settings.width < width else source, network, weights)
+    path = (resolve_planar if weights in planar_names() else resolve)(weights).path
+    if architecture_of(path) == network.architecture != PointNetwork.architecture:
+        source: NamedNetwork = load_weights(path, type(network))[0]
+        copy_weights(source, network, weights)
+    else:
+        source, width = load_weights(path)[0], network.settings.width
+        copy_weights(widen(source, width) if source.settings.width < width else source, network, weights)
     return weights_hash(source.state_dict())
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from magicpoint.planar.polygons import polygon_iou, suppress_quads
+from magicpoint.planar.polygons import polygon_iou, share_inside, suppress_quads
 
 pytest.importorskip("shapely")
 SQUARE = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
@@ -78,3 +78,10 @@ def test_the_best_of_those_that_overlap_is_kept():
 
 def test_among_equals_the_first_is_kept():
     assert suppress_quads(np.stack([SQUARE] * 3), [0.5, 0.5, 0.5], 0.5).tolist() == [0]
+
+
+def test_the_share_of_one_that_lies_in_another_is_of_its_own_area():
+    quads = np.stack([SQUARE, moved(0.5, 0), 2 * SQUARE, np.zeros((4, 2))])
+    expected = [[1, 0.5, 1, 0], [0.5, 1, 1, 0], [0.25, 0.25, 1, 0], [0, 0, 0, 0]]
+    np.testing.assert_allclose(share_inside(quads, quads), expected)
+    assert share_inside(quads[:0], quads).shape == (0, 4)

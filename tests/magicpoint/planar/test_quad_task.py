@@ -10,7 +10,7 @@ import torch
 from magicpoint.cli import main
 from magicpoint.io.images import write_png
 from magicpoint.jobs import train as train_job
-from magicpoint.model.weights import load_weights, shipped_weights, weights_hash
+from magicpoint.model.weights import load_weights, resolve_planar, shipped_weights, weights_hash
 from magicpoint.planar.batches import SceneBatches
 from magicpoint.planar.model import QuadNetwork
 from magicpoint.planar.scenes import SceneSettings
@@ -19,6 +19,7 @@ from magicpoint.planar.task import QuadTask
 from magicpoint.training import loop
 from magicpoint.training.loop import train_model
 from magicpoint.training.settings import TrainSettings
+from magicpoint.training.tasks.points import start_from
 
 SMALL = QuadTaskSettings(
     boards=6,
@@ -71,6 +72,15 @@ def test_it_is_resumed_bit_for_bit(tmp_path, monkeypatch):
     _, provenance = load_weights(train_model(tmp_path / "next", again, progress=False), QuadNetwork)
     best = load_weights(tmp_path / "whole" / "best.safetensors", QuadNetwork)[0]
     assert provenance["start_hash"] == weights_hash(best.state_dict())
+
+
+def test_it_goes_on_from_the_weights_that_ship_by_their_name():
+    settings = load_weights(resolve_planar("quads").path, QuadNetwork)[0].settings
+    task = QuadTask(dataclasses.replace(SMALL, model=settings), RUN)
+    network = task.build_network()
+    assert task.start(network, "quads") == weights_hash(network.state_dict())
+    with pytest.raises(ValueError, match=r"cannot start from quads: encoder\S+ is .* there and"):
+        start_from(QuadNetwork(dataclasses.replace(settings, width=0.5)), "quads")
 
 
 def test_it_begins_with_the_encoder_of_a_network_of_keypoints():

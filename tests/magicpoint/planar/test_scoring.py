@@ -14,12 +14,18 @@ from magicpoint.planar.scoring import look_at, match_quads, score_quads, shorter
 
 SQUARE = np.array([[0, 0], [20, 0], [20, 20], [0, 20]], np.float32)
 ALL = np.ones(2, np.bool_)
+SEEN = np.ones(2, np.float32)
 TWO = np.stack([SQUARE, SQUARE + 50])
 
 
-def scores_of(found, scores, truth=TWO, counts=ALL):
-    outcome = look_at(np.asarray(found, np.float32).reshape(-1, 4, 2), np.asarray(scores, np.float32), truth)
-    return score_quads([outcome], [counts], 0.3)
+def scores_of(found, scores, truth=TWO, counts=ALL, visible=SEEN):
+    quads = Quads(np.asarray(found, np.float32).reshape(-1, 4, 2), np.asarray(scores, np.float32), (100, 100))
+    return score_quads([look_at(quads, scene_of(truth, visible))], [counts], 0.3)
+
+
+def scene_of(truth, visible):
+    numbers = np.arange(len(truth))
+    return Scene(np.zeros((100, 100), np.uint8), truth.astype(np.float32), visible, numbers)
 
 
 def test_the_surest_chooses_first_and_each_true_one_is_found_once():
@@ -64,8 +70,22 @@ def test_what_does_not_count_is_neither_found_nor_a_false_alarm():
     assert scores_of(TWO[1:], [0.9], counts=counts).ar_50 == 0
 
 
+def test_the_seen_part_of_what_is_hardly_seen_is_no_false_alarm():
+    """A third of the second square is seen, and said: by IoU it is none of the two. Of the first one, all of which is
+    seen, the same part is a false alarm, and so is what lies by less than a half in the second."""
+    counts, visible, third = np.array([True, False]), np.array([1.0, 0.33], np.float32), SQUARE * (1 / 3, 1)
+    part, shifted = third + 50, third + np.array([46, 50])
+    assert scores_of([part, SQUARE], [0.9, 0.8], counts=counts, visible=visible).ap_50 == 1
+    assert scores_of([third, SQUARE], [0.9, 0.8], counts=counts, visible=visible).ap_50 == 0.5
+    assert scores_of([shifted, SQUARE], [0.9, 0.8], counts=counts, visible=visible).ap_50 == 0.5
+    assert scores_of([part, SQUARE], [0.9, 0.8], counts=counts).ap_50 == 0.5
+    # Where it counts, a part of it is a false alarm.
+    assert scores_of([part, TWO[1]], [0.9, 0.8], counts=~counts, visible=visible).ap_50 == 0.5
+
+
 def test_nothing_there_and_nothing_found_is_ordinary():
-    empty = score_quads([look_at(TWO[:0], np.zeros(0, np.float32), TWO[:0])], [np.zeros(0, np.bool_)], 0.3)
+    nothing = look_at(Quads(TWO[:0], SEEN[:0], (100, 100)), scene_of(TWO[:0], SEEN[:0]))
+    empty = score_quads([nothing], [np.zeros(0, np.bool_)], 0.3)
     assert math.isnan(empty.ap_50)
     assert math.isnan(empty.corner_error)
     assert empty.quads_per_image == 0

@@ -20,7 +20,7 @@ def test_they_find_a_photograph_that_they_did_not_learn():
     stream = SceneStream(photographs, seed=11, settings=SceneSettings(tilt=0.9))
     scenes = [stream[index] for index in range(24)]
     found = [detector.detect(scene.image) for scene in scenes]
-    outcomes = [look_at(quads.corners, quads.scores, s.corners) for quads, s in zip(found, scenes, strict=True)]
+    outcomes = [look_at(quads, s) for quads, s in zip(found, scenes, strict=True)]
     scores = score_quads(outcomes, [counts_in(scene) for scene in scenes], 0.3)
     assert scores.truth_count >= 30
     assert scores.ap_50 > 0.75
