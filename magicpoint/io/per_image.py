@@ -13,8 +13,9 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,83 +80,119 @@ def process_images(
         InputError: Not one of the images can be read; an earlier file holds others than these, and neither `append` nor
             `prune` is asked for; or with `append` it holds another image under the same key.
     """
-    earlier = Earlier(unfinished.earlier, images, append, prune)
-    counts: Counter[str] = Counter()
-    made: set[str] = set()
-    failed: dict[str, str] = {}
-    remarks = Remarks()
     reading = reading or ImageReading()
     stamps = Stamps(unfinished.path, not reading.read_all)
+    job = _Job(unfinished, process, draw, Earlier(unfinished.earlier, images, append, prune))
     has_several = any(is_tar(path) or (videos and is_video(path)) for path in images.values())
-
-    def is_known(key: str, digest: str) -> bool:
-        return draw is None and unfinished.has(key, digest)
-
-    def with_records(loaded: Iterable[Loaded]) -> Iterator[tuple[Loaded, Record | None]]:
-        for image in loaded:
-            yield image, None if image.image is None else unfinished.get(image.key, image.digest)
-
-    def make(item: tuple[Loaded, Record | None]) -> Record | None:
-        image, record = item
-        return process(image.key, image.image) if image.image is not None and record is None else record
-
-    def take(image: Loaded, known: Record | None, record: Record | None) -> str:
-        """Sees to it that the image has its record; says what became of the one that it had."""
-        changed = earlier.has_changed(image.key, image.digest)
-        kind = "changed" if changed else "new" if image.image is not None and known is None else "kept"
-        if image.image is not None and record is not None:
-            remarks.add(image.key, image.image)
-            if known is None:
-                unfinished.add(image.key, record, image.digest)
-            if draw is not None:
-                draw(image.key, image.image.grey, record)
-        return kind
-
+    total = None if has_several else len(images)
     try:
         with contextlib.ExitStack() as stack:
             loaded = stack.enter_context(
-                contextlib.closing(load_images(images, is_known, videos, reading, masks, stamps))
+                contextlib.closing(load_images(images, job.is_known, videos, reading, masks, stamps))
             )
-            records = stack.enter_context(contextlib.closing(side_by_side(with_records(loaded), make, workers)))
-            total = None if has_several else len(images)
+            records = stack.enter_context(contextlib.closing(side_by_side(job.with_known(loaded), job.make, workers)))
             for (image, known), record in tqdm(records, total=total, unit="image", disable=not progress):
-                error = image.error
-                if error is None:
-                    try:
-                        counts[take(image, known, record.result())] += 1
-                        made.add(image.key)
-                    except Exception as exception:
-                        if not is_out_of_memory(exception):
-                            raise
-                        error = "there is not enough memory for it"
-                if error is not None:
-                    failed[image.key] = error
-                    old = set(unfinished.known_of(image.key)) - made
-                    _LOG.warning("%s %s: %s", "kept the earlier record of" if old else "skipped", image.key, error)
+                job.take(image, known, record)
     except KeyboardInterrupt:
         unfinished.save()
         raise KeyboardInterrupt(f"interrupted; the same command goes on with {unfinished.folder}") from None
-    unread = {key: set(unfinished.known_of(key)) - made for key in failed}
-    keys = made.union(earlier.others, *unread.values())
-    if not is_share and not keys - set(earlier.others):
-        raise InputError(f"none of {len(failed)} images could be read: {next(iter(failed.values()))}")
-    skipped = {key: why for key, why in failed.items() if not unread[key]}
-    asked = len(made) + len(failed)
-    outcome = Outcome(
-        path=unfinished.finish(sorted(keys), dict(sorted((earlier.skipped | skipped).items()))),
-        images=len(keys),
-        kept=counts["kept"] + len(keys) - len(made),
-        new=counts["new"],
-        changed=counts["changed"],
-        dropped=len(earlier.keys - keys),
-        unread={key: why for key, why in failed.items() if unread[key]},
-        skipped=skipped,
-    )
+    outcome = job.finish(is_share)
     stamps.save()
-    for line in remarks.lines():
+    for line in job.remarks.lines():
         _LOG.info("%s", line)
-    _report(outcome, asked)
+    _report(outcome, job.asked)
     return outcome
+
+
+class _Job(Generic[Record]):
+    """The records of a list of images in the making, and what became of each image; see `process_images`."""
+
+    def __init__(
+        self,
+        unfinished: UnfinishedRecords[Record],
+        process: Callable[[str, GreyImage], Record],
+        draw: Callable[[str, Grey, Record], object] | None,
+        earlier: Earlier,
+    ) -> None:
+        self.remarks = Remarks()
+        self._unfinished, self._process, self._draw, self._earlier = unfinished, process, draw, earlier
+        self._counts: Counter[str] = Counter()
+        self._made: set[str] = set()
+        self._failed: dict[str, str] = {}
+
+    @property
+    def asked(self) -> int:
+        """Images seen so far."""
+        return len(self._made) + len(self._failed)
+
+    def is_known(self, key: str, digest: str) -> bool:
+        """Whether an image need not be read."""
+        return self._draw is None and self._unfinished.has(key, digest)
+
+    def with_known(self, loaded: Iterable[Loaded]) -> Iterator[tuple[Loaded, Record | None]]:
+        """Each image with the record that it has, None where there is none, or no image."""
+        for image in loaded:
+            yield image, None if image.image is None else self._unfinished.get(image.key, image.digest)
+
+    def make(self, item: tuple[Loaded, Record | None]) -> Record | None:
+        """The record of an image; several threads may call this at a time."""
+        image, record = item
+        return self._process(image.key, image.image) if image.image is not None and record is None else record
+
+    def take(self, image: Loaded, known: Record | None, record: Future[Record | None]) -> None:
+        """Sees to it that an image has its record, or keeps the reason why it has none."""
+        error = image.error
+        if error is None:
+            try:
+                self._counts[self._keep(image, known, record.result())] += 1
+                self._made.add(image.key)
+            except Exception as exception:
+                if not is_out_of_memory(exception):
+                    raise
+                error = "there is not enough memory for it"
+        if error is not None:
+            self._failed[image.key] = error
+            old = self._left_of(image.key)
+            _LOG.warning("%s %s: %s", "kept the earlier record of" if old else "skipped", image.key, error)
+
+    def finish(self, is_share: bool) -> Outcome:
+        """Joins the records to one file.
+
+        Raises:
+            InputError: No image could be read, and the list is not a share.
+        """
+        earlier, failed = self._earlier, self._failed
+        unread = {key: self._left_of(key) for key in failed}
+        keys = self._made.union(earlier.others, *unread.values())
+        if not is_share and not keys - set(earlier.others):
+            raise InputError(f"none of {len(failed)} images could be read: {next(iter(failed.values()))}")
+        skipped = {key: why for key, why in failed.items() if not unread[key]}
+        return Outcome(
+            path=self._unfinished.finish(sorted(keys), dict(sorted((earlier.skipped | skipped).items()))),
+            images=len(keys),
+            kept=self._counts["kept"] + len(keys) - len(self._made),
+            new=self._counts["new"],
+            changed=self._counts["changed"],
+            dropped=len(earlier.keys - keys),
+            unread={key: why for key, why in failed.items() if unread[key]},
+            skipped=skipped,
+        )
+
+    def _keep(self, image: Loaded, known: Record | None, record: Record | None) -> str:
+        """Says what became of the record that an image had."""
+        changed = self._earlier.has_changed(image.key, image.digest)
+        kind = "changed" if changed else "new" if image.image is not None and known is None else "kept"
+        if image.image is not None and record is not None:
+            self.remarks.add(image.key, image.image)
+            if known is None:
+                self._unfinished.add(image.key, record, image.digest)
+            if self._draw is not None:
+                self._draw(image.key, image.image.grey, record)
+        return kind
+
+    def _left_of(self, key: str) -> set[str]:
+        """The keys of the records that an image had and that were not made anew."""
+        return set(self._unfinished.known_of(key)) - self._made
 
 
 def _report(outcome: Outcome, asked: int) -> None:
