@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..training.distributed import in_any, over_all
 from .assignment import AssignmentLoss, IouRule, bag_anchors, place_errors
 from .detect import in_frame
 from .look import corner_loss
@@ -63,16 +64,16 @@ def quad_losses(
     first: FirstStage,
     objects: Sequence[Tensor],
     assignment: Assignment,
-    generator: torch.Generator,
+    generators: Sequence[torch.Generator],
 ) -> QuadLosses:
-    """The losses of a batch.
+    """The losses of a batch; where several processes train, each one's part of those of all batches.
 
     Args:
         network: In training.
         first: What it says of the batch.
         objects: For each image the corners of its objects, (G, 4, 2), in pixels; none is ordinary.
         assignment: Which anchors learn which objects.
-        generator: On the CPU, of the objects that are moved to be proposals.
+        generators: On the CPU, for each image, of its objects that are moved to be proposals.
     """
     parts = [
         assignment.loss(logits, codes, first.anchors, from_corners(corners))
@@ -82,7 +83,7 @@ def quad_losses(
     place = torch.stack([*map(partial(_place, first.anchors), first.codes, objects)]).mean()
     if network.settings.stages == 1:
         return QuadLosses(positive, negative, place, *(positive.new_zeros(()) for _ in range(3)))
-    proposals = _with_moved_objects(network.propose(first), objects, generator)
+    proposals = _with_moved_objects(network.propose(first), objects, generators)
     return QuadLosses(positive, negative, place, *second_losses(network, first, proposals, objects))
 
 
@@ -101,19 +102,19 @@ def second_losses(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The losses of the second stage's decisions; of the corners of proposals that are objects, and of the turns by
     which their first corner is that of the template."""
-    if not len(proposals.scores):
-        return (first.logits.sum() * 0.0,) * 3
     is_object, wanted, turns = match_proposals(proposals, objects)
     frames = network.frames(proposals.corners)
     seen = network.pooled(first, proposals.image, frames)
     verdict = network.look.judge(seen)
-    decision = F.binary_cross_entropy_with_logits(verdict.logits, is_object.float())
-    if not is_object.any():
+    decision = over_all(F.binary_cross_entropy_with_logits(verdict.logits, is_object.float()), len(is_object))
+    # A process without an object goes the way of the others, with none: in its BatchNorm and after it they wait for it.
+    if not in_any(bool(is_object.any()), is_object.device):
         return decision, decision * 0.0, decision * 0.0
     maps = network.look.corner_maps(seen[is_object])
     errors, inside = corner_loss(maps, in_frame(wanted[is_object], frames[is_object]))
     corner = torch.where(inside, errors, 0.0).sum() / inside.sum().clamp(min=1)
-    return decision, corner, F.cross_entropy(verdict.turns[is_object], turns[is_object])
+    turn = F.cross_entropy(verdict.turns[is_object], turns[is_object], reduction="sum") / is_object.sum().clamp(min=1)
+    return decision, over_all(corner, inside.sum()), over_all(turn, is_object.sum())
 
 
 class Matched(NamedTuple):
@@ -146,11 +147,21 @@ def match_proposals(proposals: Proposals, objects: Sequence[Tensor]) -> Matched:
     return Matched(is_object, orders[torch.arange(len(turns), device=turns.device), turns], turns)
 
 
-def _with_moved_objects(proposals: Proposals, objects: Sequence[Tensor], generator: torch.Generator) -> Proposals:
+def _with_moved_objects(
+    proposals: Proposals, objects: Sequence[Tensor], generators: Sequence[torch.Generator]
+) -> Proposals:
     """The proposals, and each object with its corners moved at random, any of them first."""
-    corners = torch.cat([proposals.corners[:0], *objects])
-    if not len(corners):
-        return proposals
+    moved = [_moved(corners, generator) for corners, generator in zip(objects, generators, strict=True)]
+    image = [torch.full((len(quads),), number, device=quads.device) for number, quads in enumerate(moved)]
+    return Proposals(
+        torch.cat([proposals.image, *image]),
+        torch.cat([proposals.corners, *moved]),
+        torch.cat([proposals.scores, *(proposals.scores.new_ones(len(quads)) for quads in moved)]),
+    )
+
+
+def _moved(corners: Tensor, generator: torch.Generator) -> Tensor:
+    """Quadrilaterals (G, 4, 2), each a little elsewhere; of an image they depend on its generator alone."""
     sides = _areas(corners).sqrt()[:, None, None]
     middle = corners.mean(dim=1, keepdim=True)
     size, place, each = (
@@ -161,13 +172,7 @@ def _with_moved_objects(proposals: Proposals, objects: Sequence[Tensor], generat
     moved = moved + (PLACE_JITTER * place + CORNER_JITTER * each) * sides
     first = torch.randint(4, (len(corners), 1), generator=generator).to(corners.device)
     order = (first + torch.arange(4, device=corners.device)) % 4
-    moved = moved.gather(1, order[:, :, None].expand(-1, -1, 2))
-    image = [torch.full((len(quads),), number, device=corners.device) for number, quads in enumerate(objects)]
-    return Proposals(
-        torch.cat([proposals.image, *image]),
-        torch.cat((proposals.corners, moved)),
-        torch.cat((proposals.scores, proposals.scores.new_ones(len(corners)))),
-    )
+    return moved.gather(1, order[:, :, None].expand(-1, -1, 2))
 
 
 def _areas(corners: Tensor) -> Tensor:

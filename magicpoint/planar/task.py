@@ -11,7 +11,6 @@ from torch import Tensor
 
 from synthetic_shapes.sample import sample_generator
 
-from ..core.errors import InputError
 from ..core.machine import autocast
 from ..training.tasks.base import RunSettings, Task, TrainingError
 from ..training.tasks.points import start_from
@@ -54,8 +53,6 @@ class QuadTask(Task[QuadNetwork, CollatedScenes, SceneBatch]):
         return start_from(network, weights)
 
     def batches(self, rank: int, world_size: int) -> SceneBatches:
-        if world_size > 1:
-            raise InputError(f"quads are learnt by one process, got {world_size}: the second stage runs on its own")
         return SceneBatches(self._views, self._settings.least_visible, self._run.batch_size, rank, world_size)
 
     def to_device(self, item: CollatedScenes, device: torch.device) -> SceneBatch:
@@ -65,11 +62,16 @@ class QuadTask(Task[QuadNetwork, CollatedScenes, SceneBatch]):
         self._freeze(network)
         with autocast(batch.image.device, self._run.precision):
             first = network(batch.image.contiguous(memory_format=torch.channels_last))
-        seed = int(sample_generator(self._run.seed, "moved objects", step).integers(2**62))
         assignment = ASSIGNMENTS[self._settings.assignment]
-        parts = quad_losses(network, first, batch.objects, assignment, torch.Generator().manual_seed(seed))
+        parts = quad_losses(network, first, batch.objects, assignment, self._generators(batch))
         further = {f"{name}_loss": value.detach() for name, value in parts._asdict().items()}
         return {"loss": parts.total(), **further}
+
+    def _generators(self, batch: SceneBatch) -> list[torch.Generator]:
+        """Of each image; what they draw depends on its number alone, not on the others of the batch."""
+        numbers = range(batch.first, batch.first + len(batch.objects))
+        seeds = [int(sample_generator(self._run.seed, "moved objects", number).integers(2**62)) for number in numbers]
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def check(self, means: Mapping[str, float], step: int) -> None:
         """The losses alone tell nothing."""

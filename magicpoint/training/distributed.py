@@ -218,3 +218,17 @@ def over_all(mean: Tensor, weight: Tensor | int) -> Tensor:
     total = own.clone()
     distributed.all_reduce(total)
     return mean * (own * distributed.get_world_size() / total.clamp(min=1))
+
+
+def in_any(holds: bool, device: torch.device) -> bool:
+    """Whether something holds in one of the processes, which all have to ask.
+
+    Args:
+        holds: Whether it does in this one.
+        device: Where it computes.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return holds
+    told = torch.tensor(int(holds), device=device)
+    distributed.all_reduce(told, distributed.ReduceOp.MAX)
+    return bool(told)

@@ -42,7 +42,10 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         count = image.numel() // image.shape[1]
         with torch.autocast(image.device.type, enabled=False):
             values = image if image.dtype == torch.float64 else image.float()
-            own_var, own_mean = torch.var_mean(values, (0, 2, 3), correction=0)
+            # Of no image the sums are zeros; the others wait for them all the same.
+            own_var, own_mean = (
+                torch.var_mean(values, (0, 2, 3), correction=0) if count else (values.sum((0, 2, 3)),) * 2
+            )
             # In float64: of a mean far from 0 the difference of the squares would lose its digits.
             mean, square = own_mean.double(), own_var.double() + own_mean.double() ** 2
             own = torch.cat((mean.new_tensor([1.0]), mean, square)) * count

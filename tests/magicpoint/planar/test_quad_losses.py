@@ -66,7 +66,7 @@ def test_the_second_losses_are_those_on_paper(network):
 def test_every_part_is_finite_and_reaches_the_network(network, assignment, objects):
     quads = torch.stack([SQUARE * 20 + 5, SQUARE * 30 + 30])[:objects]
     first = network(torch.rand(2, 1, 64, 64, generator=generator()))
-    losses = quad_losses(network, first, [quads, quads[:0]], assignment, generator())
+    losses = quad_losses(network, first, [quads, quads[:0]], assignment, [generator()] * 2)
     sum(losses).backward()
     for name, parameter in network.named_parameters():
         # Without an object nothing says where one is, nor what is up on it.
@@ -80,7 +80,7 @@ def test_every_part_is_finite_and_reaches_the_network(network, assignment, objec
 def test_one_stage_has_no_second_losses():
     network = QuadNetwork(QuadModelSettings(0.125, stages=1))
     first = network(torch.rand(1, 1, 64, 64))
-    losses = quad_losses(network, first, [SQUARE[None] * 20], FreeAnchor(), generator())
+    losses = quad_losses(network, first, [SQUARE[None] * 20], FreeAnchor(), [generator()])
     assert losses.decision == 0
     assert losses.corner == 0
     assert losses.turn == 0
@@ -89,9 +89,9 @@ def test_one_stage_has_no_second_losses():
 def test_the_generator_decides_how_objects_are_moved(network):
     network.eval()
     first = network(torch.rand(1, 1, 64, 64, generator=generator()))
-    one, other = (quad_losses(network, first, [SQUARE[None] * 20], IouRule(), generator()) for _ in range(2))
+    one, other = (quad_losses(network, first, [SQUARE[None] * 20], IouRule(), [generator()]) for _ in range(2))
     assert [loss.item() for loss in one] == [loss.item() for loss in other]
-    third = quad_losses(network, first, [SQUARE[None] * 20], IouRule(), torch.Generator().manual_seed(9))
+    third = quad_losses(network, first, [SQUARE[None] * 20], IouRule(), [torch.Generator().manual_seed(9)])
     assert third.corner != one.corner
 
 
@@ -103,7 +103,7 @@ def test_a_few_steps_make_every_part_smaller(network):
     optimizer = torch.optim.Adam(network.parameters(), 2e-3)
     history = []
     for _ in range(40):
-        losses = quad_losses(network, network(image), quads, FreeAnchor(bag_size=6), generator())
+        losses = quad_losses(network, network(image), quads, FreeAnchor(bag_size=6), [generator()])
         optimizer.zero_grad()
         sum(losses).backward()
         optimizer.step()

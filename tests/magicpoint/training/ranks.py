@@ -12,6 +12,8 @@ from magicpoint.cli import main
 from magicpoint.data.settings import ViewSettings
 from magicpoint.model.network import PointNetwork
 from magicpoint.model.settings import MatcherForm, ModelSettings
+from magicpoint.planar.scenes import SceneSettings
+from magicpoint.planar.settings import QuadModelSettings, QuadTaskSettings
 from magicpoint.training.distributed import process_group
 from magicpoint.training.loop import StepLosses, train_step
 from magicpoint.training.settings import TrainSettings
@@ -61,6 +63,20 @@ def matcher(folder):
     return dataclasses.replace(SETTINGS, task=task, steps=3, batch_size=4)
 
 
+def quads():
+    """Steps of a detector of quadrilaterals, an image for each of two processes: both show objects, none, the first.
+
+    The rate is low: AdamW's first steps are as long for a gradient of rounding errors as for any other.
+    """
+    task = QuadTaskSettings(
+        boards=6,
+        scenes=SceneSettings((64, 96), most_objects=1, shorter_side=(20.0, 44.0), most_occluders=0, tilt=1.0),
+        model=QuadModelSettings(width=0.25, neck=32, anchor_sides=(24.0, 40.0), proposals=12, proposal_iou=0.5),
+        frozen=1,
+    )
+    return dataclasses.replace(SETTINGS, task=task, steps=3, batch_size=2, seed=6, learning_rate=1e-5)
+
+
 def all_losses(folder):
     """Of the tasks that several processes can learn."""
     return [
@@ -68,6 +84,7 @@ def all_losses(folder):
         losses(joint(folder, exactness_weight=0.1)),
         losses(joint(folder, descriptor_loss="dense_hinge")),
         losses(matcher(folder)),
+        losses(quads()),
     ]
 
 
@@ -76,8 +93,8 @@ def losses(settings):
     with process_group(torch.device("cpu")) as processes:
         task = open_task(settings.task, settings)
         torch.manual_seed(processes.rank)  # the first one's weights count
-        is_matcher = isinstance(settings.task, MatcherTaskSettings)
-        network = task.build_network() if is_matcher else Double(settings.task.model).double()
+        is_single = isinstance(settings.task, MatcherTaskSettings | QuadTaskSettings)
+        network = task.build_network() if is_single else Double(settings.task.model).double()
         network = processes.wrap(StepLosses(task, network), settings.sync_batch_norm, task.leaves_unused).train()
         optimizer = torch.optim.AdamW(network.parameters())
         batches, found = task.batches(processes.rank, processes.count), []

@@ -20,9 +20,10 @@ from magicpoint.core.types import Labels
 from magicpoint.io.images import write_png
 from magicpoint.io.labels import LABELS
 from magicpoint.io.records import write_records
-from magicpoint.training.distributed import Processes, over_all
+from magicpoint.training.distributed import Processes, in_any, over_all
 from magicpoint.training.state import load_state
 from magicpoint.training.synchronised_norm import SynchronisedBatchNorm, synchronise_batch_norm
+from magicpoint.training.tasks.base import open_task
 
 RANKS = Path(__file__).parent / "ranks.py"
 ONE = Processes(0, 1, torch.device("cpu"))
@@ -57,6 +58,7 @@ def test_one_process_is_as_if_there_were_no_others():
     assert ONE.wrap(network, sync_batch_norm=False) is network
     assert over_all(torch.tensor(3.0), 7) == 3.0
     error = RuntimeError("Connection closed by peer")
+    assert [in_any(holds, ONE.device) for holds in (True, False)] == [True, False]
     assert ONE.explain(error, 3) is error
 
 
@@ -111,11 +113,17 @@ def test_two_processes_take_the_steps_of_one_with_the_whole_batch(ranks, labelle
         assert several["fault"] == one["fault"]
         assert one["fault"] is not None
     differences = [
-        np.abs(np.array(several["losses"]) - np.array(one["losses"])).max()
+        (np.abs(np.subtract(several["losses"], one["losses"])) / np.maximum(1, np.abs(one["losses"]))).max()
         for several, one in zip(told[0], alone, strict=True)
     ]
     assert differences[0] < 1e-7  # 20 steps in float64
-    assert max(differences[1:]) < 1e-5  # descriptors and the matcher are float32
+    assert max(differences[1:]) < 1e-5  # descriptors, the matcher and quadrilaterals are float32
+
+
+def test_of_the_steps_on_quadrilaterals_one_has_objects_for_one_process_alone(ranks):
+    settings = ranks.quads()
+    batches = open_task(settings.task, settings).batches(0, 1)
+    assert [batches[step].counts.tolist() for step in range(3)] == [[1, 1], [0, 0], [1, 0]]
 
 
 def wait_for(condition, process):
