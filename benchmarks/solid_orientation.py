@@ -1,6 +1,7 @@
 """How a known solid lies: the verifier's score against a codebook of views, beside other comparisons.
 
-    python benchmarks/solid_orientation.py PICTURES --weights verifier [--holdout 0.1] [--solids 12] [--out FOLDER]
+    python benchmarks/solid_orientation.py PICTURES [--weights verifier] [--holdout 0.1] [--solids 12] [--views 4608]
+        [--out FOLDER]
 
 Cubes, boxes and slanted boxes with a picture on each face are drawn at known orientations. A query shows one before
 some other picture, at 32 to 128 pixels, in another light, cut out by corners that are up to 3 % off. The answer is the
@@ -76,20 +77,24 @@ def as_input(squares: Squares) -> torch.Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path)
-    parser.add_argument("--weights", default="verifier")
+    parser.add_argument("--weights", nargs="+", default=["verifier"])
     parser.add_argument("--holdout", type=float, default=None)
     parser.add_argument("--solids", type=int, default=SolidsProtocol.solids)
+    parser.add_argument("--views", type=int, default=SolidsProtocol.views)
     parser.add_argument("--out", type=Path, default=Path("runs/solid_orientation"))
     arguments = parser.parse_args()
     pictures = Pictures((), [arguments.pictures])
     if arguments.holdout is not None:
         pictures = pictures.split(arguments.holdout)[1]
-    network = load_weights(resolve_planar(arguments.weights).path, VerifierNetwork)[0]
+    files = [resolve_planar(weights) for weights in arguments.weights]
+    networks = {file.name: load_weights(file.path, VerifierNetwork)[0].eval() for file in files}
     extractor = Extractor.load("superpoint-small", device="cpu")
     extractor.model.eval()
-    methods = {"verifier": by_verifier(network), "correlation": by_correlation, "pooled": by_pooled(extractor)}
-    protocol = SolidsProtocol(solids=arguments.solids)
-    found = evaluate_solids(pictures, pictures, methods, network.settings.side, protocol)
+    methods = {name: by_verifier(network) for name, network in networks.items()}
+    methods |= {"correlation": by_correlation, "pooled": by_pooled(extractor)}
+    protocol = SolidsProtocol(solids=arguments.solids, views=arguments.views)
+    side = next(iter(networks.values())).settings.side
+    found = evaluate_solids(pictures, pictures, methods, side, protocol)
     rows = [
         [f"{regime}: {name}", f"{scores.median:.1f}", f"{scores.within_10:.3f}", f"{scores.within_20:.3f}"]
         for regime, by_method in found.items()

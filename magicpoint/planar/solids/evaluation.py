@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,13 +14,12 @@ from tqdm import tqdm
 from synthetic_shapes.seeding import sample_generator
 
 from ...core.settings import LARGEST_SEED, check_kinds, check_whole
-from ...data.photometric import PhotometricSettings, augment_photometric
+from ...data.photometric import PhotometricSettings
 from ...data.scenes3d.camera import Floats
-from ..verify.crops import SQUARE, frame_of, rectify
 from ..verify.orientation import Picture
-from ..verify.queries import texture_part
 from .rotations import error, in_plane, random_rotation, spread_rotations, symmetries
-from .solid import FORMS, Solid, draw_solid, view
+from .solid import FORMS, draw_solid
+from .views import JITTER, LIGHT, entry, seen
 
 Regime = Literal["in the plane", "in space"]
 
@@ -29,12 +28,7 @@ Squares = NDArray[np.uint8]
 Ranking = Callable[[Squares, Squares], Floats]
 """From queries (Q, side, side) and views (V, side, side), both uint8, to scores (Q, V): the larger, the more alike."""
 
-BEHIND = 128
-"""Grey level behind the views of a codebook."""
-
 WITHIN = (10.0, 20.0)
-
-_PIXELS = 32.0, 128.0
 
 
 @dataclass(frozen=True)
@@ -55,9 +49,9 @@ class SolidsProtocol:
     queries: int = 20
     turns: int = 72
     views: int = 4608
-    jitter: float = 0.03
+    jitter: float = JITTER
     seed: int = 0
-    photometric: PhotometricSettings = field(default_factory=lambda: PhotometricSettings(probability=0.35))
+    photometric: PhotometricSettings = LIGHT
 
     def __post_init__(self) -> None:
         check_kinds(self)
@@ -112,7 +106,12 @@ def evaluate_solids(
         codebooks: dict[Regime, Floats] = {"in the plane": flat, "in space": spread_rotations(protocol.views)}
         for regime, codebook in codebooks.items():
             truths = _truths(regime, base, protocol.queries, rng)
-            queries = np.stack([seen(solid, truth, backgrounds, protocol, side, rng) for truth in truths])
+            queries = np.stack(
+                [
+                    seen(solid, truth, backgrounds, protocol.photometric, side, rng, protocol.jitter)[0]
+                    for truth in truths
+                ]
+            )
             known = np.stack([entry(solid, R, side) for R in codebook])
             answers = {name: method(queries, known).argmax(axis=1) for name, method in methods.items()}
             answers["nearest view"] = np.array(
@@ -125,24 +124,6 @@ def evaluate_solids(
         regime: {name: _scores(np.array(values)) for name, values in by_method.items()}
         for regime, by_method in errors.items()
     }
-
-
-def entry(solid: Solid, R: Floats, side: int) -> Picture:
-    """A view of a codebook, uint8 (side, side)."""
-    image, mask = view(solid, R, side)
-    return np.where(mask, image, np.uint8(BEHIND)).astype(np.uint8)
-
-
-def seen(
-    solid: Solid, R: Floats, backgrounds: Sequence[Picture], protocol: SolidsProtocol, side: int, rng: Generator
-) -> Picture:
-    """What a detector would cut out of a scene with the solid in it, uint8 (side, side)."""
-    pixels = round(_PIXELS[0] * (_PIXELS[1] / _PIXELS[0]) ** rng.random())
-    image, mask = view(solid, R, pixels)
-    scene = np.where(mask, image, texture_part(backgrounds, (pixels, pixels), rng)).astype(np.uint8)
-    lit = augment_photometric(scene, protocol.photometric, rng)
-    corners = (SQUARE + protocol.jitter * rng.uniform(-1.0, 1.0, (4, 2))) * pixels - 0.5
-    return np.asarray(rectify(lit, frame_of(corners), side), np.uint8)
 
 
 def _truths(regime: Regime, base: Floats, count: int, rng: Generator) -> Floats:

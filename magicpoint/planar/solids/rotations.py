@@ -54,6 +54,14 @@ def in_plane(angles: Floats) -> Floats:
     return turned
 
 
+def about(line: Floats, angle: float) -> Floats:
+    """The rotation (3, 3) about a line (3,) by an angle in degrees."""
+    half = np.radians(angle) / 2
+    quaternion = np.append(np.sin(half) * line / np.linalg.norm(line), np.cos(half))
+    rotation: Floats = from_quaternions(quaternion[None])[0]
+    return rotation
+
+
 def angles_between(rotations: Floats, rotation: Floats) -> Floats:
     """The angles (N,) in degrees, from 0 to 180, by which rotations (N, 3, 3) differ from one (3, 3)."""
     traces = np.einsum("nij,ij->n", rotations, rotation)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...data.batches import StepBatches
-from .pairs import Pair, PairStream
+from .pairs import Pair, Pairs
 
 
 class CollatedPairs(NamedTuple):
@@ -40,7 +40,7 @@ class PairBatch(NamedTuple):
 class PairBatches(StepBatches[CollatedPairs]):
     """The pairs of a stream."""
 
-    def __init__(self, pairs: PairStream, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, pairs: Pairs, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(batch_size, rank, world_size)
         self._pairs = pairs
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -23,7 +23,7 @@ from .orientation import Orientation, Picture, draw_orientation, is_told_apart
 from .queries import Query, see
 from .settings import QuerySettings
 
-Kind = Literal["same", "another", "turned", "mirrored"]
+Kind = Literal["same", "another", "turned", "mirrored", "tilted"]
 
 ROUND: tuple[Kind, ...] = ("same", "another", "same", "turned", "same", "mirrored")
 """The kinds of pairs by turns: half of them belong together."""
@@ -45,7 +45,8 @@ class Pair:
     Args:
         template: uint8 (side, side).
         query: What the scene shows.
-        kind: `same` in the same orientation, `another` template, or the same one `turned` or `mirrored`.
+        kind: `same` in the same orientation, `another` template, or the same one `turned` or `mirrored`; a solid may
+            be `tilted`, too, which is turned about another line than that of sight.
     """
 
     template: NDArray[np.uint8]
@@ -56,6 +57,12 @@ class Pair:
     def same(self) -> bool:
         """Whether they belong together."""
         return self.kind == "same"
+
+
+class Pairs(Protocol):
+    """Pairs by their number, without end."""
+
+    def __getitem__(self, index: int) -> Pair: ...
 
 
 class PairStream:

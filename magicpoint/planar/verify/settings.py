@@ -86,6 +86,7 @@ class VerifyTaskSettings(TaskSettings):
         boards: So many drawn boards and cards are to be told apart beside the templates.
         holdout: Share of the templates and of the backgrounds that are not trained on but judged by; the name of an
             image decides it.
+        solids: Share of the pairs that are of solids, with the templates on their faces, and how these lie in space.
         queries: How templates are seen.
         model: The network.
     """
@@ -97,6 +98,7 @@ class VerifyTaskSettings(TaskSettings):
     backgrounds: tuple[Path, ...] = ()
     boards: int = 64
     holdout: float = 0.1
+    solids: float = 0.0
     queries: QuerySettings = field(default_factory=QuerySettings)
     model: VerifierModelSettings = field(default_factory=VerifierModelSettings)
 
@@ -104,5 +106,6 @@ class VerifyTaskSettings(TaskSettings):
         check_kinds(self)
         check_whole(self, 0, "boards")
         check_range(self, "(0, 1)", "holdout")
+        check_range(self, "[0, 1]", "solids")
         if not self.templates and not self.boards:
             raise InputError("there is nothing to be told apart: give templates, or boards above 0")

@@ -16,11 +16,12 @@ from ...training.tasks.base import RunSettings, Task, TrainingError
 from ...training.tasks.points import start_from
 from ..pictures import Pictures
 from ..scenes import draw_boards
+from ..solids import pairs as solids
 from .batches import CollatedPairs, PairBatch, PairBatches
 from .network import VerifierNetwork
-from .pairs import PairStream
+from .pairs import Pairs, PairStream
 from .settings import VerifyTaskSettings
-from .validation import PairValidator
+from .validation import SOLIDS, PairValidator, joined
 
 
 class VerifyTask(Task[VerifierNetwork, CollatedPairs, PairBatch]):
@@ -37,14 +38,24 @@ class VerifyTask(Task[VerifierNetwork, CollatedPairs, PairBatch]):
                 f"templates must be at least two to train on and two held out, got {len(learnt)} and {len(unseen)}: "
                 "add some, or change the holdout"
             )
-        self._pairs = self.stream(learnt, walls, run.seed, "training")
-        self._validator = PairValidator(
-            self.stream(unseen, other_walls, 0, "validation"), self.stream(learnt, walls, 0, "leak")
-        )
+        self._pairs: Pairs = self.stream(learnt, walls, run.seed, "training")
+        held_out = self.stream(unseen, other_walls, 0, "validation")
+        self._validator = PairValidator(held_out, self.stream(learnt, walls, 0, "leak"))
+        self._of_solids: PairValidator | None = None
+        if settings.solids:
+            self._pairs = solids.MixedPairs(
+                self._pairs, self.solid_stream(learnt, walls, run.seed, "training"), settings.solids
+            )
+            of_solids = self.solid_stream(unseen, other_walls, 0, "validation")
+            self._of_solids = PairValidator(of_solids, self.solid_stream(learnt, walls, 0, "leak"), solids.ROUND)
 
     def stream(self, templates: Pictures, backgrounds: Pictures, seed: int, name: str) -> PairStream:
         """The pairs of some templates."""
         return PairStream(templates, backgrounds, seed, self._settings.model.side, self._settings.queries, name)
+
+    def solid_stream(self, pictures: Pictures, backgrounds: Pictures, seed: int, name: str) -> solids.SolidPairStream:
+        """The pairs of solids with some pictures on their faces."""
+        return solids.SolidPairStream(pictures, backgrounds, seed, self._settings.model.side, stream=name)
 
     def build_network(self) -> VerifierNetwork:
         return VerifierNetwork(self._settings.model)
@@ -70,10 +81,14 @@ class VerifyTask(Task[VerifierNetwork, CollatedPairs, PairBatch]):
         """The loss alone tells nothing."""
 
     def measure(self, network: VerifierNetwork, device: torch.device) -> dict[str, float]:
-        return self._validator.measure(network, device)
+        measures = self._validator.measure(network, device)
+        return joined(measures, self._of_solids.measure(network, device)) if self._of_solids else measures
 
     def check_measures(self, measures: Mapping[str, float], step: int) -> None:
-        for name, what in (("leak_noise", "noise"), ("leak_another", "another object")):
+        leaks = {"leak_noise": "noise", "leak_another": "another object"}
+        names = [name for name in measures if name.removeprefix(SOLIDS) in leaks]
+        for name in names:
+            what = leaks[name.removeprefix(SOLIDS)]
             if abs(measures[name] - 0.5) > measures["leak_reach"]:
                 raise TrainingError(
                     f"the verifier judges without the query: with {what} in its place {measures[name]:.3f} of the "
@@ -82,4 +97,5 @@ class VerifyTask(Task[VerifierNetwork, CollatedPairs, PairBatch]):
                 )
 
     def score(self, measures: Mapping[str, float]) -> float:
-        return -math.inf if math.isnan(measures["ap"]) else measures["ap"]
+        score = min(measures["ap"], measures.get(f"{SOLIDS}ap", measures["ap"]))
+        return -math.inf if math.isnan(score) else score

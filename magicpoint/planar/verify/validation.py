@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +15,12 @@ from ...measures.ranking import roc_auc
 from .batches import CollatedPairs, collate_pairs
 from .leak import Leak, measure_leak
 from .network import VerifierNetwork
-from .pairs import ROUND, PairStream
+from .pairs import ROUND, Kind, Pairs
 
 PAIRS = 1200
 BATCH_SIZE = 100
+SOLIDS = "solids_"
+"""Before the names of the measures of pairs of solids."""
 
 
 class JudgedPairs(NamedTuple):
@@ -31,8 +33,10 @@ class JudgedPairs(NamedTuple):
 
 
 @torch.inference_mode()
-def judge(network: VerifierNetwork, pairs: CollatedPairs, device: torch.device) -> JudgedPairs:
-    """What a network in evaluation mode says of pairs, the kinds of which go by `ROUND`."""
+def judge(
+    network: VerifierNetwork, pairs: CollatedPairs, device: torch.device, kinds: Sequence[Kind] = ROUND
+) -> JudgedPairs:
+    """What a network in evaluation mode says of pairs, of which kinds by turns."""
     parts = [_described(network, part, device) for part in (pairs.query, pairs.template)]
     queries, templates = parts
     logits = torch.cat(
@@ -42,8 +46,8 @@ def judge(network: VerifierNetwork, pairs: CollatedPairs, device: torch.device) 
         ]
     )
     same = pairs.same.numpy()
-    kinds = np.array([ROUND[index % len(ROUND)] for index in range(len(same))])
-    return JudgedPairs(logits.cpu().numpy(), same, kinds, measure_leak(network, queries, templates, same))
+    of_each = np.array([kinds[index % len(kinds)] for index in range(len(same))])
+    return JudgedPairs(logits.cpu().numpy(), same, of_each, measure_leak(network, queries, templates, same))
 
 
 def _described(network: VerifierNetwork, squares: Tensor, device: torch.device) -> Tensor:
@@ -57,14 +61,12 @@ class PairValidator:
         held_out: Its first pairs are judged.
         learnt: Its first pairs, of the templates that are trained on, are looked at for a leak, too: who knows these by
             heart knows nothing of others.
+        kinds: Of the pairs of both, by turns.
     """
 
-    def __init__(self, held_out: PairStream, learnt: PairStream) -> None:
-        self._held_out, self._learnt = held_out, learnt
-
-    @cached_property
-    def _pairs(self) -> list[CollatedPairs]:
-        return [collate_pairs([stream[index] for index in range(PAIRS)]) for stream in (self._held_out, self._learnt)]
+    def __init__(self, held_out: Pairs, learnt: Pairs, kinds: Sequence[Kind] = ROUND) -> None:
+        self._held_out, self._learnt, self._kinds = held_out, learnt, kinds
+        self._pairs: list[CollatedPairs] = []
 
     def measure(self, network: VerifierNetwork, device: torch.device) -> dict[str, float]:
         """Runs the network in evaluation mode and leaves it in the mode in which it was.
@@ -74,13 +76,21 @@ class PairValidator:
             and `auc`; `leak_noise` and `leak_another`, see `leak.Leak`, of the held-out templates or of those trained
             on, whichever is farther from chance, and `leak_reach`, up to which they may differ from 0.5 by chance.
         """
+        if not self._pairs:
+            streams = self._held_out, self._learnt
+            self._pairs = [collate_pairs([stream[index] for index in range(PAIRS)]) for stream in streams]
         training = network.training
         network.eval()
         try:
-            judged, learnt = (judge(network, pairs, device) for pairs in self._pairs)
+            judged, learnt = (judge(network, pairs, device, self._kinds) for pairs in self._pairs)
         finally:
             network.train(training)
         return measures_of(judged._replace(leak=judged.leak.worse(learnt.leak)))
+
+
+def joined(planar: Mapping[str, float], solids: Mapping[str, float]) -> dict[str, float]:
+    """The measures of planar templates and, with `solids_` before their names, of solids."""
+    return {**planar, **{f"{SOLIDS}{name}": value for name, value in solids.items()}}
 
 
 def measures_of(judged: JudgedPairs) -> dict[str, float]:
@@ -89,7 +99,7 @@ def measures_of(judged: JudgedPairs) -> dict[str, float]:
     leak = judged.leak
     return {
         "accuracy": float(right.mean()),
-        **{f"accuracy_{kind}": float(right[judged.kinds == kind].mean()) for kind in dict.fromkeys(ROUND)},
+        **{f"accuracy_{kind}": float(right[judged.kinds == kind].mean()) for kind in dict.fromkeys(judged.kinds)},
         "ap": average_precision([(judged.logits, judged.same)], int(judged.same.sum())).ap,
         "auc": roc_auc(judged.logits, judged.same),
         "leak_noise": leak.noise,

@@ -1,11 +1,15 @@
 """Solids at known orientations, and which view of a codebook a query shows."""
 
+import pickle
+
 import cv2
 import numpy as np
 import pytest
 
 from magicpoint.data.photometric import PhotometricSettings
-from magicpoint.planar.solids.evaluation import SolidsProtocol, entry, evaluate_solids, seen
+from magicpoint.planar.solids import pairs
+from magicpoint.planar.solids.evaluation import SolidsProtocol, evaluate_solids
+from magicpoint.planar.solids.pairs import MixedPairs, SolidPairStream, turn
 from magicpoint.planar.solids.rotations import (
     angles_between,
     error,
@@ -15,6 +19,7 @@ from magicpoint.planar.solids.rotations import (
     symmetries,
 )
 from magicpoint.planar.solids.solid import FORMS, Solid, draw_solid, view
+from magicpoint.planar.solids.views import entry, seen
 
 GREYS = tuple(np.full((8, 8), 30 * number + 60, np.uint8) for number in range(6))
 
@@ -86,8 +91,9 @@ def test_a_drawn_solid_fits_its_view_and_a_query_shows_it(form):
     assert not mask[0].any()
     assert not mask[:, -1].any()
     assert 0.1 < mask.mean() < 0.7
-    protocol = SolidsProtocol(jitter=0.0, photometric=PhotometricSettings(probability=0.0))
-    query = seen(solid, R, PICTURES, protocol, 64, np.random.default_rng(2))
+    unlit = PhotometricSettings(probability=0.0)
+    query, pixels = seen(solid, R, PICTURES, unlit, 64, np.random.default_rng(2), jitter=0.0)
+    assert 32 <= pixels <= 128
     inner = cv2.erode(mask.astype(np.uint8), np.ones((7, 7))).astype(bool)
     assert np.corrcoef(query[inner], entry(solid, R, 64)[inner])[0, 1] > 0.9
 
@@ -108,3 +114,44 @@ def test_the_evaluation_asks_for_the_best_view():
     assert flat["first"].median > 10
     assert found["in space"]["nearest view"].median <= found["in space"]["distance"].median
     assert flat["first"].count == 3
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [("same", 0, 6), ("turned", 12, 180), ("tilted", 12, 180)])
+def test_what_is_the_same_is_turned_by_a_little_and_other_things_by_more(kind, least, most):
+    rng = np.random.default_rng(0)
+    turns = np.stack([turn(kind, rng) for _ in range(200)])
+    angles = angles_between(turns, np.eye(3))
+    assert least - 1e-3 <= angles.min()
+    assert angles.max() <= most + 1e-3
+    assert angles.max() > 0.9 * most
+    along = np.abs(turns[:, 2, 2] - 1).max() < 1e-9  # about the line of sight
+    assert along == (kind == "turned")
+
+
+def test_a_view_of_the_codebook_says_nothing_of_the_kind_of_its_pair(monkeypatch):
+    """The same number has the same view and, up to a turn that hangs on nothing, the same query, whatever its kind."""
+    stream, views = SolidPairStream(PICTURES, seed=3, side=32), []
+    for kind in ("same", "another", "turned", "tilted"):
+        monkeypatch.setattr(pairs, "ROUND", (kind,))
+        pair = stream[7]
+        assert (pair.kind, pair.same) == (kind, kind == "same")
+        assert pair.query.crop.shape == pair.template.shape == (32, 32)
+        views.append(pair.template)
+    for other in views[1:]:
+        np.testing.assert_array_equal(other, views[0])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(stream))[7].query.crop, pair.query.crop)
+
+
+def test_faces_that_look_like_themselves_turned_are_left_out():
+    plain = [np.full((40, 40), 20 * number, np.uint8) for number in range(12)]
+    with pytest.raises(ValueError, match="of 17 pictures for the faces of solids too few differ"):
+        _ = SolidPairStream(PICTURES[:5] + plain, side=32)[0]
+
+
+@pytest.mark.parametrize(("share", "solid"), [(0.0, 0), (0.25, 3), (0.6, 7), (1.0, 12)])
+def test_rounds_of_solids_come_by_turns_with_others(share, solid):
+    mixed = MixedPairs([("planar", index) for index in range(72)], [("solid", index) for index in range(72)], share)
+    found = [mixed[index] for index in range(72)]
+    assert [number for _, number in found] == list(range(72))
+    assert [name for name, _ in found].count("solid") == 6 * solid
+    assert all(len({name for name, _ in found[start : start + 6]}) == 1 for start in range(0, 72, 6))

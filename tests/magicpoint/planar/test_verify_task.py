@@ -11,7 +11,7 @@ import torch
 from magicpoint.cli import main
 from magicpoint.io.images import write_png
 from magicpoint.jobs import train as train_job
-from magicpoint.model.weights import load_weights, shipped_weights, weights_hash
+from magicpoint.model.weights import load_weights, resolve_planar, shipped_weights, weights_hash
 from magicpoint.planar.verify import validation
 from magicpoint.planar.verify.batches import PairBatches
 from magicpoint.planar.verify.leak import Leak, share_right
@@ -83,6 +83,30 @@ def test_it_begins_with_the_encoder_of_a_network_of_keypoints():
     assert found == weights_hash(source.state_dict())
     for name, value in source.encoder.state_dict().items():
         torch.testing.assert_close(network.encoder.state_dict()[name], value)
+
+
+def test_it_begins_with_the_verifier_that_ships():
+    task = VerifyTask(SMALL, RUN)
+    source, _ = load_weights(resolve_planar("verifier").path, VerifierNetwork)
+    network = VerifierNetwork(source.settings)
+    assert task.start(network, "verifier") == weights_hash(source.state_dict()) == weights_hash(network.state_dict())
+
+
+@pytest.mark.slow
+def test_solids_are_learnt_and_judged_beside_templates():
+    """Rounds of six pairs by turns; measures of both, and a leak of either ends the run."""
+    task = VerifyTask(dataclasses.replace(SMALL, solids=0.5), RUN)
+    assert [task._pairs[index].kind for index in (3, 5, 9, 11)] == ["turned", "mirrored", "turned", "tilted"]
+    with torch.random.fork_rng(devices=[]):
+        network = task.build_network()
+    measures = task.measure(network, torch.device("cpu"))
+    assert {"ap", "accuracy_mirrored", "solids_ap", "solids_accuracy_tilted"} <= measures.keys()
+    fair = dict.fromkeys(("leak_noise", "leak_another", "solids_leak_noise", "solids_leak_another"), 0.5)
+    task.check_measures({**fair, "leak_reach": 0.1}, 1)
+    with pytest.raises(TrainingError, match=r"judges without the query: with noise in its place 0\.700"):
+        task.check_measures({**fair, "solids_leak_noise": 0.7, "leak_reach": 0.1}, 1)
+    assert task.score({"ap": 0.9, "solids_ap": 0.8}) == 0.8
+    assert task.score({"ap": 0.9}) == 0.9
 
 
 def test_batches_are_the_same_however_they_are_made():
