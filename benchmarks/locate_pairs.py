@@ -1,13 +1,15 @@
 """Known things found in photographs: `magicpoint locate` beside keypoints matched once.
 
-    python benchmarks/locate_pairs.py PAIRS [--weights superpoint-small] [--out FOLDER]
+    python benchmarks/locate_pairs.py PAIRS [--weights superpoint-small] [--proposals quads] [--verifier verifier]
+        [--views 5] [--out FOLDER]
 
 PAIRS has the layout of HPatches. The middle part of each sequence's first image, half as wide and as high, is a
 template; the other images are scenes, at their size and at a half and a quarter of it, blurred by a Gaussian of 2
-pixels, and with noise of 20 grey levels. Compared are the locator, the same network's keypoints matched once and
-MAGSAC++, and SIFT (ratio 0.8) and ORB with MAGSAC++, each with the best 1500 keypoints of a scene. A find is right
-where its quadrilateral and the true one have an IoU of 0.75 or more. Another sequence's template is looked for in each
-scene, too: whatever is found of it is a false alarm. The folder gets locate_pairs.json.
+pixels, and with noise of 20 grey levels. Compared are the locator, its keypoints alone (without proposals and
+verifier), the same network's keypoints matched once and MAGSAC++, SIFT (ratio 0.8) and ORB with MAGSAC++, each with the
+best 1500 keypoints of a scene, and the detector alone, whose best quadrilateral counts. A find is right where its
+quadrilateral and the true one have an IoU of 0.75 or more. Another sequence's template is looked for in each scene,
+too: whatever is found of it is a false alarm. The folder gets locate_pairs.json.
 """
 
 from __future__ import annotations
@@ -30,9 +32,14 @@ from magicpoint import DecodeSettings, Extractor, estimate_homography, match_fea
 from magicpoint.core.types import Features
 from magicpoint.data.hpatches import find_sequences, read_homography
 from magicpoint.matching.settings import MatchSettings
-from magicpoint.planar.locate import Locator, describe_template
+from magicpoint.model.weights import load_weights, resolve_planar
+from magicpoint.planar.detector import QuadDetector
+from magicpoint.planar.locate import PROPOSING, Locator
 from magicpoint.planar.located import corners_in_scene
 from magicpoint.planar.polygons import polygon_iou
+from magicpoint.planar.templates import Template, describe_template
+from magicpoint.planar.verify.network import VerifierNetwork
+from magicpoint.planar.verify.verifier import Verifier
 
 Grey = NDArray[np.float32]
 Find = Callable[[str, Grey, Grey], NDArray[np.float64] | None]
@@ -111,33 +118,55 @@ def of_opencv(detector: cv2.Feature2D) -> Callable[[Grey], Features]:
     return extract
 
 
-def locator(weights: str) -> Find:
-    """`magicpoint locate`; what is known of a template is kept."""
-    extractor = Extractor.load(weights, DecodeSettings(max_keypoints=KEYPOINTS), "cpu")
-    known = {}
+def locators(extractor: Extractor, proposals: str, verifier: str) -> dict[str, Find]:
+    """`magicpoint locate`, and the same without proposals and verifier; what is known of a template is kept."""
+    detector = QuadDetector.from_pretrained(proposals, PROPOSING, "cpu")
+    network = load_weights(resolve_planar(verifier).path, VerifierNetwork)[0]
+    known: dict[str, Template] = {}
+
+    def whole(name: str, template: Grey) -> Locator:
+        return Locator({name: known[name]}, extractor, None, detector, Verifier({name: template}, network))
+
+    def alone(name: str, template: Grey) -> Locator:
+        return Locator({name: known[name]}, extractor)
+
+    def by(locator: Callable[[str, Grey], Locator]) -> Find:
+        def find(name: str, template: Grey, scene: Grey) -> NDArray[np.float64] | None:
+            if name not in known:
+                known[name] = describe_template(name, template, extractor)
+            found = locator(name, template).locate(scene)
+            return found[0].corners.astype(np.float64) if found else None
+
+        return find
+
+    return {"locate": by(whole), "keypoints alone": by(alone)}
+
+
+def by_detector(proposals: str) -> Find:
+    """The best quadrilateral, whatever it shows."""
+    detector = QuadDetector.from_pretrained(proposals, device="cpu")
 
     def find(name: str, template: Grey, scene: Grey) -> NDArray[np.float64] | None:
-        if name not in known:
-            known[name] = describe_template(name, template, extractor)
-        found = Locator({name: known[name]}, extractor).locate(scene)
-        return found[0].corners.astype(np.float64) if found else None
+        quads = detector.detect(scene)
+        return quads.corners[0].astype(np.float64) if len(quads) else None
 
     return find
 
 
-def methods(weights: str) -> Mapping[str, Find]:
+def methods(weights: str, proposals: str, verifier: str) -> Mapping[str, Find]:
     """What is compared, by name."""
     extractor = Extractor.load(weights, DecodeSettings(max_keypoints=KEYPOINTS), "cpu")
     return {
-        "locate": locator(weights),
+        **locators(extractor, proposals, verifier),
         "keypoints once": once(extractor.extract, MatchSettings()),
         "SIFT": once(of_opencv(cv2.SIFT_create(KEYPOINTS)), MatchSettings(ratio=0.8)),
         "ORB": once(of_opencv(cv2.ORB_create(KEYPOINTS)), MatchSettings()),
+        "detector alone": by_detector(proposals),
     }
 
 
-def scenes_of(folder: Path) -> dict[str, tuple[Grey, list[Scene]]]:
-    """Template and scenes of each sequence."""
+def scenes_of(folder: Path, views: int) -> dict[str, tuple[Grey, list[Scene]]]:
+    """Template and scenes, so many at most, of each sequence."""
     found = {}
     for sequence in find_sequences(folder):
         first = read_image(sequence.reference)
@@ -145,7 +174,7 @@ def scenes_of(folder: Path) -> dict[str, tuple[Grey, list[Scene]]]:
         x, y, w, h = width // 4, height // 4, width // 2, height // 2
         shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], float)
         scenes = []
-        for view in sequence.views:
+        for view in sequence.views[:views]:
             image = read_image(view.image)
             corners = corners_in_scene(read_homography(view.homography) @ shift, (w, h), image.shape[::-1])
             if corners is not None:
@@ -187,13 +216,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--weights", default="superpoint-small")
+    parser.add_argument("--proposals", default="quads")
+    parser.add_argument("--verifier", default="verifier")
+    parser.add_argument("--views", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("runs/locate_pairs"))
     arguments = parser.parse_args()
-    material = scenes_of(arguments.pairs)
+    material = scenes_of(arguments.pairs, arguments.views)
     results: dict[str, dict[str, dict[str, float]]] = {}
     print("| scenes | method | recall | 1 / 3 / 5 px | false alarms | ms |\n|---|---|---|---|---|---|")
+    compared = methods(arguments.weights, arguments.proposals, arguments.verifier)
     for condition, change in CONDITIONS.items():
-        for name, find in methods(arguments.weights).items():
+        for name, find in compared.items():
             found = measure(find, material, change)
             results.setdefault(condition, {})[name] = found
             within = " / ".join(f"{found[f'within {limit} px']:.2f}" for limit in WITHIN)

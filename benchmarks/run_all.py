@@ -69,6 +69,8 @@ BENCHMARKS = {
     "descriptor_loss_memory": Benchmark("Descriptor losses", None, "--json {json}"),
     "planar_choices": Benchmark("What finds quadrilaterals", None, "--out {out}"),
     "locate_pairs": Benchmark("Known things in photographs", None, "{pairs} --out {out}"),
+    "locate_scenes": Benchmark("Known things in rendered scenes", None, "{photographs} --out {out}"),
+    "locate_templates": Benchmark("What a template costs", None, "{photographs} --json {json}"),
     "solid_orientation": Benchmark("How a known solid lies", None, "{photographs} --out {out}"),
     "limits": Benchmark("Where the networks end", None, ""),
     "speed_accuracy": Benchmark("Accuracy against time", None, "{pairs} --out {out}"),

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Self
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from homography import warp_image
 from homography.warp import inverse_homography, resizing
@@ -21,40 +18,29 @@ from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.types import Features
 from ..inference.extractor import Extractor
-from ..inference.turns import extract_turned
 from ..io.images import Image, open_image
 from ..matching.homography import estimate_homography
 from ..matching.nearest import match_features
+from .choice import best_of_each_place, best_of_each_template, is_found
 from .detect import QuadSettings
 from .detector import QuadDetector
+from .facing import FACED, facing, overlay
 from .located import ENLARGED, Located, LocateSettings, corners_in_scene
-from .polygons import polygon_iou, suppress_quads
+from .polygons import polygon_iou
+from .templates import HALVINGS, PROBES, TURNS, Template, describe_template
 from .verify.verifier import Verifier
-
-TURNS = 4
-LONGEST_SIDE, LARGEST_FACTOR = 640, 2.0
-HALVINGS = 4
-"""A template is known at the size at which its longer side has 640 pixels, or at twice its own, and at halves of it."""
-
-FACED = (160, 1280)
-"""Fewest and most pixels of the longer side of what is looked at again; between them, as many as in the scene."""
-
-PROPOSED, AROUND = 2.0, 0.15
-"""Proposals are looked at at twice their size, with so many sides around them: they are a little off."""
 
 PROPOSING = QuadSettings(threshold=0.2, max_quads=20)
 """What is proposed: many are nothing, which costs a look at each, and is found to show no template."""
 
-OBLONG = 1.5
-"""How often a side goes into another one where it matters."""
+FEWEST = 7
+"""So many matches that agree are worth the look of a verifier; fewer agree by chance in most places."""
+
+LEAST_PROBABLE = 0.3
+"""What a verifier gives less than this, its corners being rough, was not right on any of 52 scenes."""
 
 KNOWN_IOU = 0.6
 """A proposal that overlaps a find by so much shows nothing new."""
-
-PROBES = 32
-"""Of each turn and size of a template so many of its best keypoints are compared with the scene to see whether it is
-worth a closer look, and in which turn.
-"""
 
 SIMILAR = 0.7
 """Cosine of descriptors from which a pair of nearest neighbours speaks for a template."""
@@ -63,24 +49,6 @@ LEAST_PROBES = 3
 """So many pairs at one size get a turn a closer look. Seven templates in scenes of 640x480 had 4 to 31 of 32 where they
 were 120 or 300 pixels long and turned by 10 or 15 degrees; other templates had 0 to 2, and now and then up to 5.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Template:
-    """What is known of a planar thing.
-
-    Args:
-        name: Under which it is found.
-        image_size: (W, H) of its picture.
-        turned: Its features in each of the four quarter turns, on the CPU, with positions in the picture as it is.
-        probes: (TURNS HALVINGS PROBES, D), the descriptors of the best keypoints of each turn at each size, zeros where
-            there are fewer.
-    """
-
-    name: str
-    image_size: tuple[int, int]
-    turned: tuple[Features, ...]
-    probes: Tensor
 
 
 class Locator:
@@ -97,7 +65,8 @@ class Locator:
         settings: None stands for `LocateSettings()`.
         detector: Proposes quadrilaterals, each of which is looked at as if it faced the camera: so small and very
             oblique things are found as well. None takes the keypoints of the whole scene alone.
-        verifier: Of the same templates: it says of what is found how probable it is, which changes nothing of what is.
+        verifier: Of the same templates: it says of what is found how probable it is, decides between candidates in the
+            same place, and recognises what has too few keypoints among what is proposed; see `choice`.
 
     Raises:
         InputError: There is no template, or the network gives no descriptors.
@@ -132,6 +101,7 @@ class Locator:
         unknown = {template.name for template in self.templates} - set(verifier.names if verifier else ())
         if verifier is not None and unknown:
             raise InputError(f"the verifier lacks the templates {', '.join(sorted(unknown))}")
+        self._by_name = {template.name: template for template in self.templates}
         self._probes = torch.cat([template.probes for template in self.templates])
 
     @classmethod
@@ -167,21 +137,32 @@ class Locator:
             TypeError: As there.
             ValueError: As there.
         """
+        found = [each for each in self.candidates(image) if is_found(each, self.settings)]
+        return sorted(best_of_each_place(found, self.settings), key=lambda located: -located.inliers)
+
+    def candidates(self, image: Image) -> list[Located]:
+        """What may be a find, before it is decided what is; arguments and errors are those of `locate`."""
         opened = open_image(image, self.extractor.reading)
-        is_small = self.settings.enlarge and max(opened.grey.shape) <= ENLARGED
+        grey = opened.grey
+        is_small = self.settings.enlarge and max(grey.shape) <= ENLARGED
         extractor = self.extractor.at_scales((*self.extractor.scales, 2.0)) if is_small else self.extractor
         scene = extractor.extract(opened).to("cpu")
-        found = [
-            self._refined(template, located, opened.grey)
-            for template, turn in self._likely(scene)
-            for located in self._instances(template, turn, scene)
-        ]
-        found += self._proposed(opened.grey, found)
-        found.sort(key=lambda located: -located.inliers)
-        if len(found) > 1:
-            corners, inliers = [located.corners for located in found], [located.inliers for located in found]
-            found = [found[index] for index in suppress_quads(corners, inliers, self.settings.largest_iou)]
-        return found if self.verifier is None else self.verifier.judge(opened, found)
+        seen = [each for template, turn in self._likely(scene) for each in self._instances(template, turn, scene)]
+        found = self._looked_at_again(seen, grey)
+        return self._judged(grey, [*found, *self._proposed(grey, found)])
+
+    def _looked_at_again(self, seen: Sequence[Located], grey: NDArray[np.float32]) -> list[Located]:
+        """What matches gave, better placed: each thing once, by its keypoints or, where few agree, its grey values."""
+        found = []
+        for each in best_of_each_template(self._judged(grey, seen), self.settings):
+            if each.inliers >= self.settings.least_inliers:
+                found.append(self._refined(each, grey))
+            elif each.probability is not None and each.probability >= LEAST_PROBABLE:
+                found += self._laid(each.template, each.corners, grey, each)
+        return found
+
+    def _judged(self, grey: NDArray[np.float32], found: Sequence[Located]) -> list[Located]:
+        return list(found) if self.verifier is None else self.verifier.judge(grey, found)
 
     def _proposed(self, grey: NDArray[np.float32], known: Sequence[Located]) -> list[Located]:
         """What quadrilaterals of the detector show, but for those that are found already."""
@@ -190,18 +171,48 @@ class Locator:
         quads = self.detector.detect(grey).corners
         overlaps = polygon_iou(quads, np.array([each.corners for each in known]).reshape(-1, 4, 2))
         new = quads[overlaps.max(axis=1, initial=0.0) < KNOWN_IOU]
-        return [located for corners in new for located in self._shown(corners, grey)]
+        found = self._judged(grey, self._recognised(new, grey))
+        sure = [each.corners for each in found if is_found(each, self.settings)]
+        overlaps = polygon_iou(new, np.array(sure).reshape(-1, 4, 2))
+        left = new[overlaps.max(axis=1, initial=0.0) < KNOWN_IOU]
+        return found + [located for corners in left for located in self._shown(corners, grey)]
+
+    def _recognised(self, quads: NDArray[np.float32], grey: NDArray[np.float32]) -> list[Located]:
+        """The templates that the verifier sees under quadrilaterals (N, 4, 2), in whichever order of their corners."""
+        if self.verifier is None or not len(quads):
+            return []
+        said, found = self.verifier.recognise(grey, quads), []
+        for corners, of_quad in zip(quads, said, strict=True):
+            order, number = np.unravel_index(int(of_quad.argmax()), of_quad.shape)
+            if of_quad[order, number] >= LEAST_PROBABLE:
+                found += self._laid(self.verifier.names[number], np.roll(corners, -int(order), axis=0), grey)
+        return found
+
+    def _laid(
+        self, name: str, corners: NDArray[np.float32], grey: NDArray[np.float32], known: Located | None = None
+    ) -> list[Located]:
+        """A template laid by its grey values over a quadrilateral (4, 2), where they fit; with the matches known."""
+        template = self._by_name.get(name)
+        laid = None if template is None else overlay(template.picture, template.image_size, grey, corners)
+        if template is None or laid is None:
+            return []
+        H, size = laid.H_template_to_scene, (grey.shape[1], grey.shape[0])
+        placed = corners_in_scene(H, template.image_size, size)
+        if placed is None:
+            return []
+        matches, inliers = (known.matches, known.inliers) if known is not None else (0, 0)
+        corners = placed.astype(np.float32)
+        return [Located(name, corners, H, matches, inliers, correlation=laid.correlation)]
 
     def _shown(self, corners: NDArray[np.float32], grey: NDArray[np.float32]) -> list[Located]:
         """The templates that a quadrilateral (4, 2) of a scene shows, as the first view in which there are any says."""
         for H_scene_to_crop, size in facing(corners):
-            seen, found = self._seen(grey, H_scene_to_crop, size), []
-            for template, turn in self._likely(seen):
-                once = self._once(template, template.turned[turn], seen)
+            features, seen = self._seen(grey, H_scene_to_crop, size), []
+            for template, turn in self._likely(features):
+                once = self._once(template, template.turned[turn], features)
                 placed = None if once is None else _in_scene(once, template, H_scene_to_crop, grey)
-                if placed is not None:
-                    found.append(self._refined(template, placed, grey))
-            if found:
+                seen += [] if placed is None else [placed]
+            if found := self._looked_at_again(seen, grey):
                 return found
         return []
 
@@ -232,11 +243,14 @@ class Locator:
             if located is None:
                 break
             found.append(located)
+            if located.inliers < self.settings.least_inliers:
+                break  # what agrees even less is by chance
             scene = _without(scene, located.corners)
         return found
 
-    def _refined(self, template: Template, located: Located, grey: NDArray[np.float32]) -> Located:
+    def _refined(self, located: Located, grey: NDArray[np.float32]) -> Located:
         """The same after a look at the scene as if the template faced the camera; unless less agrees than before."""
+        template = self._by_name[located.template]
         longest = np.hypot(*(np.roll(located.corners, -1, axis=0) - located.corners).T).max()
         factor = float(np.clip(longest, *FACED)) / max(template.image_size)
         width, height = (max(CELL_SIZE, round(side * factor)) for side in template.image_size)
@@ -250,14 +264,15 @@ class Locator:
 
     def _once(self, template: Template, features: Features, scene: Features) -> Located | None:
         index0, index1 = match_features(features, scene).matches01.T
-        if len(index0) < self.settings.least_inliers:
+        fewest = self.settings.least_inliers if self.verifier is None else min(FEWEST, self.settings.least_inliers)
+        if len(index0) < fewest:
             return None
         estimate = estimate_homography(features.keypoints[index0], scene.keypoints[index1], self.settings.pixels)
         if estimate is None:
             return None
         inliers = int(estimate.inliers.sum())
         corners = corners_in_scene(estimate.H_0to1, template.image_size, scene.image_size)
-        if corners is None or inliers < self.settings.least_inliers:
+        if corners is None or inliers < fewest:
             return None
         return Located(template.name, corners.astype(np.float32), estimate.H_0to1, len(index0), inliers)
 
@@ -271,60 +286,6 @@ def _in_scene(
     if corners is None:
         return None
     return dataclasses.replace(located, corners=corners.astype(np.float32), H_template_to_scene=H / H[2, 2])
-
-
-def facing(corners: NDArray[np.float32]) -> list[tuple[NDArray[np.float64], tuple[int, int]]]:
-    """Views of a quadrilateral (4, 2) of a scene, clockwise, and of a little around it, as if it faced the camera.
-
-    It tells how long its sides look and not how long they are: the views are of sides as long as they look, unless that
-    is nearly a square, and of a square, in which most things that are seen very obliquely are less distorted.
-
-    Returns:
-        For each view the homography from the scene to it, and its size (W, H).
-    """
-    lengths = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
-    looks = np.array([max(lengths[0], lengths[2]), max(lengths[1], lengths[3])])
-    longest = float(np.clip(PROPOSED * looks.max(), *FACED))
-    forms = [np.ones(2)] if looks.max() < OBLONG * looks.min() else [looks / looks.max(), np.ones(2)]
-    views = []
-    for form in forms:
-        sides = np.maximum(longest * form, CELL_SIZE)
-        width, height = np.rint((1 + 2 * AROUND) * sides).astype(int).tolist()
-        square = (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) + AROUND) * sides - 0.5
-        H = cv2.getPerspectiveTransform(corners.astype(np.float32), square.astype(np.float32))
-        views.append((np.asarray(H, np.float64), (width, height)))
-    return views
-
-
-def describe_template(name: str, image: Image, extractor: Extractor) -> Template:
-    """What a `Locator` has to know of a template, to be shared by several.
-
-    Args:
-        name: Under which it is found.
-        image: As for `Extractor.extract`.
-        extractor: The scenes' own, or the same network with as many keypoints.
-
-    Raises:
-        OSError: See `Extractor.extract`, as for what follows.
-        TypeError: As there.
-        ValueError: As there.
-    """
-    opened = open_image(image, extractor.reading)
-    height, width = opened.grey.shape
-    largest = min(LONGEST_SIDE / max(width, height), LARGEST_FACTOR)
-    scales = [largest / 2**halving for halving in range(HALVINGS)]
-    seen = extractor.at_scales(scales)
-    turned = tuple(extract_turned(seen, opened, turn).to("cpu") for turn in range(TURNS))
-    probes = torch.cat([_best(features, scale) for features in turned for scale in scales])
-    return Template(name, (width, height), turned, probes)
-
-
-def _best(features: Features, scale: float) -> Tensor:
-    """The descriptors of the best `PROBES` keypoints that were found at a scale, zeros behind them."""
-    assert features.descriptors is not None
-    assert features.keypoint_scales is not None
-    of_scale = features.descriptors[(features.keypoint_scales * scale).log2().abs() < 0.5][:PROBES]
-    return torch.nn.functional.pad(of_scale, (0, 0, 0, PROBES - len(of_scale)))
 
 
 def _without(scene: Features, corners: Sequence[Sequence[float]] | np.ndarray) -> Features:

@@ -21,15 +21,18 @@ class LocateSettings:
 
     Args:
         least_inliers: Matches that must agree on where it lies.
+        least_probability: Where fewer agree, the probability that a verifier must give; what it gives is said of the
+            place at which the template's grey values fit best.
         pixels: Largest distance in the scene of a match that agrees.
         max_instances: At most this many of each template are found in a scene.
         enlarge: Look at scenes whose longer side has at most `ENLARGED` pixels at twice their size, too: about twice as
             many of the small things are found, at five times the cost of a scene.
         most_compared: The best so many keypoints of a scene, and of each template, are compared.
-        largest_iou: Of two finds that overlap by more than this the one with more inliers is kept.
+        largest_iou: Of two finds that overlap by more than this the surer one is kept, see `choice.evidence`.
     """
 
     least_inliers: int = 12
+    least_probability: float = 0.9
     pixels: float = 3.0
     max_instances: int = 5
     enlarge: bool = True
@@ -41,6 +44,7 @@ class LocateSettings:
         check_whole(self, 4, "least_inliers")
         check_whole(self, 1, "max_instances", "most_compared")
         check_range(self, "(0, inf)", "pixels")
+        check_range(self, "(0, 1]", "least_probability")
         check_range(self, "(0, 1]", "largest_iou")
 
 
@@ -56,6 +60,7 @@ class Located:
         matches: Number of keypoints of the template that were matched.
         inliers: How many of them agree.
         probability: That the quadrilateral shows the template, by a verifier; None without one.
+        correlation: Of its grey values and the template's, where it was placed by these; None where by keypoints.
     """
 
     template: str
@@ -64,6 +69,7 @@ class Located:
     matches: int
     inliers: int
     probability: float | None = None
+    correlation: float | None = None
 
 
 def outer_corners(image_size: tuple[int, int]) -> NDArray[np.float64]:

@@ -19,9 +19,10 @@ from ..matching.nearest import match_features
 from ..matching.settings import MatchSettings
 from .detect import Quads
 from .detector import QuadDetector
-from .locate import Locator, Template, describe_template
+from .locate import Locator
 from .located import LocateSettings, outer_corners
 from .polygons import suppress_quads
+from .templates import Template, describe_template
 
 Picture = NDArray[np.uint8]
 

@@ -82,6 +82,22 @@ class VerifierNetwork(NamedNetwork):
         rows = [self.compare(queries, one[None].expand(len(queries), -1, -1, -1)) for one in templates]
         return torch.stack(rows, dim=1) if rows else queries.new_zeros(len(queries), 0)
 
+    def compare_likely(self, queries: Tensor, templates: Tensor, most: int) -> Tensor:
+        """Logits (Q, T) of each of Q with those of T that are most like it, -inf of the others.
+
+        How alike two are is said by the inner product of their features, one matrix product for all; the head, which
+        takes nearly all of the time, judges the best `most` of each query alone.
+        """
+        count = min(most, len(templates))
+        logits = queries.new_full((len(queries), len(templates)), -torch.inf)
+        if not len(queries) or not count:
+            return logits
+        chosen = (queries.flatten(1) @ templates.flatten(1).T).topk(count, dim=1).indices
+        rows = torch.arange(len(queries), device=chosen.device)
+        for column in chosen.T:
+            logits[rows, column] = self.compare(queries, templates[column])
+        return logits
+
     def forward(self, query: Tensor, template: Tensor) -> Tensor:
         """Logits (N,) of squares (N, 1, side, side) of both.
 

@@ -25,6 +25,9 @@ from .network import VerifierNetwork
 
 Grey = NDArray[np.float32]
 
+LIKELY = 3
+"""So many templates are judged of each quadrilateral and order of its corners."""
+
 
 class Verifier:
     """Says how probable it is that quadrilaterals show templates, each in its own orientation.
@@ -89,16 +92,35 @@ class Verifier:
         Raises:
             ValueError: The corners have another shape, or are not finite.
         """
-        quads = np.asarray(corners, np.float64)
-        if quads.ndim != 3 or quads.shape[1:] != (4, 2) or not np.isfinite(quads).all():
-            raise ValueError(f"corners must be finite and of shape (N, 4, 2), got {quads.shape}")
+        quads = _checked(corners)
         if not len(quads):
             return np.zeros((0, len(self.names)), np.float32)
-        grey = open_image(image, self.reading).grey
-        frames = rectified_frames(torch.from_numpy(quads)).numpy()
-        queries = self._describe((grey, frame) for frame in frames)
+        queries = self._seen(open_image(image, self.reading).grey, quads)
         return self.network.compare_all(queries, self._templates).sigmoid().cpu().numpy()
 
+    @torch.inference_mode()
+    def recognise(self, image: Image, corners: ArrayLike) -> NDArray[np.float32]:
+        """The probabilities (N, 4, T) that quadrilaterals show the T templates in each of four orders of the corners.
+
+        In order `k` it is corner `k` that would be the template's top-left one. Of each quadrilateral and order only
+        the `LIKELY` templates that are most like what is seen are judged; the others are taken for impossible.
+
+        Args:
+            image: As for `verify`.
+            corners: As there.
+
+        Raises:
+            ValueError: As there.
+        """
+        quads = _checked(corners)
+        orders = np.stack([np.roll(quads, -turn, axis=1) for turn in range(4)], axis=1).reshape(-1, 4, 2)
+        if not len(quads):
+            return np.zeros((0, 4, len(self.names)), np.float32)
+        queries = self._seen(open_image(image, self.reading).grey, orders)
+        logits = self.network.compare_likely(queries, self._templates, LIKELY)
+        return logits.sigmoid().cpu().numpy().reshape(len(quads), 4, len(self.names))
+
+    @torch.inference_mode()
     def judge(self, image: Image, found: Sequence[Located]) -> list[Located]:
         """What a `Locator` found in a scene, each with the probability that it is there.
 
@@ -108,12 +130,18 @@ class Verifier:
         """
         if not found:
             return []
-        said = self.verify(image, np.stack([located.corners for located in found]))
+        quads = np.stack([located.corners for located in found]).astype(np.float64)
+        queries = self._seen(open_image(image, self.reading).grey, quads)
         chosen = [self.names.index(located.template) for located in found]
+        said = self.network.compare(queries, self._templates[chosen]).sigmoid().cpu().tolist()
         return [
-            dataclasses.replace(located, probability=float(row[number]))
-            for located, row, number in zip(found, said, chosen, strict=True)
+            dataclasses.replace(located, probability=probability)
+            for located, probability in zip(found, said, strict=True)
         ]
+
+    def _seen(self, grey: Grey, quads: Floats) -> Tensor:
+        """Features of what a scene shows under quadrilaterals."""
+        return self._describe((grey, frame) for frame in rectified_frames(torch.from_numpy(quads)).numpy())
 
     @torch.inference_mode()
     def _describe(self, seen: Iterable[tuple[Grey, Floats]]) -> Tensor:
@@ -121,3 +149,10 @@ class Verifier:
         side = self.network.settings.side
         squares = np.stack([rectify(picture, frame, side) for picture, frame in seen])[:, None]
         return self.network.describe(torch.from_numpy(squares.astype(np.float32)).to(self.device))
+
+
+def _checked(corners: ArrayLike) -> Floats:
+    quads = np.asarray(corners, np.float64)
+    if quads.ndim != 3 or quads.shape[1:] != (4, 2) or not np.isfinite(quads).all():
+        raise ValueError(f"corners must be finite and of shape (N, 4, 2), got {quads.shape}")
+    return quads

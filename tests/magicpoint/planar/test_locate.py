@@ -1,15 +1,18 @@
 """Templates found by their keypoints, in scenes whose homographies are known."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 
 from homography import warp_points
 from homography.warp import resizing
-from magicpoint import Extractor
+from magicpoint import DecodeSettings, Extractor
 from magicpoint.core.errors import InputError
 from magicpoint.planar.detect import Quads
-from magicpoint.planar.locate import Locator, facing
+from magicpoint.planar.facing import facing, overlay
+from magicpoint.planar.locate import Locator
 from magicpoint.planar.located import LocateSettings, corners_in_scene, outer_corners
 from magicpoint.planar.verify.network import VerifierNetwork
 from magicpoint.planar.verify.settings import VerifierModelSettings
@@ -92,10 +95,30 @@ def test_a_tilted_card_that_is_partly_hidden_is_found(locator, cards):
     np.testing.assert_allclose(found.corners, corners, atol=1.5)
 
 
-@pytest.mark.parametrize("size_hw", [(1, 1), (20, 30), (120, 160)])
-def test_nothing_is_an_ordinary_answer(locator, size_hw):
-    assert locator.locate(np.full(size_hw, 128, np.uint8)) == []
-    assert locator.locate(cv2.resize(card(9), size_hw[::-1], interpolation=cv2.INTER_AREA)) == []
+@pytest.fixture(scope="module")
+def complete(cards):
+    """With a detector, a verifier, and templates that show nothing."""
+    plain = {"plain": np.full(SIZE[::-1], 90, np.uint8), "pixel": np.full((1, 1), 200, np.uint8)}
+    return Locator.from_pretrained({**cards, **plain}, "superpoint-small", device="cpu")
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 60), (20, 30), (120, 160)])
+def test_nothing_is_an_ordinary_answer(locator, complete, size_hw):
+    dot = np.full(size_hw, 128, np.uint8)
+    dot[size_hw[0] // 2, size_hw[1] // 2] = 255
+    other = cv2.resize(card(9), size_hw[::-1], interpolation=cv2.INTER_AREA)
+    for scene in (np.full(size_hw, 128, np.uint8), dot, other):
+        assert locator.locate(scene) == []
+        assert complete.locate(scene) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_scene_of_few_keypoints_shows_nothing(complete, count):
+    extractor = Extractor.load("superpoint-small", DecodeSettings(max_keypoints=max(count, 1)), device="cpu")
+    few = Locator({each.name: each for each in complete.templates}, complete.extractor)
+    few.extractor = extractor
+    scene = np.full((120, 160), 128, np.uint8) if count == 0 else card(1)
+    assert few.locate(scene) == []
 
 
 def test_a_scene_smaller_than_its_template_shows_a_part_of_it(cards):
@@ -197,6 +220,76 @@ def test_what_is_found_and_proposed_is_found_once(locator, cards):
     proposing.detector = Proposing(warp_points(outer_corners(SIZE), H))
     [found] = proposing.locate(scene_of([(cards["card 1"], H)]))
     np.testing.assert_allclose(found.corners, warp_points(outer_corners(SIZE), H), atol=1.0)
+
+
+def blurred_and_small(cards):
+    """A card of 37 pixels behind a Gaussian of 1.5: it has next to no keypoints."""
+    H = turned(25, 0.23, (240, 180))
+    scene = np.asarray(cv2.GaussianBlur(scene_of([(cards["card 1"], H)]), (0, 0), 1.5), np.uint8)
+    return scene, np.asarray(warp_points(outer_corners(SIZE), H), np.float32)
+
+
+ROUGH = np.array([[1.5, -1], [1, 1.5], [-1.5, 1], [-1, -1.5]], np.float32)
+
+
+def test_a_template_is_laid_over_a_scene_by_its_grey_values(cards):
+    scene, true = blurred_and_small(cards)
+    grey, picture = (image.astype(np.float32) / 255 for image in (scene, cards["card 1"]))
+    laid = overlay(picture, SIZE, 0.5 * grey + 0.1, true + ROUGH)
+    np.testing.assert_allclose(warp_points(outer_corners(SIZE), laid.H_template_to_scene), true, atol=0.8)
+    assert laid.correlation > 0.9
+    assert overlay(picture, SIZE, np.full_like(grey, 0.5), true) is None
+    assert overlay(np.full_like(picture, 0.5), SIZE, grey, true) is None
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_what_is_too_blurred_for_keypoints_is_recognised_where_it_is_proposed(locator, cards, order):
+    """Its corners are proposed two pixels off and in any order, beside two of nothing."""
+    scene, true = blurred_and_small(cards)
+    templates = {each.name: each for each in locator.templates}
+    pictures = {name: cards.get(name, np.full(SIZE[::-1], 90, np.uint8)) for name in templates}
+    both = Locator(templates, locator.extractor, LocateSettings(enlarge=False))
+    nothing = warp_points(outer_corners(SIZE), turned(70, 0.4, (80, 80)))
+    both.detector = Proposing(np.roll(true + ROUGH, order, axis=0), nothing, true + 500)
+    assert both.locate(scene) == []
+    both.verifier = Verifier.from_pretrained(pictures)
+    [found] = both.locate(scene)
+    assert found.template == "card 1"
+    assert found.inliers < 12
+    assert found.probability > 0.9
+    np.testing.assert_allclose(found.corners, true, atol=0.8)
+    np.testing.assert_allclose(warp_points(outer_corners(SIZE), found.H_template_to_scene), found.corners, atol=1e-3)
+
+
+class Saying:
+    """A verifier that says one probability of all."""
+
+    def __init__(self, names, probability):
+        self.names, self.probability = names, probability
+
+    def judge(self, image, found):
+        return [dataclasses.replace(each, probability=self.probability) for each in found]
+
+
+def test_a_verifier_that_is_sure_of_the_contrary_drops_what_few_keypoints_place(locator, cards):
+    H = turned(25, 0.3, (240, 180))
+    scene = scene_of([(cards["card 1"], H)])
+    [found] = locator.locate(scene)
+    settings = LocateSettings(least_inliers=2 * found.inliers // 3)
+    for probability, count in ((0.5, 1), (0.001, 0)):
+        judged = Locator({each.name: each for each in locator.templates}, locator.extractor, settings)
+        judged.verifier = Saying([each.name for each in locator.templates], probability)
+        assert len(judged.locate(scene)) == count
+
+
+def test_what_is_seen_in_two_turns_is_looked_at_again_once(locator, cards, monkeypatch):
+    scene, looks = scene_of([(cards["card 1"], turned(45, 1.0, (240, 180)))]), []
+    seen = Locator._seen
+    monkeypatch.setattr(Locator, "_seen", lambda *arguments: looks.append(1) or seen(*arguments))
+    turns = [turn for template, turn in locator._likely(locator.extractor.extract(scene).to("cpu"))]
+    assert len(turns) > 1
+    assert len(locator.locate(scene)) == 1
+    assert len(looks) == 1
 
 
 def test_a_verifier_knows_all_templates(locator, cards):
