@@ -39,8 +39,17 @@ def rank_and_world_size() -> tuple[int, int]:
     return 0, 1
 
 
+def launch() -> str | None:
+    """What `torchrun` calls the job whose process this is, `--rdzv-id`; None without a name.
+
+    Processes that it starts anew have the same, also those of machines that have come since.
+    """
+    name = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    return name if name not in ("", "none") else None
+
+
 def is_restarted() -> bool:
-    """Whether `torchrun` starts this process anew, after it or another one had ended."""
+    """Whether `torchrun` counts this start as a further one: after a process has ended, but not where machines came."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
 
 

@@ -24,7 +24,7 @@ from ..core.precision import Precision
 from ..data.loading import Parts, prepared_batches
 from ..model.named import NamedNetwork
 from ..model.weights import BEST_WEIGHTS
-from .distributed import Processes, is_restarted, process_group
+from .distributed import Processes, is_restarted, launch, process_group
 from .log import RunLog
 from .run import TrainingRun, learning_rate
 from .settings import TrainSettings
@@ -132,8 +132,9 @@ def train_model(
         KeyboardInterrupt: after Ctrl-C; a checkpoint is written first.
     """
     out, device = Path(out), device or default_device()
-    asked, resume = settings or TrainSettings(), resume or is_restarted()
+    asked = settings or TrainSettings()
     with process_group(device) as processes:
+        resume = processes.from_first(lambda: resume or _is_begun(out))
         precision = processes.from_first(lambda: _precision(out, asked, resume, device))
         settings = dataclasses.replace(asked, precision=precision)
         task = open_task(settings.task, settings)
@@ -142,6 +143,14 @@ def train_model(
             run.go_on_as(processes.from_first(lambda: run.open(resume)))
             _train(run, processes, progress)
     return out / BEST_WEIGHTS
+
+
+def _is_begun(out: Path) -> bool:
+    """Whether `torchrun` starts anew what it has begun, after a process has ended or a machine has come."""
+    name = launch()
+    if name is None:
+        return is_restarted()
+    return (out / STATE_FILE).is_file() and load_state(out / STATE_FILE).get("launch") == name
 
 
 def _precision(out: Path, settings: TrainSettings, resume: bool, device: torch.device) -> Precision:

@@ -23,6 +23,7 @@ from ..model.named import NamedNetwork
 from ..model.tensors import take_weights
 from ..model.weights import BEST_WEIGHTS, save_weights
 from .averaging import AveragedNetwork
+from .distributed import launch
 from .log import METRICS_FILE, RunLog
 from .settings import TrainSettings, flat_settings
 from .state import STATE_FILE, load_state, read_settings, save_state, take_moments, take_scale
@@ -210,6 +211,7 @@ class TrainingRun:
             "recent_losses": self.recent_losses,
             "start_hash": self.start_hash,
             "data_digest": self.task.digest,
+            "launch": launch(),
             "model": self.network.state_dict(),
             "optimizer": optimizer,
             "trained": list(optimizer["state"]),

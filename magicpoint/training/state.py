@@ -73,7 +73,7 @@ def _check_form(state: Any) -> None:
         raise InputError(f"best_score must be a number, got {score!r}")
     if not isinstance(losses, list) or len(losses) > step or not all(map(_are_losses, losses)):
         raise InputError(f"recent_losses must be those of at most {step} steps, numbers by name, got {losses!s:.80}")
-    for name in ("start_hash", "data_digest"):
+    for name in ("start_hash", "data_digest", "launch"):
         if not isinstance(state.get(name), str | None):
             raise InputError(f"{name} must be text, got {state[name]!r:.80}")
 

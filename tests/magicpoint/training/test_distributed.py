@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,9 +32,9 @@ ONE = Processes(0, 1, torch.device("cpu"))
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="torchrun on Windows has another store")
 
 
-def torchrun(*words, options=()):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def torchrun(*words, options=("--standalone", "--nproc-per-node", "2"), **environment):
+    command = [sys.executable, "-m", "torch.distributed.run", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.Popen(
         [*command, str(RANKS), *map(str, words)],
         stdout=subprocess.PIPE,
@@ -57,8 +58,8 @@ def test_one_process_is_as_if_there_were_no_others():
     network = nn.Linear(2, 2)
     assert ONE.wrap(network, sync_batch_norm=False) is network
     assert over_all(torch.tensor(3.0), 7) == 3.0
-    error = RuntimeError("Connection closed by peer")
     assert [in_any(holds, ONE.device) for holds in (True, False)] == [True, False]
+    error = RuntimeError("Connection closed by peer")
     assert ONE.explain(error, 3) is error
 
 
@@ -143,7 +144,7 @@ def steps_of(out):
 def test_a_killed_process_is_named_and_the_run_goes_on_from_its_checkpoint(labelled, tmp_path):
     out = tmp_path / "run"
     words = ["train", tmp_path, out, *labelled, "--steps", "100000"]
-    process = torchrun(*words, options=["--max-restarts", "1"])
+    process = torchrun(*words, options=["--standalone", "--nproc-per-node", "2", "--max-restarts", "1"])
     try:
         reached = 0
         for restart in range(2):
@@ -168,3 +169,43 @@ def test_a_killed_process_is_named_and_the_run_goes_on_from_its_checkpoint(label
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     trained = [line["step"] for line in lines if line["kind"] == "train"]
     assert trained == list(range(1, state["step"] + 3))
+
+
+def parent_of(pid):
+    return int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(pid)]))
+
+
+def wait_for_steps(out, process, more=1):
+    reached = steps_of(out)
+    wait_for(lambda: steps_of(out) >= reached + more, process)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_machines_that_are_there(labelled, tmp_path):
+    """Two launchers in place of two machines: one begins, the other comes, and is gone."""
+    out, options = tmp_path / "run", ["--nnodes", "1:2", "--rdzv-backend", "c10d", "--rdzv-id", "job"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        options += ["--rdzv-endpoint", f"127.0.0.1:{free.getsockname()[1]}", "--rdzv-conf", "last_call_timeout=1"]
+    options += ["--max-restarts", "1"]
+    words = ["train", tmp_path, out, *labelled, "--steps", "100000"]
+    # Otherwise torchrun tells a machine that is no longer the first an address of before (torch 2.13).
+    shares = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    machines = [torchrun(*words, options=options, **shares)]
+    try:
+        wait_for_steps(out, machines[0])
+        machines.append(torchrun(*words, options=options, **shares))
+        wait_for((tmp_path / "pid-1-0").exists, machines[1])
+        wait_for_steps(out, machines[0], more=4)
+        workers = [int((tmp_path / f"pid-{rank}-0").read_text()) for rank in range(2)]
+        [gone] = [pid for pid in workers if parent_of(pid) == machines[1].pid]
+        machines[1].kill()
+        os.kill(gone, signal.SIGKILL)
+        wait_for(lambda: any((tmp_path / f"pid-{rank}-1").exists() for rank in range(2)), machines[0])
+        wait_for_steps(out, machines[0])
+        machines[0].terminate()
+        _, errors = machines[0].communicate(timeout=60)
+    finally:
+        for process in machines:
+            process.kill()
+    assert re.search(r"magicpoint: process [01] \(of 0 to 1\) has ended or cannot be reached in step \d+", errors)

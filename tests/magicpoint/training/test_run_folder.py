@@ -18,6 +18,7 @@ from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights
 from magicpoint.training.loop import train_model
 from magicpoint.training.settings import TrainSettings
+from magicpoint.training.state import load_state
 from magicpoint.training.tasks import magicpoint as tasks_module
 from magicpoint.training.tasks.base import TrainingError
 from magicpoint.training.tasks.settings import MagicPointSettings
@@ -227,6 +228,22 @@ def test_a_run_that_came_to_nothing_may_be_begun_again_with_other_settings(tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"last.state", "settings.yaml", "metrics.jsonl"}
     train_model(tmp_path, dataclasses.replace(SETTINGS, learning_rate=1e-3), progress=False)
     assert "learning_rate: 0.001" in (tmp_path / "settings.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "goes_on"), [("job", "0", True), ("job", "1", True), ("other", "1", False), ("none", "1", True)]
+)
+def test_what_torchrun_began_it_goes_on_with(tmp_path, monkeypatch, name, count, goes_on):
+    """By the name of the job: machines that come start it anew without a count, a refusal is counted like a fault."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
+    train_model(tmp_path / "job", SETTINGS, progress=False)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", name)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", count)
+    if goes_on:
+        train_model(tmp_path / "job", LONGER, progress=False)
+        assert load_state(tmp_path / "job" / "last.state")["step"] == 3
+    else:
+        refuse(tmp_path / "job", "holds a run already", resume=False, error=FileExistsError)
 
 
 def test_what_a_file_manager_keeps_is_in_nobodys_way(tmp_path):
