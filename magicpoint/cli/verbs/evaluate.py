@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jsonargparse import Namespace
 
@@ -30,12 +30,79 @@ SUMMARY = (
 )
 
 
-def add(parser: Parser) -> None:
-    from ...data.pinned_images import TEST_IMAGES_PER_SHAPE
+PAIRS, ROOMS, CHANGED = "homography", "interiors", "robustness"
+PLANAR = ("scenes", "verify")
+DATASETS = ("synthetic", PAIRS, ROOMS, CHANGED, "labels", *PLANAR)
+OF_FOLDERS = (PAIRS, ROOMS, CHANGED)
+
+
+class Option(NamedTuple):
+    """An option of some datasets: of which, and what the parser is told of it."""
+
+    datasets: tuple[str, ...]
+    default: Any
+    help: str
+    how: dict[str, Any]
+
+
+def options() -> dict[str, Option]:
+    """By name, what some of the datasets have and the others refuse."""
+    from ...data.pinned_images import TEST_IMAGES_PER_SHAPE as PINNED
     from ...evaluation.pairs.protocols import PAIRS_PROTOCOLS
     from ...evaluation.robustness.changes import CHANGES
     from ...evaluation.robustness.results import RobustnessProtocol
 
+    def option(datasets: tuple[str, ...], default: Any, help: str, **how: Any) -> Option:
+        return Option(datasets, default, help, how)
+
+    number: dict[str, Any] = {"type": int}
+    paths: dict[str, Any] = {"nargs": "*", "type": Path}
+    photographs = RobustnessProtocol.photographs
+    return {
+        "images_per_shape": option(
+            ("synthetic",),
+            PINNED,
+            f"images of each shape and condition; the pinned test set has {PINNED}.",
+            **number,
+        ),
+        "protocols": option(
+            (PAIRS,), None, "which; null: all, or none with --keypoints.", nargs="+", choices=tuple(PAIRS_PROTOCOLS)
+        ),
+        "images": option(("labels",), [], "images, and folders to search.", **paths),
+        "labels": option(("labels",), None, "of these images, as magicpoint labels writes them.", type=Path | None),
+        "holdout": option(
+            ("labels", "verify"),
+            None,
+            "take those images alone that a training with this holdout does not train on; null: all.",
+            type=float | None,
+        ),
+        "rooms": option((ROOMS,), 100, "number of pairs, each of a room of its own.", **number),
+        "photographs": option(
+            (CHANGED,), photographs, "at most this many of those that there are, evenly through their names.", **number
+        ),
+        "changes": option((CHANGED,), list(CHANGES), "which.", nargs="+", choices=tuple(CHANGES)),
+        "templates": option(PLANAR, [], "images of what is to be found; none: boards.", **paths),
+        "backgrounds": option(PLANAR, [], "images behind it.", **paths),
+        "scenes": option(("scenes",), 200, "so many.", **number),
+        "pairs": option(("verify",), 600, "so many.", **number),
+        "matchers": option(
+            (PAIRS, ROOMS),
+            [],
+            "ways to match the network's keypoints, each a row with precision, recall and time: nearest, ratio "
+            "(nearest with Lowe's test at 0.8), learned, or the file or run's folder of a matcher. None: nearest.",
+            nargs="*",
+        ),
+        "keypoints": option(
+            (PAIRS,),
+            [],
+            "numbers of keypoints, each a protocol at 480x640 in place of those that are not said.",
+            nargs="*",
+            type=int,
+        ),
+    }
+
+
+def add(parser: Parser) -> None:
     parser.add_argument(
         "folder",
         nargs="?",
@@ -47,7 +114,7 @@ def add(parser: Parser) -> None:
     add_engine(parser)
     parser.add_argument(
         "--dataset",
-        choices=("synthetic", "homography", "interiors", "robustness", "labels", "scenes", "verify"),
+        choices=DATASETS,
         default=None,
         help="Rendered shapes, image pairs whose homography is known, rooms rendered with known depth and poses, "
         "photographs under one change at a time, images with labels, or rendered scenes with planar things in them (of "
@@ -55,54 +122,9 @@ def add(parser: Parser) -> None:
         "is given tells.",
     )
     parser.add_argument("--out", type=Path, required=True, help="Folder for the tables, the JSON file and the plots.")
-    parser.add_argument(
-        "--images_per_shape",
-        type=int,
-        default=TEST_IMAGES_PER_SHAPE,
-        help=f"synthetic: images of each shape and condition; the pinned test set has {TEST_IMAGES_PER_SHAPE}.",
-    )
-    parser.add_argument(
-        "--protocols",
-        nargs="+",
-        choices=tuple(PAIRS_PROTOCOLS),
-        default=None,
-        help="homography: which protocols; null: all, or none with --keypoints.",
-    )
-    parser.add_argument("--images", nargs="*", type=Path, default=[], help="labels: images, and folders to search.")
-    parser.add_argument(
-        "--labels", type=Path | None, default=None, help="labels: of these images, as magicpoint labels writes them."
-    )
-    parser.add_argument(
-        "--holdout",
-        type=float | None,
-        default=None,
-        help="labels and verify: take those images alone that a training with this holdout does not train on; null: "
-        "all.",
-    )
-    parser.add_argument("--rooms", type=int, default=100, help="interiors: number of pairs, each of a room of its own.")
-    parser.add_argument(
-        "--photographs",
-        type=int,
-        default=RobustnessProtocol.photographs,
-        help="robustness: at most this many of those that there are, evenly through their names.",
-    )
-    parser.add_argument(
-        "--changes",
-        nargs="+",
-        choices=tuple(CHANGES),
-        default=list(CHANGES),
-        help="robustness: which changes.",
-    )
-    parser.add_argument(
-        "--templates",
-        nargs="*",
-        type=Path,
-        default=[],
-        help="scenes and verify: images of what is to be found; none: boards.",
-    )
-    parser.add_argument("--backgrounds", nargs="*", type=Path, default=[], help="scenes and verify: images behind it.")
-    parser.add_argument("--scenes", type=int, default=200, help="scenes: so many.")
-    parser.add_argument("--pairs", type=int, default=600, help="verify: so many.")
+    for name, option in options().items():
+        of = " and ".join(option.datasets)
+        parser.add_argument(f"--{name}", default=option.default, help=f"{of}: {option.help}", **option.how)
     parser.add_argument(
         "--methods",
         nargs="*",
@@ -111,21 +133,6 @@ def add(parser: Parser) -> None:
         help="What to compare with; null: all. synthetic and labels: fast, harris, shi-tomasi, orb, sift; homography "
         "and robustness: these, akaze where OpenCV has it, and random; interiors: those of these with descriptors; "
         "scenes: contours, sift, superpoint-small, locate; verify: correlation, pooled, keypoints.",
-    )
-    parser.add_argument(
-        "--matchers",
-        nargs="*",
-        default=[],
-        help="homography and interiors: ways to match the network's keypoints, each a row with precision, recall and "
-        "time: nearest, ratio (nearest with Lowe's test at 0.8), learned, or the file or run's folder of a matcher. "
-        "None: nearest.",
-    )
-    parser.add_argument(
-        "--keypoints",
-        nargs="*",
-        type=int,
-        default=[],
-        help="homography: numbers of keypoints, each a protocol at 480x640 in place of those that are not said.",
     )
     add_shard(
         parser,
@@ -140,23 +147,8 @@ def run(arguments: Namespace) -> None:
     from ...core.machine import keep_freed_memory
 
     keep_freed_memory()
-    without_folder = "synthetic" if arguments.labels is None else "labels"
-    dataset = arguments.dataset or (without_folder if arguments.folder is None else "homography")
-    if (dataset == "labels") != (arguments.labels is not None) or bool(arguments.images) != (dataset == "labels"):
-        raise UnusableArgument("--dataset labels, --images and --labels belong together: some of them are missing")
-    if arguments.holdout is not None and (dataset not in ("labels", "verify") or not 0 < arguments.holdout < 1):
-        raise UnusableArgument(
-            f"--holdout must be in (0, 1), and is of --dataset labels and verify, got {arguments.holdout}"
-        )
-    if dataset in ("synthetic", "labels", *_PLANAR) and arguments.folder is not None:
-        hint = "labelled images are given with --images" if dataset == "labels" else "shapes and scenes are rendered"
-        raise UnusableArgument(f"{arguments.folder} is for --dataset homography, interiors or robustness; {hint}")
-    if dataset in ("homography", "interiors", "robustness") and arguments.folder is None:
-        raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
-    if dataset not in _PLANAR and (arguments.templates or arguments.backgrounds):
-        raise UnusableArgument("--templates and --backgrounds are of --dataset scenes and verify")
-    if dataset != "homography" and shard_of(arguments) is not None:
-        raise UnusableArgument(f"--shard, and several processes, are for --dataset homography, not {dataset}")
+    dataset = _dataset(arguments)
+    _check_options(arguments, dataset)
     if dataset in _PLANAR:
         _PLANAR[dataset](arguments)
         return
@@ -171,6 +163,40 @@ def run(arguments: Namespace) -> None:
         "labels": _labels,
     }
     evaluations[dataset](arguments, name, extractor)
+
+
+def _dataset(arguments: Namespace) -> str:
+    """That was named, else that of which a folder or labels are given."""
+    if arguments.dataset is not None:
+        return str(arguments.dataset)
+    if arguments.labels is not None or arguments.images:
+        return "labels"
+    return "synthetic" if arguments.folder is None else PAIRS
+
+
+def _check_options(arguments: Namespace, dataset: str) -> None:
+    """Refuses by its name what the dataset does not have, and what it lacks."""
+    for name, option in options().items():
+        if dataset not in option.datasets and arguments[name] != option.default:
+            raise UnusableArgument(f"--{name} is of --dataset {' and '.join(option.datasets)}, not {dataset}")
+    if dataset in PLANAR:
+        plain = Parser()
+        add_network(plain, None)
+        add_engine(plain)
+        for name, default in plain.get_defaults().items():
+            if name != "weights" and arguments[name] != default:
+                raise UnusableArgument(f"--{name} is not of --dataset {dataset}, got {arguments[name]}")
+    if dataset not in OF_FOLDERS and arguments.folder is not None:
+        hint = "labelled images are given with --images" if dataset == "labels" else "shapes and scenes are rendered"
+        raise UnusableArgument(f"{arguments.folder} is for --dataset homography, interiors or robustness; {hint}")
+    if dataset in OF_FOLDERS and arguments.folder is None:
+        raise UnusableArgument(f"--dataset {dataset} needs a folder of images")
+    if dataset == "labels" and (arguments.labels is None or not arguments.images):
+        raise UnusableArgument("--dataset labels needs --images and --labels")
+    if arguments.holdout is not None and not 0 < arguments.holdout < 1:
+        raise UnusableArgument(f"--holdout must be in (0, 1), got {arguments.holdout}")
+    if dataset != PAIRS and shard_of(arguments) is not None:
+        raise UnusableArgument(f"--shard, and several processes, are for --dataset homography, not {dataset}")
 
 
 def _scenes(arguments: Namespace) -> None:
