@@ -99,7 +99,7 @@ GROUPS: dict[str, Callable[[Truth], bool]] = {
 
 
 class ByLocator:
-    """`planar.locate.Locator`; what is known of a template is kept."""
+    """`planar.locate.Locator`, with what is known of the templates."""
 
     def __init__(
         self,
@@ -113,9 +113,6 @@ class ByLocator:
         self._detector, self._network = detector, network
 
     def __call__(self, image: Grey, numbers: Sequence[int]) -> list[Found]:
-        for number in numbers:
-            if number not in self._known:
-                self._known[number] = describe_template(str(number), self._pictures[number], self._extractor)
         templates = {str(number): self._known[number] for number in numbers}
         shown = {str(number): self._pictures[number] for number in numbers}
         verifier = Verifier(shown, self._network) if self._network is not None else None
@@ -280,6 +277,9 @@ def main() -> None:
         true: TrueQuads = describe(scene, pictures)
         counts = (true.visible >= LEAST_VISIBLE) & (true.side >= SMALLEST_SIDE)
         numbers = numbers_of(scene, pictures, arguments.absent, index)
+        for number in numbers:
+            if number not in known:
+                known[number] = describe_template(str(number), pictures[number], extractor)
         errors = {}
         for name, method in methods.items():
             start = time.perf_counter()

@@ -102,7 +102,6 @@ class Locator:
         if verifier is not None and unknown:
             raise InputError(f"the verifier lacks the templates {', '.join(sorted(unknown))}")
         self._by_name = {template.name: template for template in self.templates}
-        self._probes = torch.cat([template.probes for template in self.templates])
 
     @classmethod
     def from_pretrained(
@@ -147,7 +146,11 @@ class Locator:
         is_small = self.settings.enlarge and max(grey.shape) <= ENLARGED
         extractor = self.extractor.at_scales((*self.extractor.scales, 2.0)) if is_small else self.extractor
         scene = extractor.extract(opened).to("cpu")
-        seen = [each for template, turn in self._likely(scene) for each in self._instances(template, turn, scene)]
+        seen = [
+            each
+            for template, turn in self._likely(scene, self.templates)
+            for each in self._instances(template, turn, scene)
+        ]
         found = self._looked_at_again(seen, grey)
         return self._judged(grey, [*found, *self._proposed(grey, found)])
 
@@ -171,21 +174,27 @@ class Locator:
         quads = self.detector.detect(grey).corners
         overlaps = polygon_iou(quads, np.array([each.corners for each in known]).reshape(-1, 4, 2))
         new = quads[overlaps.max(axis=1, initial=0.0) < KNOWN_IOU]
-        found = self._judged(grey, self._recognised(new, grey))
+        if self.verifier is None:
+            return [located for corners in new for located in self._shown(corners, grey, self.templates)]
+        said, names = self.verifier.recognise(grey, new), self.verifier.names
+        found = self._judged(grey, self._recognised(new, said, names, grey))
         sure = [each.corners for each in found if is_found(each, self.settings)]
-        overlaps = polygon_iou(new, np.array(sure).reshape(-1, 4, 2))
-        left = new[overlaps.max(axis=1, initial=0.0) < KNOWN_IOU]
-        return found + [located for corners in left for located in self._shown(corners, grey)]
+        left = polygon_iou(new, np.array(sure).reshape(-1, 4, 2)).max(axis=1, initial=0.0) < KNOWN_IOU
+        for number in np.flatnonzero(left):
+            # What the verifier did not even judge is nothing like it: so the looks do not grow with the templates.
+            like_it = {names[column] for column in np.flatnonzero(said[number].max(axis=0) > 0)}
+            found += self._shown(new[number], grey, [each for each in self.templates if each.name in like_it])
+        return found
 
-    def _recognised(self, quads: NDArray[np.float32], grey: NDArray[np.float32]) -> list[Located]:
-        """The templates that the verifier sees under quadrilaterals (N, 4, 2), in whichever order of their corners."""
-        if self.verifier is None or not len(quads):
-            return []
-        said, found = self.verifier.recognise(grey, quads), []
+    def _recognised(
+        self, quads: NDArray[np.float32], said: NDArray[np.float32], names: Sequence[str], grey: NDArray[np.float32]
+    ) -> list[Located]:
+        """The templates that are seen under quadrilaterals (N, 4, 2), by what `Verifier.recognise` says of them."""
+        found = []
         for corners, of_quad in zip(quads, said, strict=True):
             order, number = np.unravel_index(int(of_quad.argmax()), of_quad.shape)
             if of_quad[order, number] >= LEAST_PROBABLE:
-                found += self._laid(self.verifier.names[number], np.roll(corners, -int(order), axis=0), grey)
+                found += self._laid(names[number], np.roll(corners, -int(order), axis=0), grey)
         return found
 
     def _laid(
@@ -204,11 +213,13 @@ class Locator:
         corners = placed.astype(np.float32)
         return [Located(name, corners, H, matches, inliers, correlation=laid.correlation)]
 
-    def _shown(self, corners: NDArray[np.float32], grey: NDArray[np.float32]) -> list[Located]:
-        """The templates that a quadrilateral (4, 2) of a scene shows, as the first view in which there are any says."""
+    def _shown(
+        self, corners: NDArray[np.float32], grey: NDArray[np.float32], among: Sequence[Template]
+    ) -> list[Located]:
+        """Which of some templates a quadrilateral (4, 2) of a scene shows, as the first view with any of them says."""
         for H_scene_to_crop, size in facing(corners):
             features, seen = self._seen(grey, H_scene_to_crop, size), []
-            for template, turn in self._likely(features):
+            for template, turn in self._likely(features, among):
                 once = self._once(template, template.turned[turn], features)
                 placed = None if once is None else _in_scene(once, template, H_scene_to_crop, grey)
                 seen += [] if placed is None else [placed]
@@ -220,20 +231,19 @@ class Locator:
         """The features of a crop (W, H) of a scene."""
         return self.extractor.extract(np.clip(warp_image(grey, H_scene_to_crop, size), 0.0, 1.0)).to("cpu")
 
-    def _likely(self, scene: Features) -> list[tuple[Template, int]]:
-        """The templates that are worth a closer look, each in its most likely turns."""
+    def _likely(self, scene: Features, among: Sequence[Template]) -> list[tuple[Template, int]]:
+        """Those templates that are worth a closer look, each in its most likely turns."""
         if not len(scene):
             return []
         assert scene.descriptors is not None
-        similarity = self._probes @ scene.descriptors.T
-        near = (similarity.amax(dim=1) >= SIMILAR).view(len(self.templates), TURNS, HALVINGS, PROBES)
-        most = near.sum(dim=3).amax(dim=2)
-        return [
-            (template, turn)
-            for template, votes in zip(self.templates, most.tolist(), strict=True)
-            for turn, count in enumerate(votes)
-            if count >= LEAST_PROBES and 2 * count >= max(votes)
-        ]
+        found = []
+        for template in among:  # one at a time what is compared stays in the processor's cache
+            similarity = (template.probes @ scene.descriptors.T).amax(dim=1)
+            near = (similarity >= SIMILAR).view(TURNS, HALVINGS, PROBES)
+            votes = near.sum(dim=2).amax(dim=1).tolist()
+            likely = [turn for turn, count in enumerate(votes) if count >= LEAST_PROBES and 2 * count >= max(votes)]
+            found += [(template, turn) for turn in likely]
+        return found
 
     def _instances(self, template: Template, turn: int, scene: Features) -> list[Located]:
         """A template in one turn, again and again in what is left of the scene."""

@@ -262,13 +262,18 @@ def test_what_is_too_blurred_for_keypoints_is_recognised_where_it_is_proposed(lo
 
 
 class Saying:
-    """A verifier that says one probability of all."""
+    """A verifier that says one probability of all, and recognises the first template in what is proposed."""
 
     def __init__(self, names, probability):
         self.names, self.probability = names, probability
 
     def judge(self, image, found):
         return [dataclasses.replace(each, probability=self.probability) for each in found]
+
+    def recognise(self, image, quads):
+        said = np.zeros((len(quads), 4, len(self.names)), np.float32)
+        said[:, :, 0] = 0.1
+        return said
 
 
 def test_a_verifier_that_is_sure_of_the_contrary_drops_what_few_keypoints_place(locator, cards):
@@ -282,11 +287,26 @@ def test_a_verifier_that_is_sure_of_the_contrary_drops_what_few_keypoints_place(
         assert len(judged.locate(scene)) == count
 
 
+def test_what_is_proposed_is_compared_with_what_is_like_it_alone(locator, cards, monkeypatch):
+    """So fifty templates take no more looks at a proposal than three."""
+    compared, likely = [], Locator._likely
+    monkeypatch.setattr(
+        Locator, "_likely", lambda self, scene, among: compared.append(len(among)) or likely(self, scene, among)
+    )
+    names = [each.name for each in locator.templates]
+    several = Locator({each.name: each for each in locator.templates}, locator.extractor)
+    several.detector = Proposing(warp_points(outer_corners(SIZE), turned(70, 0.4, (80, 80))))
+    several.verifier = Saying(names, 0.1)
+    assert several.locate(scene_of([])) == []
+    assert compared == [len(names), 1][: len(compared)]
+    assert len(compared) == 2
+
+
 def test_what_is_seen_in_two_turns_is_looked_at_again_once(locator, cards, monkeypatch):
     scene, looks = scene_of([(cards["card 1"], turned(45, 1.0, (240, 180)))]), []
     seen = Locator._seen
     monkeypatch.setattr(Locator, "_seen", lambda *arguments: looks.append(1) or seen(*arguments))
-    turns = [turn for template, turn in locator._likely(locator.extractor.extract(scene).to("cpu"))]
+    turns = [turn for template, turn in locator._likely(locator.extractor.extract(scene).to("cpu"), locator.templates)]
     assert len(turns) > 1
     assert len(locator.locate(scene)) == 1
     assert len(looks) == 1
