@@ -182,7 +182,7 @@ class Locator:
         left = polygon_iou(new, np.array(sure).reshape(-1, 4, 2)).max(axis=1, initial=0.0) < KNOWN_IOU
         for number in np.flatnonzero(left):
             # What the verifier did not even judge is nothing like it: so the looks do not grow with the templates.
-            like_it = {names[column] for column in np.flatnonzero(said[number].max(axis=0) > 0)}
+            like_it = {names[int(column)] for column in np.flatnonzero(said[number].max(axis=0) > 0)}
             found += self._shown(new[number], grey, [each for each in self.templates if each.name in like_it])
         return found
 
@@ -194,7 +194,7 @@ class Locator:
         for corners, of_quad in zip(quads, said, strict=True):
             order, number = np.unravel_index(int(of_quad.argmax()), of_quad.shape)
             if of_quad[order, number] >= LEAST_PROBABLE:
-                found += self._laid(names[number], np.roll(corners, -int(order), axis=0), grey)
+                found += self._laid(names[int(number)], np.roll(corners, -int(order), axis=0), grey)
         return found
 
     def _laid(
