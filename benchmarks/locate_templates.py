@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from magicpoint import Extractor
+from magicpoint import DecodeSettings, Extractor
 from magicpoint.model.weights import load_weights, resolve_planar
 from magicpoint.planar.detector import QuadDetector
 from magicpoint.planar.locate import PROPOSING, Locator
-from magicpoint.planar.located import outer_corners
+from magicpoint.planar.located import LocateSettings, outer_corners
 from magicpoint.planar.pictures import Pictures
 from magicpoint.planar.templates import describe_template
 from magicpoint.planar.verify.network import VerifierNetwork
@@ -55,7 +55,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     pictures = Pictures((), [arguments.pictures])[: COUNTS[-1] + 1]
-    extractor = Extractor.load(arguments.weights, device="cpu")
+    best = DecodeSettings(max_keypoints=LocateSettings().most_compared)
+    extractor = Extractor.load(arguments.weights, best, "cpu")
     detector = QuadDetector.from_pretrained("quads", PROPOSING, "cpu")
     network = load_weights(resolve_planar("verifier").path, VerifierNetwork)[0]
     known = [describe_template(str(number), picture, extractor) for number, picture in enumerate(pictures)]

@@ -1,6 +1,7 @@
 """The documentation is about the code that is there."""
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from magicpoint import (
     match_features,
     match_pairs,
 )
+from magicpoint.cli import main
 from magicpoint.cli.parser import Parser
 from magicpoint.cli.verbs import VERBS
 from magicpoint.export.formats import export_model
@@ -189,3 +191,15 @@ def test_docstrings_have_one_markup():
 def test_the_links_of_a_page_outside_the_site_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.slow
+def test_the_poster_of_the_recipe_is_found_in_its_film(tmp_path):
+    """In the first frame and in the last one, where it has 45 pixels."""
+    film, poster = tmp_path / "film.mp4", ROOT / "notebooks" / "images" / "cameraman.png"
+    true = load(DOCS / "pictures" / "poster_film.py").write_film(poster, film, frames=2)
+    words = ["--out", str(tmp_path / "out"), "--weights", "superpoint-small", "--device", "cpu", "--quiet"]
+    assert main(["locate", str(film), "--templates", str(poster), *words]) == 0
+    frames = json.loads((tmp_path / "out" / "film.mp4.json").read_text(encoding="utf-8"))["found"]
+    found = np.array([find["corners"] for [find] in frames])
+    np.testing.assert_allclose(found, true, atol=2.0)
