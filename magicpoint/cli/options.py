@@ -33,7 +33,7 @@ def add_weights(parser: Parser, default: str | None) -> None:
     """The option that `open_extractor` reads; without a default the verb decides."""
     where = "Weights file, run folder, shipped name, or hf:USER/REPOSITORY of the Hugging Face hub."
     if default is None:
-        help = f"{where} null: magicpoint on rendered shapes, superpoint on all else."
+        help = f"{where} null: magicpoint for shapes, quads for scenes, verifier for verify, superpoint for all else."
         parser.add_argument("--weights", type=str | None, default=None, help=help)
     else:
         parser.add_argument("--weights", type=str, default=default, help=where)

@@ -55,7 +55,7 @@ class FileInfo:
 
 def read_info(path: AnyPath) -> FileInfo:
     """Read where a file comes from that this project wrote: weights, features, labels, matches, exports, evaluations,
-    reports, pictures, states; or a folder: of a run, a fine-tuning, a dataset, an evaluation.
+    reports, finds, pictures, states; or a folder: of a run, a fine-tuning, a dataset, an evaluation.
 
     Raises:
         FileNotFoundError: There is nothing.
@@ -122,6 +122,8 @@ def _of_folder(path: Path) -> FileInfo:
         "synthetic.json": "folder of an evaluation",
         "interiors.json": "folder of an evaluation",
         "robustness.json": "folder of an evaluation",
+        "scenes.json": "folder of scenes",
+        "verify.json": "folder of an evaluation",
         "model.safetensors": "folder of an export",
     }
     for name, kind in kinds.items():
@@ -211,6 +213,9 @@ _JSON = {
     "record of a fine-tuning": ("settings", "weights_hash", "images"),
     "report of labels": ("border", "warnings"),
     "matches of two images": ("matched_keypoints0", "match_scores"),
+    "templates that were found": ("templates", "found", "provenance"),
+    "rendered scenes": ("scenes", "digest"),
+    "evaluation of planar things": ("protocol", "results"),
 }
 
 

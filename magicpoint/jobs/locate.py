@@ -25,6 +25,7 @@ from ..io.png_text import title_of
 from ..io.stream import is_video
 from ..io.video import open_source, read_ahead
 from ..io.video_out import is_own_video, open_sink
+from ..model.weights import weights_hash
 from ..pictures.canvas import Drawable, add_legend
 from ..pictures.keypoints import overlay_path
 from ..pictures.quads import draw_quads, number_colour
@@ -62,7 +63,8 @@ def format_locating(result: LocateResult) -> str:
     """The result in one line."""
     found = ", ".join(f"{name} {count}" for name, count in result.found.items() if count) or "nothing"
     skipped = f", skipped {len(result.skipped)}" if result.skipped else ""
-    return f"{result.out}: {result.scenes} scenes, found {found}{skipped}"
+    scenes = "1 scene" if result.scenes == 1 else f"{result.scenes} scenes"
+    return f"{result.out}: {scenes}, found {found}{skipped}"
 
 
 def locate_templates(
@@ -77,10 +79,10 @@ def locate_templates(
 ) -> LocateResult:
     """Find templates in scenes; write for each scene a JSON file and a picture, of a video a video.
 
-    KEY.json has `templates` and `found`, of a video `found` of each frame: for each find `template`, `corners`
-    (4, 2), `H_template_to_scene` (3, 3), `matches`, `inliers` and `probability`, see `planar.located.Located`. KEY.png,
-    or KEY.mp4 of a video, shows them. A scene that cannot be read is skipped, and the log says so. What is there of an
-    earlier run is replaced.
+    KEY.json has `templates`, `settings`, `provenance` and `found`, of a video a list of `found` for each frame: for
+    each find `template`, `corners` (4, 2), `H_template_to_scene` (3, 3), `matches`, `inliers` and `probability`, see
+    `planar.located.Located`. KEY.png, or KEY.mp4 of a video, shows them. A scene that cannot be read is skipped, and
+    the log says so. What is there of an earlier run is replaced.
 
     Args:
         scenes: Image files, folders and video files; see `io.finding.find_images` for their keys.
@@ -95,8 +97,8 @@ def locate_templates(
     Raises:
         FileNotFoundError: A path does not exist.
         OSError: A file cannot be written.
-        InputError: There is no scene or no template, a template cannot be read, two would have one name, or something
-            else is where a result would be written; it is named.
+        InputError: There is no scene or no template, none of the scenes or one of the templates cannot be read, two
+            would have one name, or something else is where a result would be written; it is named.
     """
     out = Path(out)
     found_scenes = find_images(scenes, skip=[out], say_passed_over=True)
@@ -104,6 +106,7 @@ def locate_templates(
     named = _named(templates)
     judge = None if verifier is None else Verifier(named, verifier, extractor.device, extractor.reading)
     locator = Locator(named, extractor, settings, detector, judge)
+    provenance = _provenance(extractor, detector, verifier)
     counts = dict.fromkeys((template.name for template in locator.templates), 0)
     skipped: dict[str, str] = {}
     with locked_folder(out):
@@ -113,13 +116,15 @@ def locate_templates(
             for key, path in tqdm(found_scenes.items(), unit="scene", disable=not progress):
                 try:
                     of_scene = _locate_video if is_video(path) else _locate_image
-                    for located in of_scene(locator, key, path, out):
+                    for located in of_scene(locator, key, path, out, provenance):
                         counts[located.template] += 1
                 except InputError as error:
                     _LOG.warning("%s is skipped: %s", key, error)
                     skipped[key] = str(error)
                 if stop.requested:
                     raise KeyboardInterrupt(f"interrupted; the scenes up to {key} are in {out}")
+    if len(skipped) == len(found_scenes):
+        raise InputError(f"none of {len(skipped)} scenes could be read: {next(iter(skipped.values()))}")
     return LocateResult(out, len(found_scenes) - len(skipped), counts, skipped)
 
 
@@ -159,15 +164,24 @@ def _is_own(path: Path) -> bool:
     return title_of(path) == TITLE if path.suffix.lower() == ".png" else is_own_video(path)
 
 
-def _locate_image(locator: Locator, key: str, path: Path, out: Path) -> list[Located]:
+def _provenance(
+    extractor: Extractor, detector: QuadDetector | None, verifier: VerifierNetwork | None
+) -> dict[str, Any]:
+    """That of the features, and the hashes of the weights of the others, null without them."""
+    networks = {"proposals_hash": None if detector is None else detector.network, "verifier_hash": verifier}
+    hashes = {name: None if each is None else weights_hash(each.state_dict()) for name, each in networks.items()}
+    return {**extractor.provenance, **hashes}
+
+
+def _locate_image(locator: Locator, key: str, path: Path, out: Path, provenance: dict[str, Any]) -> list[Located]:
     found = locator.locate(path)
     picture = add_legend(_draw(locator, read_picture(path, locator.extractor.reading), found), _legend(locator, found))
     write_png(overlay_path(out, key), picture, TITLE)
-    _write(locator, _json_path(out, key), found)
+    _write(locator, _json_path(out, key), found, provenance)
     return found
 
 
-def _locate_video(locator: Locator, key: str, path: Path, out: Path) -> list[Located]:
+def _locate_video(locator: Locator, key: str, path: Path, out: Path, provenance: dict[str, Any]) -> list[Located]:
     opened = open_source(path, locator.extractor.reading)
     frames = []
     target = _video_path(out, key)
@@ -178,15 +192,15 @@ def _locate_video(locator: Locator, key: str, path: Path, out: Path) -> list[Loc
             found = locator.locate(grey)
             sink.write(_draw(locator, grey, found))
             frames.append(found)
-    _write(locator, _json_path(out, key), frames)
+    _write(locator, _json_path(out, key), frames, provenance)
     return [located for found in frames for located in found]
 
 
-def _write(locator: Locator, path: Path, found: Sequence[Any]) -> None:
+def _write(locator: Locator, path: Path, found: Sequence[Any], provenance: dict[str, Any]) -> None:
     content = {
         "templates": {template.name: template.image_size for template in locator.templates},
         "settings": locator.settings,
-        "provenance": dict(locator.extractor.provenance),
+        "provenance": provenance,
         "found": found,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,4 +220,5 @@ def _probability(located: Located) -> str:
 
 def _legend(locator: Locator, found: Sequence[Located]) -> list[Any]:
     words = f"{len(found)} found" if found else "nothing found"
-    return [(f"{words}; the dot is the template's top-left corner, the number its inliers", None)]
+    numbers = "inliers" if all(located.probability is None for located in found) else "inliers and probability"
+    return [(f"{words}; the dot is the template's top-left corner, the numbers are {numbers}", None)]

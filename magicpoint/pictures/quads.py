@@ -13,6 +13,7 @@ from .canvas import Colour, Drawable, as_colours
 
 _FRACTION_BITS = 4
 _FAR = 2**14  # pixels; OpenCV's fixed point ends at 2^15
+_FONT, _FONT_SCALE, _MARGIN = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 2
 _GOLDEN = 0.618  # of a turn: the hues of numbers that follow each other are far apart
 
 
@@ -42,7 +43,6 @@ def draw_quads(
         uint8 (H, W, 3).
     """
     picture = as_colours(image)
-    height, width = picture.shape[:2]
     for quad, text, colour in zip(quads, texts, colours, strict=True):
         corners = np.clip(np.asarray(quad, np.float64), -_FAR, _FAR)
         points = np.rint(corners * (1 << _FRACTION_BITS)).astype(np.int32)
@@ -52,7 +52,16 @@ def draw_quads(
         radius = (thickness + 2) << _FRACTION_BITS
         cv2.circle(picture, points[0].tolist(), radius, colour, -1, cv2.LINE_AA, _FRACTION_BITS)
         x, y = corners[corners[:, 1].argmin()]
-        place = int(np.clip(x, 2, max(2, width - 8 * len(text)))), int(np.clip(y - 6, 12, height - 4))
-        for stroke, ink in ((3, (0, 0, 0)), (1, colour)):
-            cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, stroke, cv2.LINE_AA)
+        if text:
+            _write(picture, text, x, y - 6, colour)
     return picture
+
+
+def _write(picture: NDArray[np.uint8], text: str, x: float, y: float, colour: Colour) -> None:
+    """A text on a dark ground, above its place as far as the picture has room."""
+    (across, up), down = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)
+    height, width = picture.shape[:2]
+    left = int(np.clip(x, _MARGIN, max(_MARGIN, width - across - _MARGIN)))
+    base = int(np.clip(y, up + _MARGIN, max(up + _MARGIN, height - down)))
+    cv2.rectangle(picture, (left - _MARGIN, base - up - _MARGIN), (left + across + _MARGIN, base + down), (0, 0, 0), -1)
+    cv2.putText(picture, text, (left, base), _FONT, _FONT_SCALE, colour, 1, cv2.LINE_AA)

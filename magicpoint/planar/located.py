@@ -12,7 +12,7 @@ from homography import warp_points
 from ..core.settings import check_kinds, check_range, check_whole
 
 ENLARGED = 800
-"""Pixels of the longer side."""
+"""Pixels of the longer side of scenes that are looked at at twice their size, too."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class LocateSettings:
             place at which the template's grey values fit best.
         pixels: Largest distance in the scene of a match that agrees.
         max_instances: At most this many of each template are found in a scene.
-        enlarge: Look at scenes whose longer side has at most `ENLARGED` pixels at twice their size, too: about twice as
+        enlarge: Look at scenes whose longer side has at most 800 pixels at twice their size, too: about twice as
             many of the small things are found, at five times the cost of a scene.
         most_compared: The best so many keypoints of a scene, and of each template, are compared.
         largest_iou: Of two finds that overlap by more than this the surer one is kept, see `choice.evidence`.

@@ -22,7 +22,10 @@ from magicpoint import (
 from magicpoint.cli import main
 from magicpoint.core.errors import InputError, MagicpointError
 from magicpoint.export.formats import export_model
+from magicpoint.jobs.scene_files import generate_scenes
 from magicpoint.model.weights import shipped_weights
+from magicpoint.planar.scenes import SceneSettings
+from magicpoint.planar.settings import SceneFilesSettings
 from synthetic_shapes import DatasetSettings, ShapeSettings, generate_dataset
 
 
@@ -42,6 +45,8 @@ def written(tmp_path_factory):
     track_video(folder / "images", folder / "tracks.avi", extractor, table=folder / "tracks.csv", progress=False)
     shapes = ShapeSettings(size_hw=(48, 64))
     generate_dataset(folder / "shapes", DatasetSettings(1, 1, 1, shapes=shapes), 1, progress=False)
+    scenes = SceneFilesSettings(count=1, boards=2, scenes=SceneSettings((48, 64), shorter_side=(20.0, 40.0)))
+    generate_scenes(folder / "scenes", settings=scenes, progress=False)
     export_model(extractor.model, folder / "network.onnx", settings=extractor.settings)
     return folder
 
@@ -55,6 +60,7 @@ KINDS = {
     "matches.csv": ("table of matches", {}),
     "tracks.csv": ("table of tracks", {}),
     "tracks.avi": ("video of tracks", {}),
+    "scenes": ("folder of scenes, of which scenes.json: rendered scenes", {}),
     "network.onnx": ("ONNX export", {"kind": "dense"}),
 }
 

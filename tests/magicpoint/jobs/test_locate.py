@@ -9,7 +9,9 @@ import torch
 
 from magicpoint.cli import main
 from magicpoint.io.video_out import open_sink
-from magicpoint.model.weights import save_weights
+from magicpoint.jobs.info import read_info
+from magicpoint.model.weights import load_weights, resolve_planar, save_weights, weights_hash
+from magicpoint.planar.model import QuadNetwork
 from magicpoint.planar.verify.network import VerifierNetwork
 from magicpoint.planar.verify.settings import VerifierModelSettings
 from magicpoint.planar.verify.verifier import Verifier
@@ -67,11 +69,21 @@ def test_each_scene_gets_a_picture_and_what_was_found(folder, capsys):
     assert found["probability"] > 0.9
     assert json.loads((out / "in" / "none.jpg.json").read_text(encoding="utf-8"))["found"] == []
     assert cv2.imread(str(out / "one.png")).shape == (224, 320, 3)  # with the legend
+    info = read_info(out / "one.png.json")
+    assert info.kind == "templates that were found"
+    quads = load_weights(resolve_planar("quads").path, QuadNetwork)[0]
+    assert info.provenance["provenance"]["proposals_hash"] == weights_hash(quads.state_dict())
+    assert len(info.provenance["provenance"]["verifier_hash"]) == 16
+
+
+def test_where_no_scene_can_be_read_it_has_failed(folder, capsys):
+    assert main(words(folder, "scenes/broken.png", out="failed")) == 1
+    assert "none of 1 scenes could be read: " in capsys.readouterr().err
 
 
 def test_a_video_becomes_a_video_and_a_list_of_frames(folder, capsys):
     assert main(words(folder, "film.mp4", out="film")) == 0
-    assert "1 scenes, found more/back 2" in capsys.readouterr().out
+    assert "1 scene, found more/back 2" in capsys.readouterr().out
     frames = json.loads((folder / "film" / "film.mp4.json").read_text(encoding="utf-8"))["found"]
     lefts = [found["corners"][0][0] for [found] in frames]
     np.testing.assert_allclose(lefts, [99.5, 107.5], atol=1.0)
