@@ -24,7 +24,9 @@ from magicpoint import (
 from magicpoint.cli import main
 from magicpoint.cli.parser import Parser
 from magicpoint.cli.verbs import VERBS
+from magicpoint.core.plain import json_text
 from magicpoint.export.formats import export_model
+from magicpoint.planar.located import Located
 from synthetic_shapes import DatasetSettings, generate_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -126,6 +128,9 @@ def reader(tmp_path_factory):
     match_pairs(folder / "features.h5", [("again.png", "cameraman.png")], folder / "some.h5", progress=False)
     export_model(extractor.model, folder / "keypoints.onnx", kind="keypoints", settings=extractor.settings)
     generate_dataset(folder / "shapes", DatasetSettings(2, 0, 0), workers=1, progress=False)
+    found = Located("poster", np.zeros((4, 2), np.float32), np.eye(3), 30, 20, 0.99)
+    (folder / "located").mkdir()
+    (folder / "located" / "film.mp4.json").write_text(json_text({"found": [[found], []]}), encoding="utf-8")
     return folder
 
 
