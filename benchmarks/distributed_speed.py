@@ -19,9 +19,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magicpoint.core.plain import json_text
+from magicpoint.core.precision import Precision
+
+if TYPE_CHECKING:
+    from magicpoint.training.settings import TrainSettings
+    from magicpoint.training.tasks.base import Task
 
 TRAINING = {
     # processes, threads of each, synchronised BatchNorm
@@ -33,35 +40,54 @@ TRAINING = {
 BATCH_SIZE = 8
 
 
+class Training(NamedTuple):
+    """What is trained: the task, the settings of the run, and the batches of a process of several."""
+
+    task: Task[Any, Any, Any]
+    run: TrainSettings
+    batches: Callable[[int, int], Any]
+
+
+def joint_training(width: float, synchronised: bool = False, precision: Precision = "float32") -> Training:
+    """Joint training on batches of rendered views, without labelled images."""
+    from magicpoint.data.batches import ViewBatches
+    from magicpoint.data.settings import ViewSettings
+    from magicpoint.data.sources import RenderedSource
+    from magicpoint.model.settings import ModelSettings
+    from magicpoint.training.settings import TrainSettings
+    from magicpoint.training.tasks.settings import SuperPointSettings
+    from magicpoint.training.tasks.superpoint import SuperPointTask
+    from synthetic_shapes import ShapeSettings
+
+    shapes = ShapeSettings(size_hw=(160, 200))
+    task = SuperPointTask.__new__(SuperPointTask)  # its own source would need labels
+    settings = SuperPointSettings(
+        images=(Path(),), labels=Path(), model=ModelSettings(width, descriptor_dim=256), views=ViewSettings((120, 160))
+    )
+    run = TrainSettings(task=settings, batch_size=BATCH_SIZE, precision=precision, sync_batch_norm=synchronised)
+    task._point_settings = task._settings = settings
+    task._run = run
+
+    def batches(rank: int, count: int) -> ViewBatches:
+        return ViewBatches(RenderedSource(0, shapes), settings.views, 0, BATCH_SIZE, rank, count)
+
+    return Training(task, run, batches)
+
+
 def train(seconds: float, width: float, synchronised: bool) -> dict[str, float]:
     """Images a second of this process and those beside it, and seconds of what joins them."""
     import torch
     from torch import distributed
 
     from magicpoint.core.machine import keep_freed_memory
-    from magicpoint.data.batches import ViewBatches
-    from magicpoint.data.settings import ViewSettings
-    from magicpoint.data.sources import RenderedSource
-    from magicpoint.model.settings import ModelSettings
     from magicpoint.training.distributed import process_group
     from magicpoint.training.loop import StepLosses, train_step
-    from magicpoint.training.settings import TrainSettings
-    from magicpoint.training.tasks.settings import SuperPointSettings
-    from magicpoint.training.tasks.superpoint import SuperPointTask
-    from synthetic_shapes import ShapeSettings
 
     keep_freed_memory()
-    shapes = ShapeSettings(size_hw=(160, 200))
-    task = SuperPointTask.__new__(SuperPointTask)  # without labelled images: the batch below is all that it sees
-    settings = SuperPointSettings(
-        images=(Path(),), labels=Path(), model=ModelSettings(width, descriptor_dim=256), views=ViewSettings((120, 160))
-    )
-    run = TrainSettings(task=settings, batch_size=BATCH_SIZE, precision="float32", sync_batch_norm=synchronised)
-    task._point_settings = task._settings = settings
-    task._run = run
+    task, run, batches = joint_training(width, synchronised)
     with process_group(torch.device("cpu")) as processes:
-        batches = ViewBatches(RenderedSource(0, shapes), settings.views, 0, BATCH_SIZE, processes.rank, processes.count)
-        item, network = batches[0], task.build_network().to(memory_format=torch.channels_last)
+        item = batches(processes.rank, processes.count)[0]
+        network = task.build_network().to(memory_format=torch.channels_last)
         losses_of = processes.wrap(StepLosses(task, network), synchronised).train()
         optimizer = torch.optim.AdamW(losses_of.parameters(), 1e-4)
         times: list[float] = []

@@ -61,6 +61,7 @@ BENCHMARKS = {
     ),
     "render_speed": Benchmark("Rendering", "--count 90 --repeats 3 --json {json}", "--json {json}"),
     "train_speed": Benchmark("Training", "--width 0.5 --seconds 4 --rounds 1 --json {json}", "--json {json}"),
+    "compile_speed": Benchmark("Training, compiled", None, "--json {json}"),
     "matcher_speed": Benchmark("Learned matcher", None, "--threads {threads}"),
     "distributed_speed": Benchmark("Several processes", None, ""),
     "scaling_plan": Benchmark("What a recipe costs on many GPUs", None, ""),
