@@ -54,6 +54,7 @@ BENCHMARKS = {
     "growth": Benchmark("Large and small", "--json {json} --quick", "--json {json}"),
     "video_speed": Benchmark("Video", "--json {json} --frames 60 --rounds 2", "--json {json} --frames 300 --rounds 3"),
     "many_images": Benchmark("Many small images", "--count 2000 --json {json}", "--count 20000 --json {json}"),
+    "first_step": Benchmark("A million labelled images", None, "--json {json}"),
     "folder_speed": Benchmark(
         "A folder of photographs",
         "photographs --make --images 40 --block 20 --weights superpoint-small --json {json}",
