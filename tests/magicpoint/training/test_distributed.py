@@ -208,4 +208,5 @@ def test_a_run_goes_on_with_the_machines_that_are_there(labelled, tmp_path):
     finally:
         for process in machines:
             process.kill()
+            process.communicate(timeout=60)
     assert re.search(r"magicpoint: process [01] \(of 0 to 1\) has ended or cannot be reached in step \d+", errors)
