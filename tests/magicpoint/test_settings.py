@@ -60,7 +60,7 @@ ALLOWED = {
     "LearnedSettings": {"min_score": "(0, 1]", "stop_share": "(0, 1]"},
     "LocateSettings": {
         **{"least_inliers": "[4, 2147483647]", "pixels": POSITIVE, "max_instances": COUNT, "most_compared": COUNT},
-        "largest_iou": "(0, 1]",
+        **{"largest_iou": "(0, 1]", "least_probability": "(0, 1]"},
     },
     "MagicPointSettings": {"label_sigma": "[0, 100]", "holdout": "(0, 1)", "smallest_scale": "(0, 1]"},
     "MatchSettings": {"ratio": "(0, 1]", "min_similarity": "[-1, 1]"},
@@ -79,7 +79,7 @@ ALLOWED = {
         **{"width": "(0, 4]", "neck": COUNT},
         **{"proposals": COUNT, "proposal_iou": "(0, 1]", "pooled_side": COUNT},
     },
-    "QuadSettings": {"threshold": "[0, 1)", "largest_iou": "(0, 1]", "max_quads": COUNT},
+    "QuadSettings": {"threshold": "[0, 1)", "largest_iou": "(0, 1]", "max_quads": COUNT, "proposals": COUNT},
     "QuadTaskSettings": {"boards": WHOLE, "holdout": "(0, 1)", "least_visible": SHARE, "frozen": "[0, 8]"},
     "QuerySettings": {
         **{
@@ -103,7 +103,7 @@ ALLOWED = {
         **{"workers": "[0, 1024]", "log_every": COUNT, "validate_every": COUNT, "checkpoint_every": COUNT},
     },
     "VerifierModelSettings": {"width": "(0, 4]", "channels": "[1, 4096]", "side": "[8, 1024]"},
-    "VerifyTaskSettings": {"boards": WHOLE, "holdout": "(0, 1)"},
+    "VerifyTaskSettings": {"boards": WHOLE, "holdout": "(0, 1)", "solids": SHARE},
     "ViewSettings": {"smallest_crop": "(0, 1]", "first_warp_probability": SHARE},
 }
 """What each number may be, with the defaults of all others; a setting without a row fails here."""
