@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +67,10 @@ class PairValidator:
 
     def __init__(self, held_out: Pairs, learnt: Pairs, kinds: Sequence[Kind] = ROUND) -> None:
         self._held_out, self._learnt, self._kinds = held_out, learnt, kinds
-        self._pairs: list[CollatedPairs] = []
+
+    @cached_property
+    def _pairs(self) -> list[CollatedPairs]:
+        return [collate_pairs([stream[index] for index in range(PAIRS)]) for stream in (self._held_out, self._learnt)]
 
     def measure(self, network: VerifierNetwork, device: torch.device) -> dict[str, float]:
         """Runs the network in evaluation mode and leaves it in the mode in which it was.
@@ -76,9 +80,6 @@ class PairValidator:
             and `auc`; `leak_noise` and `leak_another`, see `leak.Leak`, of the held-out templates or of those trained
             on, whichever is farther from chance, and `leak_reach`, up to which they may differ from 0.5 by chance.
         """
-        if not self._pairs:
-            streams = self._held_out, self._learnt
-            self._pairs = [collate_pairs([stream[index] for index in range(PAIRS)]) for stream in streams]
         training = network.training
         network.eval()
         try:
