@@ -32,7 +32,10 @@ class HomographyEstimate:
 
 
 def estimate_homography(
-    keypoints0: ArrayLike | Tensor, keypoints1: ArrayLike | Tensor, threshold: float = 3.0
+    keypoints0: ArrayLike | Tensor,
+    keypoints1: ArrayLike | Tensor,
+    threshold: float = 3.0,
+    least_inliers: int = LEAST_MATCHES,
 ) -> HomographyEstimate | None:
     """Find the homography on which most matches agree, by MAGSAC++ as in OpenCV's USAC, and fit it to those.
 
@@ -44,9 +47,10 @@ def estimate_homography(
         keypoints0: (K, 2) of the matches in image 0, `features0.keypoints[matches.matches01[:, 0]]`.
         keypoints1: (K, 2) in image 1, in the same order.
         threshold: Largest distance in image 1, in pixels, of an inlier.
+        least_inliers: Where fewer agree, before or after the fit, there is no estimate; at least four.
 
     Returns:
-        None where there are fewer than four matches or they fix no homography, as on a line. A mirrored view, which no
+        None where there are too few matches or they fix no homography, as on a line. A mirrored view, which no
         camera sees, is not looked for.
 
     Raises:
@@ -63,7 +67,8 @@ def estimate_homography(
         [15.0, 7.0, 1.0]
     """
     points0, points1 = as_matched(keypoints0, keypoints1, threshold)
-    if len(points0) < LEAST_MATCHES:
+    least = max(least_inliers, LEAST_MATCHES)
+    if len(points0) < least:
         return None
     found, mask = cv2.findHomography(
         points0, points1, cv2.USAC_MAGSAC, threshold, maxIters=_ITERATIONS, confidence=_CONFIDENCE
@@ -71,12 +76,12 @@ def estimate_homography(
     if found is None or not np.isfinite(found).all() or np.linalg.matrix_rank(found) < 3:
         return None
     H, inliers = np.asarray(found, np.float64), np.asarray(mask).ravel().astype(np.bool_)
-    if inliers.sum() < LEAST_MATCHES:
+    if inliers.sum() < least:
         return None
     H = H if np.median(points0[inliers] @ H[2, :2] + H[2, 2]) > 0 else -H
     H = _fit(H, points0[inliers], points1[inliers], threshold * SPREAD)
     inliers = agreeing(H, points0, points1, threshold)
-    return HomographyEstimate(H, inliers) if inliers.sum() >= LEAST_MATCHES else None
+    return HomographyEstimate(H, inliers) if inliers.sum() >= least else None
 
 
 def _fit(

@@ -27,8 +27,9 @@ from .detector import QuadDetector
 from .facing import FACED, facing, overlay
 from .located import ENLARGED, Located, LocateSettings, corners_in_scene
 from .polygons import polygon_iou
-from .templates import HALVINGS, PROBES, TURNS, Template, describe_template
+from .templates import Template, describe_template
 from .verify.verifier import Verifier
+from .votes import Votes
 
 PROPOSING = QuadSettings(threshold=0.2, max_quads=20)
 """What is proposed: many are nothing, which costs a look at each, and is found to show no template."""
@@ -41,14 +42,6 @@ LEAST_PROBABLE = 0.3
 
 KNOWN_IOU = 0.6
 """A proposal that overlaps a find by so much shows nothing new."""
-
-SIMILAR = 0.7
-"""Cosine of descriptors from which a pair of nearest neighbours speaks for a template."""
-
-LEAST_PROBES = 3
-"""So many pairs at one size get a turn a closer look. Seven templates in scenes of 640x480 had 4 to 31 of 32 where they
-were 120 or 300 pixels long and turned by 10 or 15 degrees; other templates had 0 to 2, and now and then up to 5.
-"""
 
 
 class Locator:
@@ -102,6 +95,7 @@ class Locator:
         if verifier is not None and unknown:
             raise InputError(f"the verifier lacks the templates {', '.join(sorted(unknown))}")
         self._by_name = {template.name: template for template in self.templates}
+        self._votes = Votes(self.templates)
 
     @classmethod
     def from_pretrained(
@@ -148,7 +142,7 @@ class Locator:
         scene = extractor.extract(opened).to("cpu")
         seen = [
             each
-            for template, turn in self._likely(scene, self.templates)
+            for template, turn in self._votes.likely(scene, self.templates)
             for each in self._instances(template, turn, scene)
         ]
         found = self._looked_at_again(seen, grey)
@@ -219,7 +213,7 @@ class Locator:
         """Which of some templates a quadrilateral (4, 2) of a scene shows, as the first view with any of them says."""
         for H_scene_to_crop, size in facing(corners):
             features, seen = self._seen(grey, H_scene_to_crop, size), []
-            for template, turn in self._likely(features, among):
+            for template, turn in self._votes.likely(features, among):
                 once = self._once(template, template.turned[turn], features)
                 placed = None if once is None else _in_scene(once, template, H_scene_to_crop, grey)
                 seen += [] if placed is None else [placed]
@@ -230,20 +224,6 @@ class Locator:
     def _seen(self, grey: NDArray[np.float32], H_scene_to_crop: NDArray[np.float64], size: tuple[int, int]) -> Features:
         """The features of a crop (W, H) of a scene."""
         return self.extractor.extract(np.clip(warp_image(grey, H_scene_to_crop, size), 0.0, 1.0)).to("cpu")
-
-    def _likely(self, scene: Features, among: Sequence[Template]) -> list[tuple[Template, int]]:
-        """Those templates that are worth a closer look, each in its most likely turns."""
-        if not len(scene):
-            return []
-        assert scene.descriptors is not None
-        found = []
-        for template in among:  # one at a time what is compared stays in the processor's cache
-            similarity = (template.probes @ scene.descriptors.T).amax(dim=1)
-            near = (similarity >= SIMILAR).view(TURNS, HALVINGS, PROBES)
-            votes = near.sum(dim=2).amax(dim=1).tolist()
-            likely = [turn for turn, count in enumerate(votes) if count >= LEAST_PROBES and 2 * count >= max(votes)]
-            found += [(template, turn) for turn in likely]
-        return found
 
     def _instances(self, template: Template, turn: int, scene: Features) -> list[Located]:
         """A template in one turn, again and again in what is left of the scene."""
@@ -275,14 +255,13 @@ class Locator:
     def _once(self, template: Template, features: Features, scene: Features) -> Located | None:
         index0, index1 = match_features(features, scene).matches01.T
         fewest = self.settings.least_inliers if self.verifier is None else min(FEWEST, self.settings.least_inliers)
-        if len(index0) < fewest:
-            return None
-        estimate = estimate_homography(features.keypoints[index0], scene.keypoints[index1], self.settings.pixels)
+        matched = features.keypoints[index0], scene.keypoints[index1]
+        estimate = estimate_homography(*matched, self.settings.pixels, fewest)
         if estimate is None:
             return None
         inliers = int(estimate.inliers.sum())
         corners = corners_in_scene(estimate.H_0to1, template.image_size, scene.image_size)
-        if corners is None or inliers < fewest:
+        if corners is None:
             return None
         return Located(template.name, corners.astype(np.float32), estimate.H_0to1, len(index0), inliers)
 

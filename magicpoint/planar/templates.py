@@ -19,9 +19,9 @@ LONGEST_SIDE, LARGEST_FACTOR = 640, 2.0
 HALVINGS = 4
 """A template is known at the size at which its longer side has 640 pixels, or at twice its own, and at halves of it."""
 
-PROBES = 32
+PROBES = 64
 """Of each turn and size of a template so many of its best keypoints are compared with the scene to see whether it is
-worth a closer look, and in which turn.
+worth a closer look, and in which turn, see `votes`.
 """
 
 LONGEST_PICTURE = 192
@@ -36,8 +36,10 @@ class Template:
         name: Under which it is found.
         image_size: (W, H) of its picture.
         turned: Its features in each of the four quarter turns, on the CPU, with positions in the picture as it is.
-        probes: (TURNS HALVINGS PROBES, D), the descriptors of the best keypoints of each turn at each size, zeros where
-            there are fewer.
+        probes: (TURNS, HALVINGS, PROBES, D), the descriptors of the best keypoints of each turn at each size, zeros
+            where there are fewer.
+        places: (TURNS, HALVINGS, PROBES, 2), where they lie, in pixels of the picture so turned and at that size, but
+            for a shift of each turn.
         picture: float32 (h, w) in [0, 1], at most `LONGEST_PICTURE` pixels long.
     """
 
@@ -45,6 +47,7 @@ class Template:
     image_size: tuple[int, int]
     turned: tuple[Features, ...]
     probes: Tensor
+    places: Tensor
     picture: NDArray[np.float32]
 
 
@@ -67,13 +70,20 @@ def describe_template(name: str, image: Image, extractor: Extractor) -> Template
     scales = [largest / 2**halving for halving in range(HALVINGS)]
     seen = extractor.at_scales(scales)
     turned = tuple(extract_turned(seen, opened, turn).to("cpu") for turn in range(TURNS))
-    probes = torch.cat([_best(features, scale) for features in turned for scale in scales])
-    return Template(name, (width, height), turned, probes, shrink(opened.grey, LONGEST_PICTURE))
+    best = [_best(features, turn, scale) for turn, features in enumerate(turned) for scale in scales]
+    probes, places = (torch.stack(values).view(TURNS, HALVINGS, PROBES, -1) for values in zip(*best, strict=True))
+    return Template(name, (width, height), turned, probes, places, shrink(opened.grey, LONGEST_PICTURE))
 
 
-def _best(features: Features, scale: float) -> Tensor:
-    """The descriptors of the best `PROBES` keypoints that were found at a scale, zeros behind them."""
+def _best(features: Features, turn: int, scale: float) -> tuple[Tensor, Tensor]:
+    """Of the best `PROBES` keypoints that were found at a scale the descriptors, and the places in the turned picture
+    at that scale; zeros behind them."""
     assert features.descriptors is not None
     assert features.keypoint_scales is not None
-    of_scale = features.descriptors[(features.keypoint_scales * scale).log2().abs() < 0.5][:PROBES]
-    return torch.nn.functional.pad(of_scale, (0, 0, 0, PROBES - len(of_scale)))
+    of_scale = (features.keypoint_scales * scale).log2().abs() < 0.5
+    places = scale * features.keypoints[of_scale][:PROBES]
+    for _ in range(turn):
+        places = torch.stack((places[:, 1], -places[:, 0]), dim=1)
+    beyond = (0, 0, 0, PROBES - len(places))
+    descriptors = features.descriptors[of_scale][:PROBES]
+    return torch.nn.functional.pad(descriptors, beyond), torch.nn.functional.pad(places, beyond)

@@ -17,6 +17,7 @@ from magicpoint.planar.located import LocateSettings, corners_in_scene, outer_co
 from magicpoint.planar.verify.network import VerifierNetwork
 from magicpoint.planar.verify.settings import VerifierModelSettings
 from magicpoint.planar.verify.verifier import Verifier
+from magicpoint.planar.votes import Votes
 
 SIZE = (160, 120)
 
@@ -289,9 +290,9 @@ def test_a_verifier_that_is_sure_of_the_contrary_drops_what_few_keypoints_place(
 
 def test_what_is_proposed_is_compared_with_what_is_like_it_alone(locator, cards, monkeypatch):
     """So fifty templates take no more looks at a proposal than three."""
-    compared, likely = [], Locator._likely
+    compared, likely = [], Votes.likely
     monkeypatch.setattr(
-        Locator, "_likely", lambda self, scene, among: compared.append(len(among)) or likely(self, scene, among)
+        Votes, "likely", lambda self, scene, among: compared.append(len(among)) or likely(self, scene, among)
     )
     names = [each.name for each in locator.templates]
     several = Locator({each.name: each for each in locator.templates}, locator.extractor)
@@ -306,7 +307,8 @@ def test_what_is_seen_in_two_turns_is_looked_at_again_once(locator, cards, monke
     scene, looks = scene_of([(cards["card 1"], turned(45, 1.0, (240, 180)))]), []
     seen = Locator._seen
     monkeypatch.setattr(Locator, "_seen", lambda *arguments: looks.append(1) or seen(*arguments))
-    turns = [turn for template, turn in locator._likely(locator.extractor.extract(scene).to("cpu"), locator.templates)]
+    features = locator.extractor.extract(scene).to("cpu")
+    turns = [turn for template, turn in Votes(locator.templates).likely(features, locator.templates)]
     assert len(turns) > 1
     assert len(locator.locate(scene)) == 1
     assert len(looks) == 1
