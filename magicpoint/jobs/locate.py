@@ -102,10 +102,12 @@ def locate_templates(
     """
     out = Path(out)
     found_scenes = find_images(scenes, skip=[out], say_passed_over=True)
-    outputs = _outputs(found_scenes, out)
     named = _named(templates)
+    outputs = _outputs(found_scenes, named, out)
     judge = None if verifier is None else Verifier(named, verifier, extractor.device, extractor.reading)
     locator = Locator(named, extractor, settings, detector, judge)
+    for name in (template.name for template in locator.templates if not template.has_keypoints):
+        _LOG.warning("the template %s has no keypoints: it is found where the verifier knows it again, if at all", name)
     provenance = _provenance(extractor, detector, verifier)
     counts = dict.fromkeys((template.name for template in locator.templates), 0)
     skipped: dict[str, str] = {}
@@ -116,7 +118,7 @@ def locate_templates(
             for key, path in tqdm(found_scenes.items(), unit="scene", disable=not progress):
                 try:
                     of_scene = _locate_video if is_video(path) else _locate_image
-                    for located in of_scene(locator, key, path, out, provenance):
+                    for located in of_scene(locator, key, path, out, provenance, progress):
                         counts[located.template] += 1
                 except InputError as error:
                     _LOG.warning("%s is skipped: %s", key, error)
@@ -128,8 +130,8 @@ def locate_templates(
     return LocateResult(out, len(found_scenes) - len(skipped), counts, skipped)
 
 
-def _named(templates: Sequence[AnyPath]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
+def _named(templates: Sequence[AnyPath]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
     for key, path in find_images(templates).items():
         name = str(Path(key).with_suffix("").as_posix())
         if name in named:
@@ -138,15 +140,16 @@ def _named(templates: Sequence[AnyPath]) -> dict[str, Any]:
     return named
 
 
-def _outputs(scenes: Mapping[str, Path], out: Path) -> list[Path]:
-    """The files that are written; none of them is a scene."""
+def _outputs(scenes: Mapping[str, Path], templates: Mapping[str, Path], out: Path) -> list[Path]:
+    """The files that are written; none of them is a scene or a template."""
     paths = []
     for key, path in scenes.items():
         paths += [_json_path(out, key), _video_path(out, key) if is_video(path) else overlay_path(out, key)]
-    sources = {path.resolve() for path in scenes.values()}
-    clash = next((path for path in paths if path.resolve() in sources), None)
-    if clash is not None:
-        raise InputError(f"{clash} is a scene and would be replaced: choose another folder")
+    for kind, files in (("scene", scenes), ("template", templates)):
+        sources = {path.resolve() for path in files.values()}
+        clash = next((path for path in paths if path.resolve() in sources), None)
+        if clash is not None:
+            raise InputError(f"{clash} is a {kind} and would be replaced: choose another folder")
     return paths
 
 
@@ -173,7 +176,9 @@ def _provenance(
     return {**extractor.provenance, **hashes}
 
 
-def _locate_image(locator: Locator, key: str, path: Path, out: Path, provenance: dict[str, Any]) -> list[Located]:
+def _locate_image(
+    locator: Locator, key: str, path: Path, out: Path, provenance: dict[str, Any], progress: bool
+) -> list[Located]:
     found = locator.locate(path)
     picture = add_legend(_draw(locator, read_picture(path, locator.extractor.reading), found), _legend(locator, found))
     write_png(overlay_path(out, key), picture, TITLE)
@@ -181,14 +186,17 @@ def _locate_image(locator: Locator, key: str, path: Path, out: Path, provenance:
     return found
 
 
-def _locate_video(locator: Locator, key: str, path: Path, out: Path, provenance: dict[str, Any]) -> list[Located]:
+def _locate_video(
+    locator: Locator, key: str, path: Path, out: Path, provenance: dict[str, Any], progress: bool
+) -> list[Located]:
     opened = open_source(path, locator.extractor.reading)
     frames = []
     target = _video_path(out, key)
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(open_sink(target, opened.rate))
-        for grey in stack.enter_context(read_ahead(opened.frames)):
+        read = stack.enter_context(read_ahead(opened.frames))
+        for grey in tqdm(read, key, total=opened.count, unit="frame", leave=False, disable=not progress):
             found = locator.locate(grey)
             sink.write(_draw(locator, grey, found))
             frames.append(found)

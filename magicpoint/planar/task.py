@@ -13,7 +13,6 @@ from synthetic_shapes.sample import sample_generator
 
 from ..core.machine import autocast
 from ..training.tasks.base import RunSettings, Task, TrainingError
-from ..training.tasks.points import start_from
 from .assignment import FreeAnchor, IouRule
 from .batches import CollatedScenes, SceneBatch, SceneBatches
 from .losses import Assignment, quad_losses
@@ -47,10 +46,6 @@ class QuadTask(Task[QuadNetwork, CollatedScenes, SceneBatch]):
 
     def build_network(self) -> QuadNetwork:
         return QuadNetwork(self._settings.model)
-
-    def start(self, network: QuadNetwork, weights: str) -> str:
-        """From weights of a detector of quadrilaterals, or from the encoder of a network of keypoints."""
-        return start_from(network, weights)
 
     def batches(self, rank: int, world_size: int) -> SceneBatches:
         return SceneBatches(self._views, self._settings.least_visible, self._run.batch_size, rank, world_size)

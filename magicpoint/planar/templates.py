@@ -50,6 +50,11 @@ class Template:
     places: Tensor
     picture: NDArray[np.float32]
 
+    @property
+    def has_keypoints(self) -> bool:
+        """Whether there is anything to match."""
+        return any(len(features) for features in self.turned)
+
 
 def describe_template(name: str, image: Image, extractor: Extractor) -> Template:
     """What a `Locator` has to know of a template, to be shared by several.

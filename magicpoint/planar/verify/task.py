@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from ...core.errors import InputError
 from ...core.machine import autocast
 from ...training.tasks.base import RunSettings, Task, TrainingError
-from ...training.tasks.points import start_from
 from ..pictures import Pictures
 from ..scenes import draw_boards
 from ..solids import pairs as solids
@@ -59,10 +58,6 @@ class VerifyTask(Task[VerifierNetwork, CollatedPairs, PairBatch]):
 
     def build_network(self) -> VerifierNetwork:
         return VerifierNetwork(self._settings.model)
-
-    def start(self, network: VerifierNetwork, weights: str) -> str:
-        """From weights of a verifier, or from the encoder of a network of keypoints."""
-        return start_from(network, weights)
 
     def batches(self, rank: int, world_size: int) -> PairBatches:
         return PairBatches(self._pairs, self._run.batch_size, rank, world_size)

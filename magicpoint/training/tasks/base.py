@@ -15,6 +15,7 @@ from ...core.errors import MagicpointError
 from ...core.precision import Precision
 from ...model.named import NamedNetwork
 from .settings import TaskSettings
+from .start import start_from
 
 Network = TypeVar("Network", bound=NamedNetwork)
 Item = TypeVar("Item")
@@ -58,13 +59,13 @@ class Task(ABC, Generic[Network, Item, Batch]):
     def build_network(self) -> Network:
         """A new network; its weights are drawn from torch's global generator, which the run has seeded."""
 
-    @abstractmethod
     def start(self, network: Network, weights: str) -> str:
         """Lets a new network begin from weights, a file, a run's folder or a shipped name; returns their hash.
 
         Raises:
             InputError: There are no such weights, or they do not fit.
         """
+        return start_from(network, weights)
 
     @abstractmethod
     def batches(self, rank: int, world_size: int) -> Dataset[Item]:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from magicpoint import Extractor
 from magicpoint.cli import main
 from magicpoint.io.video_out import open_sink
 from magicpoint.jobs.info import read_info
+from magicpoint.jobs.locate import locate_templates
 from magicpoint.model.weights import load_weights, resolve_planar, save_weights, weights_hash
 from magicpoint.planar.model import QuadNetwork
 from magicpoint.planar.verify.network import VerifierNetwork
@@ -127,3 +129,22 @@ def test_templates_that_cannot_be_told_apart_or_read_are_named(folder, tmp_path,
     asked[asked.index("--templates") + 1] = str(tmp_path)
     assert main(asked) == 1
     assert named in capsys.readouterr().err
+
+
+def test_a_template_is_never_replaced(folder, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "none.jpg.png"), picture(0))
+    before = (tmp_path / "none.jpg.png").read_bytes()
+    scene = str(folder / "scenes" / "in" / "none.jpg")
+    options = ["--templates", str(tmp_path), "--out", str(tmp_path), "--quiet", "--device", "cpu"]
+    assert main(["locate", scene, "--weights", "superpoint-tiny", *options]) == 1
+    assert "none.jpg.png is a template and would be replaced" in capsys.readouterr().err
+    assert (tmp_path / "none.jpg.png").read_bytes() == before
+
+
+def test_a_template_without_keypoints_is_said_to_have_none(folder, tmp_path, caplog):
+    cv2.imwrite(str(tmp_path / "plain.png"), np.full((64, 64), 77, np.uint8))
+    extractor = Extractor.load("superpoint-tiny", device="cpu")
+    scenes, templates = [folder / "scenes" / "one.png"], [tmp_path / "plain.png", folder / "templates" / "front.png"]
+    locate_templates(scenes, templates, tmp_path / "out", extractor, progress=False)
+    [message] = [record.message for record in caplog.records if "keypoints" in record.message]
+    assert "plain has no keypoints: it is found where the verifier knows it again, if at all" in message

@@ -6,7 +6,7 @@ from magicpoint.model.network import PointNetwork
 from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import save_weights, weights_hash
 from magicpoint.model.widen import widen
-from magicpoint.training.tasks.points import start_from
+from magicpoint.training.tasks.start import start_from
 
 
 def trained_network(width=0.125, batch_norm="hidden", descriptor_dim=16):

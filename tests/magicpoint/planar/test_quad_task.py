@@ -18,7 +18,7 @@ from magicpoint.planar.task import QuadTask
 from magicpoint.training import loop
 from magicpoint.training.loop import train_model
 from magicpoint.training.settings import TrainSettings
-from magicpoint.training.tasks.points import start_from
+from magicpoint.training.tasks.start import start_from
 
 SMALL = QuadTaskSettings(
     boards=6,

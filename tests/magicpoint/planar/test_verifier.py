@@ -10,7 +10,7 @@ from magicpoint.planar.located import Located
 from magicpoint.planar.verify.network import VerifierNetwork
 from magicpoint.planar.verify.settings import VerifierModelSettings
 from magicpoint.planar.verify.verifier import Verifier
-from magicpoint.training.tasks.points import start_from
+from magicpoint.training.tasks.start import start_from
 
 
 def picture(seed, height, width):

@@ -23,8 +23,8 @@ from magicpoint.training.state import load_state
 from magicpoint.training.tasks import magicpoint as tasks_module
 from magicpoint.training.tasks import points as points_module
 from magicpoint.training.tasks.base import TrainingError
-from magicpoint.training.tasks.points import start_from
 from magicpoint.training.tasks.settings import MagicPointSettings, SuperPointSettings
+from magicpoint.training.tasks.start import start_from
 from synthetic_shapes import ShapeSettings
 
 TINY = TrainSettings(
