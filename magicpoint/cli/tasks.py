@@ -25,9 +25,10 @@ def tasks() -> dict[str, type[TaskSettings]]:
     """
     from ..planar.settings import QuadTaskSettings
     from ..planar.verify.settings import VerifyTaskSettings
-    from ..training.tasks.settings import MagicPointSettings, MatcherTaskSettings, SuperPointSettings
+    from ..training.tasks.settings import DistilSettings, MagicPointSettings, MatcherTaskSettings, SuperPointSettings
 
-    known = (MagicPointSettings, SuperPointSettings, MatcherTaskSettings, QuadTaskSettings, VerifyTaskSettings)
+    learnt_of_points = (MagicPointSettings, SuperPointSettings, DistilSettings, MatcherTaskSettings)
+    known = (*learnt_of_points, QuadTaskSettings, VerifyTaskSettings)
     return {task.name: task for task in known}
 
 

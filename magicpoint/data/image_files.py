@@ -12,6 +12,7 @@ from ..core.files import AnyPath
 from ..io.finding import find_images
 from ..io.images import read_image
 from .samples import TrainingSample, certain_sample
+from .sources import ShuffledIndices
 
 
 class ImageFiles:
@@ -45,3 +46,24 @@ class ImageFiles:
         for key, path in self._paths.items():
             digest.update(key.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
+
+
+class ImageSource:
+    """Images without labels over and over, each time in another order.
+
+    Args:
+        images: The images.
+        indices: Those of them to take.
+        seed: Decides the order.
+    """
+
+    def __init__(self, images: ImageFiles, indices: Sequence[int], seed: int) -> None:
+        self._images, self._order = images, ShuffledIndices(indices, seed)
+
+    @property
+    def digest(self) -> str:
+        """That of the images."""
+        return self._images.digest
+
+    def sample(self, index: int) -> TrainingSample:
+        return self._images[self._order[index]]

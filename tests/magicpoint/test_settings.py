@@ -28,6 +28,10 @@ from synthetic_shapes import ShapeSettings
 COUNT, WHOLE, SEED = "[1, 2147483647]", "[0, 2147483647]", f"[0, {2**64 - 1}]"
 SHARE, POSITIVE, NOT_NEGATIVE = "[0, 1]", "(0, inf)", "[0, inf)"
 SAMPLES, BATCH = "[0, 100000000]", "[1, 65536]"
+VIEW_LOSS = {
+    **{"descriptor_weight": POSITIVE, "descriptor_temperature": POSITIVE, "exactness_weight": NOT_NEGATIVE},
+    "descriptor_points": "[2, 2147483647]",
+}
 
 ALLOWED = {
     "AdaptationSettings": {
@@ -37,6 +41,7 @@ ALLOWED = {
     "AugmentationSettings": {"homographic_probability": SHARE},
     "DatasetSettings": {"count": SAMPLES, "validation_count": SAMPLES, "test_count": SAMPLES, "seed": SEED},
     "DecodeSettings": {"nms_radius": WHOLE, "border": WHOLE, "threshold": "[0, 1)", "max_keypoints": COUNT},
+    "DistilSettings": VIEW_LOSS,
     "FinetuneSettings": {
         "width": "(0, 4]",
         **{"rounds": COUNT, "steps": COUNT, "batch_size": BATCH, "learning_rate": POSITIVE, "seed": SEED},
@@ -51,12 +56,8 @@ ALLOWED = {
     "InteriorSettings": {
         **{"boxes": "[0, 1000]", "panels": "[0, 1000]", "least_overlap": "(0, 1)", "roll": "[0, 3.14]"},
     },
-    "JointSettings": (
-        JOINT := {
-            **{"descriptor_weight": POSITIVE, "descriptor_temperature": POSITIVE, "exactness_weight": NOT_NEGATIVE},
-            **{"descriptor_points": "[2, 2147483647]", "certain_score": SHARE, "shapes_share": "[0, 1)"},
-        }
-    ),
+    "JointSettings": (JOINT := {**VIEW_LOSS, "certain_score": SHARE, "shapes_share": "[0, 1)"}),
+    "LabelledTaskSettings": {"label_sigma": "[0, 100]"},
     "LearnedSettings": {"min_score": "(0, 1]", "stop_share": "(0, 1]"},
     "LocateSettings": {
         **{"least_inliers": "[4, 2147483647]", "pixels": POSITIVE, "max_instances": COUNT, "most_compared": COUNT},
@@ -74,7 +75,7 @@ ALLOWED = {
         **{"shade": SHARE, "motion_blur": "[0, 255]", "gaussian_blur": "[0, 255]", "speckle_noise": "[0, 10]"},
         **{"additive_noise": "[0, 255]", "salt_and_pepper": SHARE, "jpeg_quality": "[1, 95]"},
     },
-    "PointTaskSettings": {"label_sigma": "[0, 100]"},
+    "PointTaskSettings": {},
     "QuadModelSettings": {
         **{"width": "(0, 4]", "neck": COUNT},
         **{"proposals": COUNT, "proposal_iou": "(0, 1]", "pooled_side": COUNT},
@@ -104,6 +105,7 @@ ALLOWED = {
     },
     "VerifierModelSettings": {"width": "(0, 4]", "channels": "[1, 4096]", "side": "[8, 1024]"},
     "VerifyTaskSettings": {"boards": WHOLE, "holdout": "(0, 1)", "solids": SHARE},
+    "ViewLossSettings": VIEW_LOSS,
     "ViewSettings": {"smallest_crop": "(0, 1]", "first_warp_probability": SHARE},
 }
 """What each number may be, with the defaults of all others; a setting without a row fails here."""
@@ -111,6 +113,7 @@ ALLOWED = {
 GIVEN = {
     "QuadTaskSettings": {"templates": (Path("templates"),)},
     "VerifyTaskSettings": {"templates": (Path("templates"),)},
+    "DistilSettings": {"images": (Path("images"),), "teacher": "superpoint"},
     "MatcherTaskSettings": {"images": (Path("images"),), "features": "superpoint"},
     "SuperPointSettings": {"images": (Path("images"),), "labels": Path("labels.h5")},
 }

@@ -18,7 +18,7 @@ from ...model.network import PointNetwork
 from ..validation.labelled import LabelledValidator
 from ..validation.magicpoint import Validator
 from .base import RunSettings
-from .points import PointTask
+from .points import PointTask, label_target
 from .settings import MagicPointSettings
 
 
@@ -63,7 +63,9 @@ class MagicPointTask(PointTask[Collated, Batch]):
 
     def losses(self, network: PointNetwork, batch: Batch, step: int) -> dict[str, Tensor]:
         output = self._forward(network, batch.image)
-        return {"loss": self._detector_loss(output, batch.keypoints, batch.certainties, batch.valid_mask)}
+        size_hw = batch.image.shape[2], batch.image.shape[3]
+        target = label_target(batch.keypoints, batch.certainties, size_hw, self._settings)
+        return {"loss": self._detector_loss(output, target, batch.valid_mask)}
 
     def check(self, means: Mapping[str, float], step: int) -> None:
         """The loss alone tells nothing."""

@@ -13,7 +13,7 @@ from ..distributed import over_all
 from ..losses.detector import detector_loss
 from ..targets import draw_keypoint_map, labels2Dto3D, mask_to_cells
 from .base import Batch, Item, RunSettings, Task, TrainingError
-from .settings import PointTaskSettings
+from .settings import LabelledTaskSettings, PointTaskSettings
 
 ALIVE_BY_STEP = 1000
 """From this step on a detector that finds nothing is taken for dead; one that learns finds corners after some 200."""
@@ -37,11 +37,15 @@ class PointTask(Task[PointNetwork, Item, Batch]):
             output: Output = network(image.contiguous(memory_format=torch.channels_last))
         return output
 
-    def _detector_loss(
-        self, output: Output, keypoints: list[Tensor], certainties: list[Tensor], valid_mask: Tensor
-    ) -> Tensor:
-        height, width = valid_mask.shape[-2:]
-        settings = self._point_settings
-        target = labels2Dto3D(draw_keypoint_map(keypoints, (height, width), settings.label_sigma, certainties))
+    def _detector_loss(self, output: Output, target: Tensor, valid_mask: Tensor) -> Tensor:
+        """That of the cells (B, 65, Hc, Wc) where the mask (B, 1, H, W) is valid."""
         cell_mask = mask_to_cells(valid_mask)
-        return over_all(detector_loss(output.logits, target, cell_mask, settings.detector_loss), cell_mask.sum())
+        loss = detector_loss(output.logits, target, cell_mask, self._point_settings.detector_loss)
+        return over_all(loss, cell_mask.sum())
+
+
+def label_target(
+    keypoints: list[Tensor], certainties: list[Tensor], size_hw: tuple[int, int], settings: LabelledTaskSettings
+) -> Tensor:
+    """What labels say of each cell, (B, 65, H / 8, W / 8); see `targets.draw_keypoint_map`."""
+    return labels2Dto3D(draw_keypoint_map(keypoints, size_hw, settings.label_sigma, certainties))

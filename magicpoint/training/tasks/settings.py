@@ -35,14 +35,26 @@ class PointTaskSettings(TaskSettings):
 
     Args:
         detector_loss: The detector loss.
-        label_sigma: Width (pixels) of the Gaussians that the detector learns at the sub-pixel positions of the
-            keypoints; 0 teaches whole pixels.
         model: The network.
     """
 
     detector_loss: DetectorLoss = "softmax_bce"
-    label_sigma: float = 0.6
     model: ModelSettings = field(default_factory=ModelSettings)
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledTaskSettings(PointTaskSettings):
+    """How a detector learns from labels.
+
+    Args:
+        label_sigma: Width (pixels) of the Gaussians that the detector learns at the sub-pixel positions of the
+            keypoints; 0 teaches whole pixels.
+    """
+
+    label_sigma: float = 0.6
 
     def __post_init__(self) -> None:
         check_kinds(self)
@@ -50,7 +62,7 @@ class PointTaskSettings(TaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MagicPointSettings(PointTaskSettings):
+class MagicPointSettings(LabelledTaskSettings):
     """A detector learns the corners of shapes, or the points of labelled images.
 
     Args:
@@ -90,8 +102,8 @@ class MagicPointSettings(PointTaskSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointSettings:
-    """How detector and descriptors are trained together.
+class ViewLossSettings:
+    """What is learnt of two views of an image.
 
     Args:
         descriptor_loss: The descriptor loss.
@@ -102,9 +114,6 @@ class JointSettings:
             dense_hinge).
         exactness_weight: Factor of the loss on how far apart the two views place a keypoint, in pixels; 0 leaves
             it out.
-        certain_score: Score from which a label counts fully. A weaker one counts by its share of it, so that the
-            detector learns which keypoints are better; 0 counts all fully.
-        shapes_share: Share of the views that are made of rendered shapes, whose labels are exact, and not of images.
         views: How two views are made of one image.
     """
 
@@ -113,8 +122,6 @@ class JointSettings:
     descriptor_temperature: float = 0.1
     descriptor_points: int = 256
     exactness_weight: float = 0.0
-    certain_score: float = 0.2
-    shapes_share: float = 0.1
     views: ViewSettings = field(default_factory=ViewSettings)
 
     def __post_init__(self) -> None:
@@ -122,12 +129,29 @@ class JointSettings:
         check_range(self, "(0, inf)", "descriptor_weight", "descriptor_temperature")
         check_whole(self, 2, "descriptor_points")
         check_range(self, "[0, inf)", "exactness_weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointSettings(ViewLossSettings):
+    """How detector and descriptors are trained together, from labels.
+
+    Args:
+        certain_score: Score from which a label counts fully. A weaker one counts by its share of it, so that the
+            detector learns which keypoints are better; 0 counts all fully.
+        shapes_share: Share of the views that are made of rendered shapes, whose labels are exact, and not of images.
+    """
+
+    certain_score: float = 0.2
+    shapes_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_range(self, "[0, 1]", "certain_score")
         check_range(self, "[0, 1)", "shapes_share")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuperPointSettings(JointSettings, PointTaskSettings):
+class SuperPointSettings(JointSettings, LabelledTaskSettings):
     """A detector and descriptors learn from labelled images.
 
     Args:
@@ -145,13 +169,43 @@ class SuperPointSettings(JointSettings, PointTaskSettings):
     model: ModelSettings = field(default_factory=lambda: ModelSettings(descriptor_dim=DESCRIPTOR_DIM))
 
     def __post_init__(self) -> None:
-        PointTaskSettings.__post_init__(self)
+        LabelledTaskSettings.__post_init__(self)
         JointSettings.__post_init__(self)
-        if not self.images:
-            raise InputError("images must be at least one, got none")
-        check_whole(self, 1, "model.descriptor_dim")
-        if self.model.descriptor_sampling != "centres":
-            raise InputError(f"model.descriptor_sampling is of imported weights alone, got {self.model}")
+        _check_images(self.images)
+        _check_describes(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilSettings(ViewLossSettings, PointTaskSettings):
+    """A network, a smaller one above all, learns another one's detector, and descriptors, from images without labels.
+
+    Args:
+        images: Images, and folders to search for images.
+        teacher: Weights whose heatmap is learnt, a shipped name, a file or a run's folder; they stay as they are.
+    """
+
+    name: ClassVar[str] = "distil"
+    implementation: ClassVar[str] = "magicpoint.training.tasks.distil:DistilTask"
+
+    images: tuple[Path, ...]
+    teacher: str
+    model: ModelSettings = field(default_factory=lambda: ModelSettings(width=0.25, descriptor_dim=DESCRIPTOR_DIM))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_images(self.images)
+        _check_describes(self)
+
+
+def _check_images(images: tuple[Path, ...]) -> None:
+    if not images:
+        raise InputError("images must be at least one, got none")
+
+
+def _check_describes(settings: SuperPointSettings | DistilSettings) -> None:
+    check_whole(settings, 1, "model.descriptor_dim")
+    if settings.model.descriptor_sampling != "centres":
+        raise InputError(f"model.descriptor_sampling is of imported weights alone, got {settings.model}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,5 +242,4 @@ class MatcherTaskSettings(TaskSettings):
     def __post_init__(self) -> None:
         check_kinds(self)
         check_whole(self, 1, "pairs", "keypoints")
-        if not self.images:
-            raise InputError("images must be at least one, got none")
+        _check_images(self.images)

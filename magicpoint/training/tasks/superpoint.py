@@ -2,140 +2,34 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-
-import torch
 from torch import Tensor
 
-from synthetic_shapes.sample import sample_generator
-
-from ...data.batches import CollatedViews, ViewBatch, ViewBatches
+from ...data.batches import ViewBatch
 from ...data.labelled import open_labelled
 from ...data.labelled_images import LabelledSource
-from ...decoding.decode import logits_to_heatmap
-from ...model.network import Output, PointNetwork
-from ..correspondences import draw_points, find_correspondences
-from ..distributed import over_all
-from ..losses.descriptors import LEAST_GAP, PLACE_LOSSES, Similarity, dense_hinge_loss
-from ..losses.exactness import exactness_loss
-from ..targets import mask_to_cells
 from ..validation.superpoint import ViewValidator
-from .base import RunSettings, TrainingError
-from .points import PointTask
+from .base import RunSettings
+from .points import label_target
 from .settings import SuperPointSettings
-
-TOLD_APART_BY_STEP = 500
-"""From this step on descriptors that are as alike of different places as of the same are taken for collapsed."""
+from .views import ViewTask
 
 
-class SuperPointTask(PointTask[CollatedViews, ViewBatch]):
+class SuperPointTask(ViewTask):
     """The labelled keypoints of images, and descriptors by which two views of an image match."""
 
     def __init__(self, settings: SuperPointSettings, run: RunSettings) -> None:
-        super().__init__(settings, run)
-        self._settings = settings
         dataset = open_labelled(settings.images, settings.labels, settings.certain_score)
         training, held_out = dataset.split()
-        self._source = LabelledSource(dataset, training, run.seed, settings.shapes_share, settings.shapes)
-        self._validator = ViewValidator(dataset, held_out, settings.views)
+        source = LabelledSource(dataset, training, run.seed, settings.shapes_share, settings.shapes)
+        super().__init__(settings, run, source, ViewValidator(dataset, held_out, settings.views))
+        self._settings = settings
         self.digest, self._dataset = dataset.digest, dataset
 
     def is_of(self, digest: str) -> bool:
         return self._dataset.is_of(digest)
 
-    def batches(self, rank: int, world_size: int) -> ViewBatches:
-        run = self._run
-        return ViewBatches(self._source, self._settings.views, run.seed, run.batch_size, rank, world_size)
-
-    def to_device(self, item: CollatedViews, device: torch.device) -> ViewBatch:
-        return item.to(device)
-
-    def losses(self, network: PointNetwork, batch: ViewBatch, step: int) -> dict[str, Tensor]:
-        """The detector's loss in both views, the descriptors' between them, and the mean cosines of the latter.
-
-        Where it has a weight, the loss on the exactness of keypoints comes last.
-
-        `compared` is 1 where the views have a place in common, so that its mean is the share of such steps. Both
-        cosines are 0 in the others: their means are those of the steps compared, times that share.
-        """
+    def _taught(self, batch: ViewBatch) -> tuple[ViewBatch, Tensor]:
         view0, view1 = batch.view0, batch.view1
-        output = self._forward(network, torch.cat((view0.image, view1.image)))
-        detection = self._detector_loss(
-            output,
-            view0.keypoints + view1.keypoints,
-            view0.certainties + view1.certainties,
-            torch.cat((view0.valid_mask, view1.valid_mask)),
-        )
-        description, similarity = self._descriptor_loss(output, batch)
-        count = similarity.positives
-        compared = over_all((count > 0).float(), count)
-        total = detection + self._settings.descriptor_weight * description
-        further: dict[str, Tensor] = {}
-        if self._settings.exactness_weight > 0:
-            exactness = _exactness_loss(output, batch)
-            total = total + self._settings.exactness_weight * exactness
-            further["exactness_loss"] = exactness.detach()
-        return {
-            "loss": total,
-            "detector_loss": detection.detach(),
-            "descriptor_loss": description.detach(),
-            "positive_similarity": over_all(similarity.positive, count),
-            "negative_similarity": over_all(similarity.negative * (count > 0), count),
-            "compared": compared,
-            **further,
-        }
-
-    def check(self, means: Mapping[str, float], step: int) -> None:
-        compared = means["compared"]
-        if step < TOLD_APART_BY_STEP or compared == 0:
-            return
-        positive, negative = means["positive_similarity"] / compared, means["negative_similarity"] / compared
-        if positive - negative < LEAST_GAP:
-            raise TrainingError(
-                f"the descriptors have collapsed: at step {step} those of the same place have the cosine "
-                f"{positive:.3f}, those of others {negative:.3f}"
-            )
-
-    def measure(self, network: PointNetwork, device: torch.device) -> dict[str, float]:
-        return self._validator.measure(network, device)
-
-    def score(self, measures: Mapping[str, float]) -> float:
-        score = 0.5 * (measures["repeatability"] + measures["matching_score"])
-        return -math.inf if math.isnan(score) else score
-
-    def _descriptor_loss(self, output: Output, batch: ViewBatch) -> tuple[Tensor, Similarity]:
-        assert output.descriptors is not None
-        settings = self._settings
-        descriptors0, descriptors1 = output.descriptors.chunk(2)
-        mask0, mask1 = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
-        H_0to1 = batch.H_0to1.float()
-        if settings.descriptor_loss == "dense_hinge":
-            loss, similarity = dense_hinge_loss(descriptors0, descriptors1, H_0to1, mask0, mask1)
-            return over_all(loss, (mask0.sum((1, 2)) * mask1.sum((1, 2))).sum()), similarity
-        points0, points1 = zip(*find_correspondences(self._draw(batch), H_0to1, mask0, mask1), strict=True)
-        options = {"temperature": settings.descriptor_temperature} if settings.descriptor_loss == "dual_softmax" else {}
-        loss, similarity = PLACE_LOSSES[settings.descriptor_loss](
-            descriptors0, descriptors1, points0, points1, **options
-        )
-        return over_all(loss, similarity.positives), similarity
-
-    def _draw(self, batch: ViewBatch) -> list[Tensor]:
-        """Places of each view 0; of an image they depend on its number alone, not on the others of the batch."""
-        height, width = batch.view0.image.shape[-2:]
-        places = []
-        for number, keypoints in enumerate(batch.view0.keypoints, batch.first):
-            seed = int(sample_generator(self._run.seed, "points", number).integers(2**62))
-            generator = torch.Generator().manual_seed(seed)
-            places += draw_points([keypoints], (height, width), self._settings.descriptor_points, generator)
-        return places
-
-
-def _exactness_loss(output: Output, batch: ViewBatch) -> Tensor:
-    """At the keypoints of view 0 that both views show."""
-    heatmap0, heatmap1 = logits_to_heatmap(output.logits).chunk(2)
-    masks = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
-    H_0to1 = batch.H_0to1.float()
-    points0, points1 = zip(*find_correspondences(batch.view0.keypoints, H_0to1, *masks), strict=True)
-    loss = exactness_loss(heatmap0, heatmap1, points0, points1, H_0to1)
-    return over_all(loss, sum(map(len, points0)))
+        keypoints, certainties = view0.keypoints + view1.keypoints, view0.certainties + view1.certainties
+        size_hw = view0.image.shape[2], view0.image.shape[3]
+        return batch, label_target(keypoints, certainties, size_hw, self._settings)

@@ -10,6 +10,7 @@ import torch
 
 from synthetic_shapes.sample import sample_generator
 
+from ...data.image_files import ImageFiles
 from ...data.labelled_images import LabelledImages
 from ...data.samples import Views
 from ...data.settings import ViewSettings
@@ -36,7 +37,7 @@ class ViewValidator:
         settings: How views are made; each view 0 is a plain crop.
     """
 
-    def __init__(self, dataset: LabelledImages, indices: Sequence[int], settings: ViewSettings) -> None:
+    def __init__(self, dataset: LabelledImages | ImageFiles, indices: Sequence[int], settings: ViewSettings) -> None:
         self._dataset, self._indices = dataset, indices
         self._settings = replace(settings, first_warp_probability=0.0)
 

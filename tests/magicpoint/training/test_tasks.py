@@ -17,6 +17,7 @@ from magicpoint.training.losses.descriptors import dual_softmax_loss
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.targets import labels2Dto3D
 from magicpoint.training.tasks import superpoint as tasks
+from magicpoint.training.tasks import views as view_tasks
 from magicpoint.training.tasks.base import TrainingError, open_task
 from magicpoint.training.tasks.settings import SuperPointSettings
 
@@ -159,7 +160,7 @@ def test_the_temperature_divides_the_similarities(settings):
     def cost(temperature):
         changed = dataclasses.replace(settings, descriptor_temperature=temperature)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tasks, "draw_points", lambda *_: [centres])
+            patch.setattr(view_tasks, "draw_points", lambda *_: [centres])
             return losses(changed, still())["descriptor_loss"].item()
 
     # Each of the 48 costs -log(e^(1 / t) / (e^(1 / t) + 47)) from both sides; float32 has steps of 1e-6 at 1 / 0.1.
