@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,9 @@ class QuadSettings:
         check_whole(self, 1, "max_quads", "proposals")
 
 
+Floats = NDArray[np.floating[Any]]
+
+
 @dataclass(frozen=True, eq=False)
 class Quads:
     """The quadrilaterals of one image.
@@ -69,12 +73,21 @@ def detect_quads(model: QuadNetwork, image: Tensor, settings: QuadSettings | Non
         settings: None stands for `QuadSettings()`.
     """
     settings = settings or QuadSettings()
+    seen, size = look_at(model, image, settings), (image.shape[3], image.shape[2])
+    found = []
+    for number in range(len(image)):
+        of_image = seen.image == number
+        corners, scores = (values[of_image].cpu().numpy() for values in seen[1:])
+        found.append(choose(corners, scores, settings, size))
+    return found
+
+
+@torch.inference_mode()
+def look_at(model: QuadNetwork, image: Tensor, settings: QuadSettings) -> Proposals:
+    """What is proposed in a batch, after all looks; arguments are those of `detect_quads`."""
     first = model(image)
     proposals = model.propose(first, settings.proposals)
-    if model.settings.stages == 2:
-        proposals = refine(model, first, proposals)
-    size = (image.shape[3], image.shape[2])
-    return [_choose(proposals, number, settings, size) for number in range(len(image))]
+    return refine(model, first, proposals) if model.settings.stages == 2 else proposals
 
 
 def refine(model: QuadNetwork, first: FirstStage, proposals: Proposals) -> Proposals:
@@ -105,8 +118,9 @@ def in_frame(corners: Tensor, frames: Tensor) -> Tensor:
     return places
 
 
-def _choose(proposals: Proposals, number: int, settings: QuadSettings, image_size: tuple[int, int]) -> Quads:
-    chosen = (proposals.image == number) & (proposals.scores > settings.threshold)
-    corners, scores = (values[chosen].cpu().numpy().astype(np.float32) for values in proposals[1:])
+def choose(corners: Floats, scores: Floats, settings: QuadSettings, image_size: tuple[int, int]) -> Quads:
+    """Those of the quadrilaterals (N, 4, 2) of an image (W, H) that are found, by their scores (N,)."""
+    sure = scores > settings.threshold
+    corners, scores = corners[sure].astype(np.float32), scores[sure].astype(np.float32)
     kept = suppress_quads(corners, scores, settings.largest_iou, settings.max_quads)
     return Quads(corners[kept], scores[kept], image_size)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from homography import warp_points
+from homography.warp import resizing
 
 from ..core.grid import CELL_SIZE
 from ..core.machine import find_device
@@ -16,11 +21,15 @@ from ..io.images import Image, open_image, shrink
 from ..io.reading import ImageReading
 from ..model.tensors import check_output
 from ..model.weights import load_weights, resolve_planar
-from .detect import Quads, QuadSettings, detect_quads
+from .detect import Floats, Quads, QuadSettings, choose, look_at
 from .model import QuadNetwork, folded
 
 LONGEST_SIDE = 640
 """Larger images are shrunk to this: the anchors are of things up to about 300 pixels."""
+
+SCALES = (1.0, 0.6)
+"""An image is looked at at its size and at this share of it, at which what is large is as large as most that was
+learnt."""
 
 
 class QuadDetector:
@@ -32,6 +41,7 @@ class QuadDetector:
         device: None takes the CPU.
         weights: The name of the weights, for messages.
         longest_side: Images with a longer side are shrunk to this many pixels before.
+        scales: At these shares of that size an image is looked at.
         reading: How image files are read; None stands for `ImageReading()`.
     """
 
@@ -42,9 +52,13 @@ class QuadDetector:
         device: torch.device | str | None = None,
         weights: str = "unnamed",
         longest_side: int = LONGEST_SIDE,
+        scales: Sequence[float] = SCALES,
         reading: ImageReading | None = None,
     ) -> None:
+        if not scales or not all(0 < scale <= 1 for scale in scales):
+            raise ValueError(f"scales must be at least one, in (0, 1], got {scales}")
         self.settings, self.weights, self.longest_side = settings or QuadSettings(), weights, longest_side
+        self.scales = tuple(scales)
         self.reading = reading or ImageReading()
         self.device = find_device(device or "cpu")
         self.network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
@@ -89,10 +103,18 @@ class QuadDetector:
         """
         grey = open_image(image, self.reading).grey
         height, width = grey.shape
-        small = shrink(grey, self.longest_side)
-        tensor = as_input(small, CELL_SIZE).to(self.device).contiguous(memory_format=torch.channels_last)
-        [found] = detect_quads(self._fast, tensor, self.settings)
+        longest = min(self.longest_side, max(grey.shape))
+        corners, scores = zip(*(self._look_at(grey, round(longest * scale)) for scale in self.scales), strict=True)
+        found = choose(np.concatenate(corners), np.concatenate(scores), self.settings, (width, height))
         check_output(torch.from_numpy(found.corners), self.weights)
-        scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
-        corners = ((found.corners + 0.5) * scale - 0.5).astype(np.float32)
-        return Quads(corners, found.scores, (width, height))
+        return found
+
+    def _look_at(self, grey: NDArray[np.float32], longest: int) -> tuple[Floats, Floats]:
+        """Corners (N, 4, 2) in pixels of an image, and scores (N,), as it looks at so many pixels of its longer
+        side."""
+        small = shrink(grey, max(1, longest))
+        tensor = as_input(small, CELL_SIZE).to(self.device).contiguous(memory_format=torch.channels_last)
+        seen = look_at(self._fast, tensor, self.settings)
+        corners = seen.corners.cpu().double().reshape(-1, 2).numpy()
+        in_image = warp_points(corners, resizing(small.shape[::-1], grey.shape[::-1]))
+        return in_image.reshape(-1, 4, 2), seen.scores.cpu().numpy()

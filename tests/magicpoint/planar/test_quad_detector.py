@@ -1,5 +1,6 @@
 """The detector behind one call: any size, any image, the same as the network."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,7 @@ import torch
 from magicpoint import QuadDetector, Quads, QuadSettings
 from magicpoint.io.images import write_png
 from magicpoint.model.weights import save_weights
-from magicpoint.planar.detect import detect_quads
+from magicpoint.planar.detect import choose, detect_quads
 from magicpoint.planar.model import QuadNetwork, folded
 from magicpoint.planar.settings import QuadModelSettings
 
@@ -44,7 +45,7 @@ def test_without_batch_norm_the_network_gives_the_same(network):
 def test_it_finds_what_the_network_finds(network):
     grey = noise(48, 64)
     [wanted] = detect_quads(network, torch.from_numpy(grey)[None, None].float() / 255, ANY)
-    found = QuadDetector(network, ANY).detect(grey)
+    found = QuadDetector(network, ANY, scales=(1.0,)).detect(grey)
     assert isinstance(found, Quads)
     assert len(found) == len(wanted) > 0
     np.testing.assert_allclose(found.corners, wanted.corners, atol=0.05)
@@ -65,6 +66,29 @@ def test_large_images_are_shrunk_and_corners_are_in_their_pixels(network):
     small, large = (QuadDetector(network, ANY, longest_side=64).detect(image) for image in (grey, twice))
     np.testing.assert_allclose(large.corners, 2 * small.corners + 0.5, atol=0.1)
     assert large.image_size == (128, 96)
+
+
+def test_what_is_found_at_several_scales_is_chosen_from_together(network):
+    """At half the size a place k is seen at (k + 0.5) / 2 - 0.5; of what overlaps the surer one is kept."""
+    grey = noise(96, 128)
+    halved = cv2.resize(grey.astype(np.float32) / 255, (64, 48), interpolation=cv2.INTER_AREA)
+    whole, half = (
+        QuadDetector(network, ANY, scales=(1.0,)).detect(image) for image in (grey.astype(np.float32) / 255, halved)
+    )
+    corners, scores = (
+        np.concatenate((whole.corners, 2 * half.corners + 0.5)),
+        np.concatenate((whole.scores, half.scores)),
+    )
+    wanted = choose(corners, scores, ANY, (128, 96))
+    found = QuadDetector(network, ANY, scales=(1.0, 0.5)).detect(grey)
+    np.testing.assert_allclose(found.corners, wanted.corners, atol=0.1)
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-3)
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.5,)])
+def test_scales_that_cannot_be_are_refused(network, scales):
+    with pytest.raises(ValueError, match="scales must be at least one, in"):
+        QuadDetector(network, ANY, scales=scales)
 
 
 def test_files_and_arrays_are_the_same(network, tmp_path):
