@@ -73,6 +73,9 @@ from .pictures.matches import draw_matches as draw_matches
 from .planar.detect import Quads as Quads
 from .planar.detect import QuadSettings as QuadSettings
 from .planar.detector import QuadDetector as QuadDetector
+from .planar.locate import Locator as Locator
+from .planar.located import Located as Located
+from .planar.located import LocateSettings as LocateSettings
 from .planar.settings import QuadModelSettings as QuadModelSettings
 from .planar.settings import QuadTaskSettings as QuadTaskSettings
 from .planar.verify.settings import QuerySettings as QuerySettings

@@ -97,7 +97,7 @@ def find_images(
         found -= _masks_of(found)  # a shell expands *.png to images and their masks
     if others and say_passed_over:
         listed = ", ".join(f"{suffix or 'without a suffix'} {count}" for suffix, count in others.most_common())
-        _LOG.warning("%d files of other types passed over: %s", others.total(), listed)
+        _LOG.warning("passed over, of other types: %s", listed)
     if not found:
         listed = ", ".join(f"{suffix or 'no suffix'} {count}" for suffix, count in others.most_common())
         others_there = f" (files of other types: {listed})" if listed else ""

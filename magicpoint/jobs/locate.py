@@ -23,7 +23,7 @@ from ..io.finding import find_images
 from ..io.images import read_picture, write_png
 from ..io.png_text import title_of
 from ..io.stream import is_video
-from ..io.video import open_source, read_ahead
+from ..io.video import SourceEnded, open_source, read_ahead
 from ..io.video_out import is_own_video, open_sink
 from ..model.weights import weights_hash
 from ..pictures.canvas import Drawable, add_legend
@@ -145,6 +145,9 @@ def _outputs(scenes: Mapping[str, Path], templates: Mapping[str, Path], out: Pat
     paths = []
     for key, path in scenes.items():
         paths += [_json_path(out, key), _video_path(out, key) if is_video(path) else overlay_path(out, key)]
+    twice = next((path for number, path in enumerate(paths) if path in paths[:number]), None)
+    if twice is not None:
+        raise InputError(f"{twice} would be the picture of two scenes: give them apart, or rename one")
     for kind, files in (("scene", scenes), ("template", templates)):
         sources = {path.resolve() for path in files.values()}
         clash = next((path for path in paths if path.resolve() in sources), None)
@@ -196,10 +199,16 @@ def _locate_video(
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(open_sink(target, opened.rate))
         read = stack.enter_context(read_ahead(opened.frames))
-        for grey in tqdm(read, key, total=opened.count, unit="frame", leave=False, disable=not progress):
-            found = locator.locate(grey)
-            sink.write(_draw(locator, grey, found))
-            frames.append(found)
+        try:
+            for grey in tqdm(read, key, total=opened.count, unit="frame", leave=False, disable=not progress):
+                found = locator.locate(grey)
+                sink.write(_draw(locator, grey, found))
+                frames.append(found)
+        except SourceEnded as error:
+            if not frames:
+                raise
+            _write(locator, _json_path(out, key), frames, provenance)
+            raise SourceEnded(f"{error}; what was found up to there is in {out}") from error
     _write(locator, _json_path(out, key), frames, provenance)
     return [located for found in frames for located in found]
 

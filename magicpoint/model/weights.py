@@ -181,7 +181,9 @@ def resolve(weights: str | os.PathLike[str]) -> WeightsFile:
     if (name := os.fspath(weights)) in pretrained_names():
         return shipped_weights(name)
     if not Path(weights).exists():
-        raise InputError(f"no weights {name}: neither a file, nor a folder, nor one of {', '.join(pretrained_names())}")
+        listed = ", ".join(pretrained_names())
+        other = f" ({name} are weights of planar things)" if name in planar_names() else ""
+        raise InputError(f"no weights {name}: neither a file, nor a folder, nor one of {listed}{other}")
     return weights_at(weights)
 
 

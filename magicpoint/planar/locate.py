@@ -27,7 +27,7 @@ from .detector import QuadDetector
 from .facing import FACED, facing, overlay
 from .located import ENLARGED, Located, LocateSettings, corners_in_scene
 from .polygons import polygon_iou
-from .templates import Template, describe_template
+from .templates import Template, check_templates, describe_template
 from .verify.verifier import Verifier
 from .votes import Votes
 
@@ -63,6 +63,7 @@ class Locator:
 
     Raises:
         InputError: There is no template, or the network gives no descriptors.
+        TypeError: The templates are not given by name.
 
     Examples:
         >>> card = np.zeros((120, 160), np.uint8)
@@ -81,8 +82,7 @@ class Locator:
         verifier: Verifier | None = None,
     ) -> None:
         extractor.check_describes()
-        if not templates:
-            raise InputError("there is no template to find")
+        check_templates(templates)
         self.settings = settings or LocateSettings()
         self.detector, self.verifier = detector, verifier
         best = dataclasses.replace(extractor.settings, max_keypoints=self.settings.most_compared)
@@ -114,7 +114,9 @@ class Locator:
 
         Raises:
             InputError: See `Extractor.load`, `QuadDetector.from_pretrained`, `Verifier.from_pretrained`, and the class.
+            TypeError: See the class.
         """
+        check_templates(templates)
         detector = None if proposals is None else QuadDetector.from_pretrained(proposals, PROPOSING, device)
         judge = None if verifier is None else Verifier.from_pretrained(templates, verifier, device)
         return cls(templates, Extractor.load(weights, device=device), settings, detector, judge)

@@ -28,7 +28,8 @@ class LocateSettings:
         enlarge: Look at scenes whose longer side has at most 800 pixels at twice their size, too: about twice as
             many of the small things are found, at five times the cost of a scene.
         most_compared: The best so many keypoints of a scene, and of each template, are compared.
-        largest_iou: Of two finds that overlap by more than this the surer one is kept, see `choice.evidence`.
+        largest_iou: Of two finds that overlap by more than this the surer one is kept, by its inliers and
+            the verifier.
     """
 
     least_inliers: int = 12

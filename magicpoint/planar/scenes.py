@@ -110,7 +110,7 @@ class SceneStream:
         stream: str = "training",
     ) -> None:
         if not len(templates):
-            raise InputError("scenes need a template")
+            raise InputError("scenes need templates: pictures, or boards that are drawn")
         self.settings = settings or SceneSettings()
         self._templates, self._backgrounds = templates, backgrounds
         self._seed, self._stream = seed, f"scenes {stream}"

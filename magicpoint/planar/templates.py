@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.errors import InputError
 from ..core.types import Features
 from ..inference.extractor import Extractor
 from ..inference.turns import extract_turned
@@ -54,6 +56,19 @@ class Template:
     def has_keypoints(self) -> bool:
         """Whether there is anything to match."""
         return any(len(features) for features in self.turned)
+
+
+def check_templates(templates: object) -> None:
+    """That there are templates, by their names.
+
+    Raises:
+        InputError: There is none.
+        TypeError: They are no mapping.
+    """
+    if not isinstance(templates, Mapping):
+        raise TypeError(f"templates must be a mapping of names to pictures, got {type(templates).__name__}")
+    if not templates:
+        raise InputError("there is no template to find")
 
 
 def describe_template(name: str, image: Image, extractor: Extractor) -> Template:

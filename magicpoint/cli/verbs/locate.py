@@ -19,7 +19,9 @@ SUMMARY = "Find known planar things, such as posters, cards and covers, in image
 def add(parser: Parser) -> None:
     from ...planar.located import LocateSettings
 
-    parser.add_argument("scenes", nargs="+", type=Path, help="Images, videos, and folders to search for images.")
+    parser.add_argument(
+        "scenes", nargs="+", type=Path, help="Images, videos, folders to search for images, and lists of images."
+    )
     parser.add_argument(
         "--templates",
         nargs="+",
@@ -28,7 +30,7 @@ def add(parser: Parser) -> None:
         help="What is to be found: images that show nothing else, and folders of them.",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, help="Folder to write: a JSON file and a picture of each scene."
+        "--out", type=Path, required=True, help="Folder to write: a JSON file and a picture, or a video, of each scene."
     )
     add_network(parser, "superpoint")
     parser.add_argument(

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ...core.errors import InputError
 from ...core.machine import find_device
 from ...io.images import Image, open_image
 from ...io.reading import ImageReading
 from ...model.weights import load_weights, resolve_planar
 from ..frames import rectified_frames
 from ..located import Located
+from ..templates import check_templates
 from .crops import SQUARE, Floats, frame_of, rectify
 from .network import VerifierNetwork
 
@@ -42,6 +42,7 @@ class Verifier:
 
     Raises:
         InputError: There is no template.
+        TypeError: They are not given by name.
     """
 
     def __init__(
@@ -51,8 +52,7 @@ class Verifier:
         device: torch.device | str | None = None,
         reading: ImageReading | None = None,
     ) -> None:
-        if not templates:
-            raise InputError("there is no template to verify")
+        check_templates(templates)
         self.names, self.reading = tuple(templates), reading or ImageReading()
         self.device = find_device(device or "cpu")
         self.network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)

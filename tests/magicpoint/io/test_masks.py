@@ -133,7 +133,7 @@ def test_a_mask_that_a_shell_names_is_no_image(tmp_path, caplog):
     assert list(find_images(sorted(tmp_path.iterdir()))) == ["a.png", "b.mask.png"]
     with caplog.at_level(logging.WARNING):
         assert list(find_images([tmp_path], say_passed_over=True)) == ["a.png"]
-    assert caplog.messages == ["1 files of other types passed over: .mask.png without an image 1"]
+    assert caplog.messages == ["passed over, of other types: .mask.png without an image 1"]
 
 
 def test_a_folder_without_masks_is_refused_and_missing_ones_are_said(tmp_path, caplog):

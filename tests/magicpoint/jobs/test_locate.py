@@ -1,5 +1,6 @@
 """Templates looked for in files, and what is written of it."""
 
+import dataclasses
 import json
 
 import cv2
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from magicpoint import Extractor
+from magicpoint import Extractor, Locator
 from magicpoint.cli import main
+from magicpoint.core.errors import InputError
+from magicpoint.io.video import SourceEnded
 from magicpoint.io.video_out import open_sink
+from magicpoint.jobs import locate as locate_module
 from magicpoint.jobs.info import read_info
 from magicpoint.jobs.locate import locate_templates
 from magicpoint.model.weights import load_weights, resolve_planar, save_weights, weights_hash
@@ -148,3 +152,47 @@ def test_a_template_without_keypoints_is_said_to_have_none(folder, tmp_path, cap
     locate_templates(scenes, templates, tmp_path / "out", extractor, progress=False)
     [message] = [record.message for record in caplog.records if "keypoints" in record.message]
     assert "plain has no keypoints: it is found where the verifier knows it again, if at all" in message
+
+
+def test_two_scenes_whose_pictures_would_be_one_are_told_apart(folder, tmp_path, capsys):
+    for name in ("a.png", "a.png.jpg", "b.jpg", "b.jpg.png"):
+        cv2.imwrite(str(tmp_path / name), picture(0))
+    options = ["--templates", str(folder / "templates"), "--out", str(tmp_path / "out"), "--quiet", "--device", "cpu"]
+    assert main(["locate", str(tmp_path), "--weights", "superpoint-tiny", *options]) == 1
+    assert "b.jpg.png would be the picture of two scenes" in capsys.readouterr().err
+
+
+def test_what_was_found_in_a_video_that_ends_too_early_is_kept(folder, tmp_path, caplog, monkeypatch):
+    opened = locate_module.open_source
+
+    def cut(*arguments):
+        source = opened(*arguments)
+
+        def frames():
+            yield next(source.frames)
+            raise SourceEnded("film ends after 1 of 2 frames")
+
+        return dataclasses.replace(source, frames=frames())
+
+    monkeypatch.setattr(locate_module, "open_source", cut)
+    extractor = Extractor.load("superpoint-small", device="cpu")
+    scenes = [folder / "film.mp4", folder / "scenes" / "in" / "none.jpg"]
+    result = locate_templates(scenes, [folder / "templates"], tmp_path / "out", extractor, progress=False)
+    assert list(result.skipped) == ["film.mp4"]
+    [message] = [record.message for record in caplog.records if "skipped" in record.message]
+    assert "1 of 2 frames; what was found up to there is in" in message
+    [[found]] = json.loads((tmp_path / "out" / "film.mp4.json").read_text(encoding="utf-8"))["found"]
+    assert found["template"] == "more/back"
+
+
+@pytest.mark.parametrize("templates", ["a.jpg", ["a.jpg"]])
+def test_templates_without_names_are_refused(templates):
+    with pytest.raises(TypeError, match="templates must be a mapping of names to pictures, got"):
+        Locator.from_pretrained(templates)
+    with pytest.raises(TypeError, match="templates must be a mapping of names to pictures, got"):
+        Verifier.from_pretrained(templates)
+
+
+def test_weights_of_planar_things_are_named_where_others_are_asked_for():
+    with pytest.raises(InputError, match=r"quads are weights of planar things"):
+        Extractor.load("quads")
