@@ -87,21 +87,25 @@ def look_at(model: QuadNetwork, image: Tensor, settings: QuadSettings) -> Propos
     """What is proposed in a batch, after all looks; arguments are those of `detect_quads`."""
     first = model(image)
     proposals = model.propose(first, settings.proposals)
-    return refine(model, first, proposals) if model.settings.stages == 2 else proposals
+    return refine(model, first, proposals, settings.threshold) if model.settings.stages == 2 else proposals
 
 
-def refine(model: QuadNetwork, first: FirstStage, proposals: Proposals) -> Proposals:
+def refine(model: QuadNetwork, first: FirstStage, proposals: Proposals, threshold: float = 0.0) -> Proposals:
     """The proposals after `LOOKS` further looks, each in the frame of what the one before said.
 
-    Their scores are the geometric means of all looks', their order of the corners that of the last.
+    Their scores are the geometric means of all looks', their order of the corners that of the last. What cannot come
+    above the threshold any more, whatever the next look says, is looked at no further, and left out.
     """
-    if not len(proposals.scores):
-        return proposals
     logs = torch.zeros_like(proposals.scores)
+    turns = torch.zeros(len(logs), dtype=torch.int64, device=logs.device)
     for _ in range(LOOKS):
+        if not len(proposals.scores):
+            break
         proposals, verdict = model.second(first, proposals)
-        logs = logs + F.logsigmoid(verdict.logits) / LOOKS
-    order = (torch.arange(4, device=logs.device) + verdict.turns.argmax(dim=1, keepdim=True)) % 4
+        logs, turns = logs + F.logsigmoid(verdict.logits) / LOOKS, verdict.turns.argmax(dim=1)
+        kept = logs.exp() > threshold
+        proposals, logs, turns = Proposals(*(part[kept] for part in proposals)), logs[kept], turns[kept]
+    order = (torch.arange(4, device=logs.device) + turns[:, None]) % 4
     corners = proposals.corners.gather(1, order[:, :, None].expand(-1, -1, 2))
     return Proposals(proposals.image, corners, logs.exp())
 

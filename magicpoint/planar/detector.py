@@ -71,6 +71,7 @@ class QuadDetector:
         settings: QuadSettings | None = None,
         device: torch.device | str | None = None,
         longest_side: int = LONGEST_SIDE,
+        scales: Sequence[float] = SCALES,
     ) -> Self:
         """Take weights by the name under which they ship, else by their path.
 
@@ -79,12 +80,13 @@ class QuadDetector:
             settings: As for the class; so are the device and the longest side.
             device: See there.
             longest_side: See there.
+            scales: See there.
 
         Raises:
             InputError: There are no such weights, or the file is damaged or holds something else; it is named.
         """
         file = resolve_planar(weights)
-        return cls(load_weights(file.path, QuadNetwork)[0], settings, device, file.name, longest_side)
+        return cls(load_weights(file.path, QuadNetwork)[0], settings, device, file.name, longest_side, scales)
 
     def detect(self, image: Image) -> Quads:
         """Find the quadrilaterals of one image of any size.

@@ -138,6 +138,27 @@ def test_the_scores_of_the_looks_are_joined_and_the_last_says_the_order(network,
     torch.testing.assert_close(refined.corners[0], quads[0].roll(-2, dims=0))
 
 
+def test_what_cannot_come_above_the_threshold_is_looked_at_once(network, monkeypatch):
+    """The first look says 0.2 and 0.3: with 1 in the second they would have the roots, 0.45 and 0.55."""
+    quads, asked = torch.stack([SQUARE * 40 + 5, SQUARE * 20 + 8]), []
+    said = iter([[0.2, 0.3], [0.9]])
+
+    def second(first, proposals):
+        asked.append(proposals.corners)
+        return proposals, Verdict(torch.logit(torch.tensor(next(said))), torch.zeros(len(proposals.scores), 4))
+
+    monkeypatch.setattr(network, "second", second)
+    proposals = Proposals(torch.tensor([0, 0]), quads, torch.tensor([0.5, 0.5]))
+    refined = refine(network, stage(quads, [0.5, 0.5]), proposals, threshold=0.5)
+    torch.testing.assert_close(asked[1], quads[1:])
+    torch.testing.assert_close(refined.scores, torch.tensor([0.27**0.5]))
+    monkeypatch.setattr(
+        network, "second", lambda first, asked: (asked, Verdict(torch.tensor([-9.0, -9]), torch.zeros(2, 4)))
+    )
+    nothing = refine(network, stage(quads, [0.5, 0.5]), proposals, threshold=0.5)
+    assert nothing.corners.shape == (0, 4, 2)
+
+
 def test_corners_in_their_own_frame_are_the_unit_square():
     quads = torch.tensor([[[10.0, 10], [50, 20], [45, 45], [12, 40]]])
     torch.testing.assert_close(in_frame(quads, rectified_frames(quads))[0], SQUARE, atol=1e-5, rtol=0)
