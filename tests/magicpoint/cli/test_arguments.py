@@ -202,7 +202,7 @@ def test_settings_of_a_run_that_are_damaged_are_named(tmp_path, capsys):
         (["train", "RUN", "--dataset", "d", "--labels", "l.h5"], "--images must be given with labels, got none"),
         (
             ["train", "RUN", "--task", "nothing"],
-            "--task must be magicpoint, superpoint, matcher, quads or verify, got nothing",
+            "--task must be magicpoint, superpoint, distil, matcher, quads or verify, got nothing",
         ),
         (["train", "RUN", "--shapes.shapes", "[blob]"], "--shapes.shapes must be some of"),
         (["train", "RUN", *LABELLED, "--views.homographic.scale", "2"], "--views.homographic.scale must be in [0, 1)"),

@@ -13,7 +13,7 @@ from magicpoint.cli import main
         ("learning_rate: .nan", "--learning_rate must be a number, got nan"),
         ("model: null", "--model must be a group of settings, got None"),
         ("augmentation: [1]", "--augmentation must be a group of settings, got [1]"),
-        ("task: null", "--task must be magicpoint or superpoint or matcher or quads or verify, got null"),
+        ("task: null", "--task must be magicpoint or superpoint or distil or matcher or quads or verify, got null"),
         ("task: [magicpoint]", "--task"),
         ("stepz: 5", "stepz"),
     ],

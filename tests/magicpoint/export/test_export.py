@@ -263,8 +263,9 @@ def test_int8_has_the_numbers_of_the_quantised_network(tmp_path):
         heatmap, descriptors = in_bytes(model, image, whole_bias=True)
         exact_bias, _ = in_bytes(model, image, whole_bias=False)
         unrounded = torch.pixel_shuffle(model(torch.from_numpy(image)).logits.softmax(1)[:, :64], 8)[:, 0].numpy()
-    # A sum just beside a half may be rounded either way, so in the mean and not at every pixel.
-    assert np.abs(result["heatmap"] - heatmap).mean() < 1e-5
+    # A sum just beside a half may be rounded either way, so in the mean and not at every pixel: less than a tenth of
+    # what all the rounding changes.
+    assert np.abs(result["heatmap"] - heatmap).mean() < 0.1 * np.abs(unrounded - heatmap).mean()
     assert (result["descriptors"] * descriptors).sum(1).mean() > 0.9999
     # The biases of the engine int8 are exact; from the network itself both are as far away.
     of_graph, of_engine = (np.abs(found - unrounded).mean() for found in (result["heatmap"], exact_bias))

@@ -73,4 +73,4 @@ def test_95_of_100_keypoints_of_the_whole_photograph_stay_within_a_pixel(name, p
     print(name, precision, agreement)
     assert agreement.keypoints > 200
     assert agreement.found >= 0.95
-    assert agreement.mean_cosine >= 0.999
+    assert agreement.mean_cosine >= 0.9985  # as above; of superpoint-tiny in int8 0.99875
