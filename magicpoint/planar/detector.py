@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Self
@@ -41,7 +42,7 @@ class QuadDetector:
         device: None takes the CPU.
         weights: The name of the weights, for messages.
         longest_side: Images with a longer side are shrunk to this many pixels before.
-        scales: At these shares of that size an image is looked at.
+        scales: At these shares of that size an image is looked at, with as large a share of the proposals.
         reading: How image files are read; None stands for `ImageReading()`.
     """
 
@@ -106,17 +107,18 @@ class QuadDetector:
         grey = open_image(image, self.reading).grey
         height, width = grey.shape
         longest = min(self.longest_side, max(grey.shape))
-        corners, scores = zip(*(self._look_at(grey, round(longest * scale)) for scale in self.scales), strict=True)
+        corners, scores = zip(*(self._look_at(grey, longest, scale) for scale in self.scales), strict=True)
         found = choose(np.concatenate(corners), np.concatenate(scores), self.settings, (width, height))
         check_output(torch.from_numpy(found.corners), self.weights)
         return found
 
-    def _look_at(self, grey: NDArray[np.float32], longest: int) -> tuple[Floats, Floats]:
-        """Corners (N, 4, 2) in pixels of an image, and scores (N,), as it looks at so many pixels of its longer
-        side."""
-        small = shrink(grey, max(1, longest))
+    def _look_at(self, grey: NDArray[np.float32], longest: int, scale: float) -> tuple[Floats, Floats]:
+        """Corners (N, 4, 2) in pixels of an image, and scores (N,), as it looks at a share of so many pixels of its
+        longer side; it takes as large a share of the proposals, since less is seen."""
+        small = shrink(grey, max(1, round(longest * scale)))
         tensor = as_input(small, CELL_SIZE).to(self.device).contiguous(memory_format=torch.channels_last)
-        seen = look_at(self._fast, tensor, self.settings)
+        proposals = max(1, round(self.settings.proposals * scale))
+        seen = look_at(self._fast, tensor, dataclasses.replace(self.settings, proposals=proposals))
         corners = seen.corners.cpu().double().reshape(-1, 2).numpy()
         in_image = warp_points(corners, resizing(small.shape[::-1], grey.shape[::-1]))
         return in_image.reshape(-1, 4, 2), seen.scores.cpu().numpy()

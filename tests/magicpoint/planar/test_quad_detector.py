@@ -1,5 +1,7 @@
 """The detector behind one call: any size, any image, the same as the network."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -69,7 +71,8 @@ def test_large_images_are_shrunk_and_corners_are_in_their_pixels(network):
 
 
 def test_what_is_found_at_several_scales_is_chosen_from_together(network):
-    """At half the size a place k is seen at (k + 0.5) / 2 - 0.5; of what overlaps the surer one is kept."""
+    """At half the size a place k is seen at (k + 0.5) / 2 - 0.5, and half as much is proposed; of what overlaps the surer
+    one is kept."""
     grey = noise(96, 128)
     halved = cv2.resize(grey.astype(np.float32) / 255, (64, 48), interpolation=cv2.INTER_AREA)
     whole, half = (
