@@ -71,17 +71,13 @@ def test_large_images_are_shrunk_and_corners_are_in_their_pixels(network):
 
 
 def test_what_is_found_at_several_scales_is_chosen_from_together(network):
-    """At half the size a place k is seen at (k + 0.5) / 2 - 0.5, and half as much is proposed; of what overlaps the surer
-    one is kept."""
-    grey = noise(96, 128)
-    halved = cv2.resize(grey.astype(np.float32) / 255, (64, 48), interpolation=cv2.INTER_AREA)
-    whole, half = (
-        QuadDetector(network, ANY, scales=(1.0,)).detect(image) for image in (grey.astype(np.float32) / 255, halved)
-    )
-    corners, scores = (
-        np.concatenate((whole.corners, 2 * half.corners + 0.5)),
-        np.concatenate((whole.scores, half.scores)),
-    )
+    """At half the size a place k is seen at (k + 0.5) / 2 - 0.5, and half as much is proposed."""
+    grey = noise(96, 128).astype(np.float32) / 255
+    halved = cv2.resize(grey, (64, 48), interpolation=cv2.INTER_AREA)
+    asked = ((grey, ANY), (halved, dataclasses.replace(ANY, proposals=ANY.proposals // 2)))
+    whole, half = (QuadDetector(network, settings, scales=(1.0,)).detect(image) for image, settings in asked)
+    corners = np.concatenate((whole.corners, 2 * half.corners + 0.5))
+    scores = np.concatenate((whole.scores, half.scores))
     wanted = choose(corners, scores, ANY, (128, 96))
     found = QuadDetector(network, ANY, scales=(1.0, 0.5)).detect(grey)
     np.testing.assert_allclose(found.corners, wanted.corners, atol=0.1)
