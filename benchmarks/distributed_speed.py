@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from magicpoint.core.plain import json_text
 from magicpoint.core.precision import Precision
@@ -50,28 +50,25 @@ class Training(NamedTuple):
 
 def joint_training(width: float, synchronised: bool = False, precision: Precision = "float32") -> Training:
     """Joint training on batches of rendered views, without labelled images."""
-    from magicpoint.data.batches import ViewBatches
     from magicpoint.data.settings import ViewSettings
     from magicpoint.data.sources import RenderedSource
     from magicpoint.model.settings import ModelSettings
     from magicpoint.training.settings import TrainSettings
     from magicpoint.training.tasks.settings import SuperPointSettings
     from magicpoint.training.tasks.superpoint import SuperPointTask
+    from magicpoint.training.tasks.views import ViewTask
+    from magicpoint.training.validation.superpoint import ViewValidator
     from synthetic_shapes import ShapeSettings
 
-    shapes = ShapeSettings(size_hw=(160, 200))
     task = SuperPointTask.__new__(SuperPointTask)  # its own source would need labels
     settings = SuperPointSettings(
         images=(Path(),), labels=Path(), model=ModelSettings(width, descriptor_dim=256), views=ViewSettings((120, 160))
     )
     run = TrainSettings(task=settings, batch_size=BATCH_SIZE, precision=precision, sync_batch_norm=synchronised)
-    task._point_settings = task._settings = settings
-    task._run = run
-
-    def batches(rank: int, count: int) -> ViewBatches:
-        return ViewBatches(RenderedSource(0, shapes), settings.views, 0, BATCH_SIZE, rank, count)
-
-    return Training(task, run, batches)
+    source = RenderedSource(0, ShapeSettings(size_hw=(160, 200)))
+    ViewTask.__init__(task, settings, run, source, cast(ViewValidator, None))  # nobody judges it
+    task._settings = settings
+    return Training(task, run, task.batches)
 
 
 def train(seconds: float, width: float, synchronised: bool) -> dict[str, float]:

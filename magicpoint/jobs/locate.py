@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def _outputs(scenes: Mapping[str, Path], templates: Mapping[str, Path], out: Pat
     paths = []
     for key, path in scenes.items():
         paths += [_json_path(out, key), _video_path(out, key) if is_video(path) else overlay_path(out, key)]
-    twice = next((path for number, path in enumerate(paths) if path in paths[:number]), None)
+    twice = next((path for path, count in Counter(paths).items() if count > 1), None)
     if twice is not None:
         raise InputError(f"{twice} would be the picture of two scenes: give them apart, or rename one")
     for kind, files in (("scene", scenes), ("template", templates)):

@@ -116,7 +116,6 @@ class Locator:
             InputError: See `Extractor.load`, `QuadDetector.from_pretrained`, `Verifier.from_pretrained`, and the class.
             TypeError: See the class.
         """
-        check_templates(templates)
         detector = None if proposals is None else QuadDetector.from_pretrained(proposals, PROPOSING, device)
         judge = None if verifier is None else Verifier.from_pretrained(templates, verifier, device)
         return cls(templates, Extractor.load(weights, device=device), settings, detector, judge)

@@ -43,11 +43,11 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
         self, settings: SuperPointSettings | DistilSettings, run: RunSettings, source: Source, validator: ViewValidator
     ) -> None:
         super().__init__(settings, run)
-        self._losses, self._source, self._validator = settings, source, validator
+        self._view_settings, self._source, self._validator = settings, source, validator
 
     def batches(self, rank: int, world_size: int) -> ViewBatches:
         run = self._run
-        return ViewBatches(self._source, self._losses.views, run.seed, run.batch_size, rank, world_size)
+        return ViewBatches(self._source, self._view_settings.views, run.seed, run.batch_size, rank, world_size)
 
     def to_device(self, item: CollatedViews, device: torch.device) -> ViewBatch:
         return item.to(device)
@@ -67,11 +67,11 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
         description, similarity = self._descriptor_loss(output, batch)
         count = similarity.positives
         compared = over_all((count > 0).float(), count)
-        total = detection + self._losses.descriptor_weight * description
+        total = detection + self._view_settings.descriptor_weight * description
         further: dict[str, Tensor] = {}
-        if self._losses.exactness_weight > 0:
+        if self._view_settings.exactness_weight > 0:
             exactness = _exactness_loss(output, batch)
-            total = total + self._losses.exactness_weight * exactness
+            total = total + self._view_settings.exactness_weight * exactness
             further["exactness_loss"] = exactness.detach()
         return {
             "loss": total,
@@ -107,7 +107,7 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
 
     def _descriptor_loss(self, output: Output, batch: ViewBatch) -> tuple[Tensor, Similarity]:
         assert output.descriptors is not None
-        settings = self._losses
+        settings = self._view_settings
         descriptors0, descriptors1 = output.descriptors.chunk(2)
         mask0, mask1 = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
         H_0to1 = batch.H_0to1.float()
@@ -128,7 +128,7 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
         for number, keypoints in enumerate(batch.view0.keypoints, batch.first):
             seed = int(sample_generator(self._run.seed, "points", number).integers(2**62))
             generator = torch.Generator().manual_seed(seed)
-            places += draw_points([keypoints], (height, width), self._losses.descriptor_points, generator)
+            places += draw_points([keypoints], (height, width), self._view_settings.descriptor_points, generator)
         return places
 
 
