@@ -12,8 +12,6 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from homography import warp_points
-from homography.warp import inverse_homography
 from synthetic_shapes.sample import sample_generator
 
 from ..core.types import Features
@@ -55,18 +53,16 @@ class MatchBatch(NamedTuple):
         return MatchBatch(side0, side1, self.targets0.to(device), self.targets1.to(device))
 
 
-def find_targets(
-    keypoints0: NDArray[np.float32], keypoints1: NDArray[np.float32], H_0to1: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The counterparts of keypoints (N, 2) and (M, 2), as `MatchBatch` has them.
+def find_targets(pair: FeaturePair) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The counterparts of the N keypoints of view 0 and the M of view 1, as `MatchBatch` has them.
 
     Two are one where each is the other's nearest and both lie, in pixels of either view, within `NEAR` of where the
-    homography takes the other.
+    view shows the other.
     """
-    forth = _distances(keypoints0, keypoints1, H_0to1)
-    back = _distances(keypoints1, keypoints0, inverse_homography(H_0to1)).T
+    forth = _distances(pair.places0, pair.features1.keypoints)
+    back = _distances(pair.places1, pair.features0.keypoints).T
     if not forth.size:
-        return np.full(len(keypoints0), UNMATCHED), np.full(len(keypoints1), UNMATCHED)
+        return np.full(forth.shape[0], UNMATCHED), np.full(forth.shape[1], UNMATCHED)
     farther, nearer = np.maximum(forth, back), np.minimum(forth, back)
     nearest0, nearest1 = farther.argmin(axis=1), farther.argmin(axis=0)
     one0 = (nearest1[nearest0] == np.arange(len(nearest0))) & (farther.min(axis=1) <= NEAR)
@@ -75,10 +71,9 @@ def find_targets(
     return np.where(one0, nearest0, none0), np.where(one1, nearest1, none1)
 
 
-def _distances(source: NDArray[np.float32], target: NDArray[np.float32], H: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, M): how far each target is from where the homography takes each source; infinite behind the horizon."""
-    placed = np.asarray(warp_points(source.astype(np.float64), H))
-    offsets = placed[:, None] - target[None].astype(np.float64)
+def _distances(placed: Tensor, target: Tensor) -> NDArray[np.float64]:
+    """(N, M): how far each target is from each place; infinite from a place that is not shown."""
+    offsets = placed.numpy().astype(np.float64)[:, None] - target.numpy().astype(np.float64)[None]
     return np.asarray(np.nan_to_num(np.hypot(offsets[..., 0], offsets[..., 1]), nan=np.inf))
 
 
@@ -136,12 +131,12 @@ class MatchBatches(StepBatches[MatchBatch]):
     def _chosen(self, index: int) -> FeaturePair:
         """The pair of this turn, fewer of its keypoints, in one direction or the other."""
         rng = sample_generator(self._seed, "keypoints", index)
-        features0, features1, H_0to1 = self._pairs[self._order[index]]
+        features0, features1, places0, places1 = self._pairs[self._order[index]]
         swapped = rng.random() < 0.5
-        features0, features1 = (_choose(features, self._keypoints, rng) for features in (features0, features1))
-        if swapped:
-            return FeaturePair(features1, features0, inverse_homography(H_0to1))
-        return FeaturePair(features0, features1, H_0to1)
+        kept0, kept1 = (_choose(len(features), self._keypoints, rng) for features in (features0, features1))
+        side0, side1 = (_only(features0, kept0), places0[kept0]), (_only(features1, kept1), places1[kept1])
+        (first, of_first), (second, of_second) = (side1, side0) if swapped else (side0, side1)
+        return FeaturePair(first, second, of_first, of_second)
 
 
 def _draw_warps(rng: Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -158,23 +153,23 @@ def _turn(angle: float) -> NDArray[np.float64]:
     return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
 
-def _choose(features: Features, count: int, rng: Generator) -> Features:
-    """At most so many of the keypoints."""
-    kept = np.arange(min(count, len(features)))
-    if rng.random() >= BEST_SHARE:
-        kept = np.sort(rng.permutation(len(features))[:count])
-    index = torch.from_numpy(kept)
+def _choose(have: int, count: int, rng: Generator) -> Tensor:
+    """The numbers of at most `count` of the keypoints that a view has."""
+    if rng.random() < BEST_SHARE:
+        return torch.arange(min(count, have))
+    return torch.from_numpy(np.sort(rng.permutation(have)[:count]))
+
+
+def _only(features: Features, kept: Tensor) -> Features:
     assert features.descriptors is not None
     return Features(
-        features.keypoints[index], features.keypoint_scores[index], features.descriptors[index], features.image_size
+        features.keypoints[kept], features.keypoint_scores[kept], features.descriptors[kept], features.image_size
     )
 
 
 def collate_pairs(pairs: list[FeaturePair]) -> MatchBatch:
     """Packs pairs of features, padded to the most keypoints that one of them has."""
-    targets = [
-        find_targets(one.features0.keypoints.numpy(), one.features1.keypoints.numpy(), one.H_0to1) for one in pairs
-    ]
+    targets = [find_targets(pair) for pair in pairs]
     side0, targets0 = _padded_side([pair.features0 for pair in pairs], [of0 for of0, _ in targets])
     side1, targets1 = _padded_side([pair.features1 for pair in pairs], [of1 for _, of1 in targets])
     return MatchBatch(side0, side1, targets0, targets1)

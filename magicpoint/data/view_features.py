@@ -1,4 +1,4 @@
-"""The features of two views of an image, as the weights find them that they are learnt to be matched of."""
+"""The features of two views of an image or a room, as the weights find them that they are learnt to be matched of."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from homography import warp_points
+from homography.warp import inverse_homography
 from synthetic_shapes.sample import sample_generator
 
 from ..core.errors import InputError
@@ -33,6 +34,9 @@ from ..model.network import PointNetwork
 from ..model.weights import load_weights, resolve, weights_hash
 from .image_files import ImageFiles
 from .samples import TrainingSample
+from .scenes3d.interior import InteriorSettings
+from .scenes3d.render import RenderedView, transfer
+from .scenes3d.views import make_room_views
 from .settings import ViewSettings
 from .sources import ShuffledIndices
 from .views import make_views
@@ -41,12 +45,21 @@ LOWEST_SCORE = 0.005
 """Of a keypoint: below what an extractor takes, since whoever asks for many gets weak ones, too."""
 
 
+PICTURES = 12
+"""Of a room, at most: fewer than it has surfaces, so that the same stands in it again."""
+
+
 class FeaturePair(NamedTuple):
-    """The features of two views of one image, and `H_0to1`, float64 (3, 3), between them."""
+    """The features of two views, and where each shows the keypoints of the other.
+
+    `places0` float32 (N, 2) are the places in view 1, in pixels, of the keypoints of view 0; nan where they have none:
+    behind the horizon, or hidden. `places1` float32 (M, 2) as much of view 1.
+    """
 
     features0: Features
     features1: Features
-    H_0to1: NDArray[np.float64]
+    places0: Tensor
+    places1: Tensor
 
 
 @torch.inference_mode()
@@ -94,12 +107,14 @@ class PairRecipe:
         views: How the two views are made.
         most_keypoints: So many of the best keypoints of each view are kept.
         seed: Decides the views.
+        rooms_share: Of the pairs that are views of a rendered room, the images its walls and things.
     """
 
     weights: str
     views: ViewSettings
     most_keypoints: int
     seed: int
+    rooms_share: float = 0.0
 
 
 class FeaturePairs:
@@ -120,6 +135,7 @@ class FeaturePairs:
         self, images: ImageFiles, indices: Sequence[int], settings: PairRecipe, name: str, cache: AnyPath | None
     ) -> None:
         self._images, self._settings, self._name = images, settings, name
+        self._indices = indices
         self._order = ShuffledIndices(indices, settings.seed)
         self.weights_hash = weights_hash(self._network.state_dict())
         self.descriptor_dim = self._network.settings.descriptor_dim
@@ -156,15 +172,43 @@ class FeaturePairs:
     def _make(self, index: int) -> FeaturePair:
         settings = self._settings
         rng = sample_generator(settings.seed, f"{self._name} pair", index)
+        # Of its own, so that a pair of one image is the same whatever the share of rooms.
+        if sample_generator(settings.seed, f"{self._name} kind", index).random() < settings.rooms_share:
+            return self._room(rng)
         view0, view1, H_0to1 = make_views(self._images[self._order[index]], settings.views, rng)
-        decoding = DecodeSettings(threshold=LOWEST_SCORE, max_keypoints=settings.most_keypoints)
-        how = decoding, torch.device("cpu"), self._network.settings.descriptor_sampling
-        features0, features1 = (features_of_view(self._folded, view, *how) for view in (view0, view1))
-        return FeaturePair(features0, features1, H_0to1)
+        features0, features1 = self._features(view0), self._features(view1)
+        places0 = warp_points(features0.keypoints.double(), torch.from_numpy(H_0to1))
+        places1 = warp_points(features1.keypoints.double(), torch.from_numpy(inverse_homography(H_0to1)))
+        return FeaturePair(features0, features1, places0.float(), places1.float())
+
+    def _room(self, rng: np.random.Generator) -> FeaturePair:
+        views = self._settings.views
+        drawn = rng.integers(len(self._indices), size=PICTURES)
+        pictures = [self._images[self._indices[number]].image for number in drawn.tolist()]
+        room = InteriorSettings(views.size_hw[::-1], baseline=(0.3, 2.5), least_overlap=0.2, roll=0.6)
+        (view0, rendered0), (view1, rendered1) = make_room_views(pictures, room, views.photometric, rng)
+        features0, features1 = self._features(view0), self._features(view1)
+        return FeaturePair(
+            features0,
+            features1,
+            _seen_places(features0, rendered0, rendered1),
+            _seen_places(features1, rendered1, rendered0),
+        )
+
+    def _features(self, view: TrainingSample) -> Features:
+        decoding = DecodeSettings(threshold=LOWEST_SCORE, max_keypoints=self._settings.most_keypoints)
+        sampling = self._network.settings.descriptor_sampling
+        return features_of_view(self._folded, view, decoding, torch.device("cpu"), sampling)
+
+
+def _seen_places(features: Features, own: RenderedView, other: RenderedView) -> Tensor:
+    places, shown = transfer(features.keypoints.double().numpy(), own, other)
+    places[~shown] = np.nan
+    return torch.from_numpy(places).float()
 
 
 def _packed(pair: FeaturePair) -> dict[str, Tensor]:
-    packed = {"H_0to1": torch.from_numpy(pair.H_0to1)}
+    packed = {"places0": pair.places0, "places1": pair.places1}
     for side, features in (("0", pair.features0), ("1", pair.features1)):
         assert features.descriptors is not None
         packed |= {f"keypoints{side}": features.keypoints, f"scores{side}": features.keypoint_scores}
@@ -182,4 +226,4 @@ def _unpacked(packed: dict[str, Tensor], size_hw: tuple[int, int]) -> FeaturePai
         )
         for side in "01"
     ]
-    return FeaturePair(sides[0], sides[1], packed["H_0to1"].numpy())
+    return FeaturePair(sides[0], sides[1], packed["places0"], packed["places1"])

@@ -68,7 +68,7 @@ ALLOWED = {
     "MatcherSettings": {
         **{"channels": "[1, 4096]", "layers": "[1, 4096]", "heads": "[1, 4096]", "descriptor_dim": "[1, 65536]"},
     },
-    "MatcherTaskSettings": {"pairs": COUNT, "keypoints": COUNT},
+    "MatcherTaskSettings": {"pairs": COUNT, "keypoints": COUNT, "rooms_share": SHARE},
     "ModelSettings": {"width": "(0, 4]", "descriptor_dim": WHOLE},
     "PhotometricSettings": {
         **{"probability": SHARE, "brightness": "[0, 255]", "contrast": "[1, 1000]", "lowest_contrast": "(0, 1]"},

@@ -51,7 +51,7 @@ class MatcherTask(Task[MatcherNetwork, MatchBatch, MatchBatch]):
         self._settings, self._run = settings, run
         images = ImageFiles(settings.images)
         training, held_out = split_in_two(len(images))
-        how = PairRecipe(settings.features, settings.views, MOST_KEYPOINTS, run.seed)
+        how = PairRecipe(settings.features, settings.views, MOST_KEYPOINTS, run.seed, settings.rooms_share)
         self._pairs = FeaturePairs(images, training, how, "training", settings.cache)
         judged = FeaturePairs(images, held_out, how, "validation", settings.cache)
         self._validator = MatchValidator(judged, len(held_out))

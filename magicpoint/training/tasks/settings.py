@@ -219,6 +219,8 @@ class MatcherTaskSettings(TaskSettings):
         keypoints: Of each view that a step takes, or all where there are fewer: of half of the views the best.
         cache: A folder in which the features of the pairs are kept (0.5 MB a pair), for the next time that they are
             seen, here or in another run; null finds them anew.
+        rooms_share: Share of the pairs that are views of a rendered room whose walls and things show the images, with
+            depth and what it hides; the others are of one image under homographies.
         views: How two views are made of one image.
         model: The network.
     """
@@ -231,6 +233,7 @@ class MatcherTaskSettings(TaskSettings):
     pairs: int = 4000
     keypoints: int = 256
     cache: Path | None = None
+    rooms_share: float = 0.3
     views: ViewSettings = field(
         default_factory=lambda: ViewSettings(
             (240, 320),
@@ -242,4 +245,5 @@ class MatcherTaskSettings(TaskSettings):
     def __post_init__(self) -> None:
         check_kinds(self)
         check_whole(self, 1, "pairs", "keypoints")
+        check_range(self, "[0, 1]", "rooms_share")
         _check_images(self.images)

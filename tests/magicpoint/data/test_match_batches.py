@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from homography import HomographySettings
+from homography import HomographySettings, warp_points
+from homography.warp import inverse_homography
 from magicpoint.core.types import Features
 from magicpoint.data.image_files import ImageFiles
 from magicpoint.data.match_batches import UNKNOWN, UNMATCHED, MatchBatches, collate_pairs, find_targets
@@ -23,6 +24,15 @@ ZOOM = np.diag([2.0, 2.0, 1.0])
 
 def points(*places):
     return np.array(places, np.float32).reshape(-1, 2)
+
+
+def pair_of(of0, of1, H=SHIFT):
+    sides = [
+        Features(torch.from_numpy(each), torch.ones(len(each)), torch.ones(len(each), 4), (100, 60))
+        for each in (of0, of1)
+    ]
+    placed = warp_points(of0.astype(float), H), warp_points(of1.astype(float), inverse_homography(H))
+    return FeaturePair(*sides, *(torch.from_numpy(each).float() for each in placed))
 
 
 @pytest.mark.parametrize(
@@ -42,16 +52,18 @@ def points(*places):
     ],
 )
 def test_targets_on_paper(H, of0, of1, expected0, expected1):
-    found0, found1 = find_targets(of0, of1, H)
+    found0, found1 = find_targets(pair_of(of0, of1, H))
     assert (found0.tolist(), found1.tolist()) == (expected0, expected1)
 
 
-def pair_of(places0, places1):
-    sides = [
-        Features(torch.from_numpy(each), torch.ones(len(each)), torch.ones(len(each), 4), (100, 60))
-        for each in (places0, places1)
-    ]
-    return FeaturePair(*sides, SHIFT)
+def test_what_is_hidden_has_no_counterpart():
+    pair = pair_of(points((5, 5)), points((15, 5)))
+    nowhere = torch.full((1, 2), torch.nan)
+    for one_sided in (pair._replace(places0=nowhere), pair._replace(places1=nowhere)):
+        # What one view says and the other does not is not known.
+        assert [found.tolist() for found in find_targets(one_sided)] == [[UNKNOWN], [UNKNOWN]]
+    found = find_targets(pair._replace(places0=nowhere, places1=nowhere))
+    assert [each.tolist() for each in found] == [[UNMATCHED], [UNMATCHED]]
 
 
 def test_a_batch_is_padded():
@@ -80,9 +92,8 @@ SETTINGS = PairRecipe(
 def same(pair, other):
     tensors = [(one.keypoints, one.descriptors, one.keypoint_scores) for sides in (pair, other) for one in sides[:2]]
     first, second = tensors[:2], tensors[2:]
-    return (pair.H_0to1 == other.H_0to1).all() and all(
-        torch.equal(a, b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True)
-    )
+    tensors = zip([*sum(first, ()), *pair[2:]], [*sum(second, ()), *other[2:]], strict=True)
+    return all(a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in tensors)
 
 
 def test_a_pair_is_the_same_made_anew_kept_or_sent(images, tmp_path):
@@ -106,6 +117,28 @@ def test_a_pair_is_the_same_made_anew_kept_or_sent(images, tmp_path):
     assert not same(others[5], first)
 
 
+def test_views_of_rooms_show_each_others_keypoints(images):
+    """The descriptors, which know nothing of the truth, agree with it: what belongs together is more alike."""
+    rooms = FeaturePairs(images, range(3), dataclasses.replace(SETTINGS, rooms_share=1.0), "training", None)
+    homographies = FeaturePairs(images, range(3), SETTINGS, "training", None)
+    some = FeaturePairs(images, range(3), dataclasses.replace(SETTINGS, rooms_share=0.5), "training", None)
+    assert {same(some[index], homographies[index]) for index in range(6)} == {True, False}
+    together, apart = [], []
+    for index in range(6):
+        pair = rooms[index]
+        assert same(pair, rooms[index])
+        found, back = find_targets(pair)
+        of0 = np.flatnonzero(found >= 0)
+        assert (back[found[of0]] == of0).all()
+        shown = pair.places0[pair.places0.isfinite().all(1)].numpy()
+        assert ((shown >= -0.5) & (shown < (127.5, 95.5))).all()
+        cosines = (pair.features0.descriptors @ pair.features1.descriptors.T).numpy()
+        together += cosines[of0, found[of0]].tolist()
+        apart += cosines[of0].mean(axis=1).tolist()
+    assert len(together) > 30
+    assert np.mean(together) > np.mean(apart) + 0.3
+
+
 def test_batches_are_functions_of_seed_and_step(images, tmp_path):
     pairs = FeaturePairs(images, range(3), SETTINGS, "training", tmp_path / "cache")
     batches, again = (MatchBatches(pairs, 4, 16, 0, 4) for _ in range(2))
@@ -125,7 +158,7 @@ def test_batches_are_functions_of_seed_and_step(images, tmp_path):
 def test_a_sample_does_not_hang_on_the_others_of_its_batch(monkeypatch):
     def pair(count):
         places, descriptors = torch.rand(count, 2) * 20, F.normalize(torch.rand(count, 8), dim=1)
-        return FeaturePair(*[Features(places, torch.ones(count), descriptors, (32, 24))] * 2, np.eye(3))
+        return FeaturePair(*[Features(places, torch.ones(count), descriptors, (32, 24))] * 2, places, places)
 
     pairs = [pair(2), pair(5)]
     monkeypatch.setattr(MatchBatches, "_chosen", lambda self, index: pairs[index % 2])
