@@ -14,7 +14,7 @@ from ...core.precision import Precision
 
 RECORD_FILE = "finetune.json"
 
-CHANGEABLE = frozenset({"rounds", "workers"})
+CHANGEABLE = frozenset({"rounds", "students", "workers"})
 """Settings with which a folder may be gone on with: they leave what was done as it is."""
 
 

@@ -50,7 +50,8 @@ def format_finetuning(result: FinetuneResult) -> str:
     blocks = [
         REPORT_TITLE,
         f"{rounds[0].labels.images} images of {shown}; labelled by, and trained from, {result.start}; "
-        f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}. The weights: {result.weights}",
+        f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}. The weights: {result.weights}"
+        + "".join(f", and of {student.name} {student.training.weights}" for student in result.students),
         "## Are the labels good?",
         _labels_table(rounds),
         "\n".join(f"- WARNING, {warning}" for warning in label_warnings(rounds))
@@ -60,7 +61,7 @@ def format_finetuning(result: FinetuneResult) -> str:
         "## Training",
         "On pairs of views of held-out images, at 3 px; the best has the largest mean of repeatability and matching "
         "score. The validation at step 0 is of the weights with which the round began.",
-        _training_table(rounds),
+        _training_table(result),
         "\n".join(f"- {gain}" for gain in training_gains(rounds)),
         "## Evaluation",
         f"On {folder / 'pairs'}: views of held-out images in other light (i_*) and through homographies (v_*). start "
@@ -149,16 +150,18 @@ def _densest(each: RoundResult) -> str:
     return as_text(max((ring.density for ring in each.labels.border[:4] if ring.density is not None), default=None), 2)
 
 
-def _training_table(rounds: Sequence[RoundResult]) -> str:
+def _training_table(result: FinetuneResult) -> str:
+    trainings = {str(each.number): each.training for each in result.rounds}
+    trainings |= {student.name: student.training for student in result.students}
     rows = []
-    for each in rounds:
-        validations = each.training.validations
+    for name, training in trainings.items():
+        validations = training.validations
         best = max(validations, key=_score)
         first = "start" if validations[0].step == 0 else "first"
-        for name, validation in ((first, validations[0]), ("best", best), ("last", validations[-1])):
+        for which, validation in ((first, validations[0]), ("best", best), ("last", validations[-1])):
             measures = validation.measures
             cells = [as_text(measures[key], 1 if key == "keypoints_per_image" else 3) for key in _VALIDATION]
-            rows.append([str(each.number), name, str(validation.step), *cells])
+            rows.append([name, which, str(validation.step), *cells])
     return aligned(["round", "validation", "step", *_VALIDATION.values()], rows)
 
 

@@ -26,6 +26,29 @@ class RoundResult:
 
 
 @dataclass(frozen=True)
+class StudentResult:
+    """One smaller network, and how it learnt from the last round's.
+
+    Args:
+        width: Of the network.
+        training: What came of the training.
+    """
+
+    width: float
+    training: TrainResult
+
+    @property
+    def name(self) -> str:
+        """By which tables call it."""
+        return student_name(self.width)
+
+
+def student_name(width: float) -> str:
+    """How tables call the smaller network of a width."""
+    return f"width {width:g}"
+
+
+@dataclass(frozen=True)
 class FinetuneResult:
     """What a fine-tuning came to.
 
@@ -35,7 +58,9 @@ class FinetuneResult:
         images: The files and folders, as they were given.
         start: The weights from which the first round began, as they were named.
         rounds: At least one.
-        evaluation: Of `start` and the network of each round, `round 1` and so on, beside other methods.
+        students: Smaller networks, in the order in which they were asked for.
+        evaluation: Of `start`, the network of each round, `round 1` and so on, and each student, `width 0.25`, beside
+            other methods.
     """
 
     report: Path
@@ -43,4 +68,5 @@ class FinetuneResult:
     images: tuple[Path, ...]
     start: str
     rounds: tuple[RoundResult, ...]
+    students: tuple[StudentResult, ...]
     evaluation: PairsEvaluation

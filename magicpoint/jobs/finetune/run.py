@@ -32,13 +32,13 @@ from ...pictures.sheets import write_sheets
 from ...training.loop import train_model
 from ...training.run import LAST_WEIGHTS, SETTINGS_FILE
 from ...training.settings import LONGEST_WARMUP, TrainSettings
-from ...training.tasks.settings import SuperPointSettings
+from ...training.tasks.settings import DistilSettings, SuperPointSettings, ViewLossSettings
 from ..adapt import adapt_images, read_label_report
 from ..evaluate import evaluate_pairs
 from ..train import TrainResult, read_training
 from .record import RECORD_FILE, open_record
 from .report import REPORT_TITLE, format_finetuning
-from .result import FinetuneResult, RoundResult
+from .result import FinetuneResult, RoundResult, StudentResult, student_name
 from .settings import FinetuneSettings
 
 REPORT_FILE = "report.md"
@@ -66,11 +66,11 @@ def finetune_images(
     """Train a SuperPoint on images without labels, measure it beside what it began with and beside classical methods.
 
     For each round k the folder `out` gets `labels_k.h5` with `labels_k.json` (`jobs.adapt.adapt_images`),
-    `sheets_k` (pictures of the labels) and `round_k` (`training.loop.train_model`); then `best.safetensors`, the
-    last round's best weights, `pairs` (views of images that no round trained on, see
-    `data.hpatches_writer.write_view_pairs`), `evaluation` (`jobs.evaluate.evaluate_pairs`) and `report.md`. What is
-    complete is passed over and what was stopped, even killed, goes on when the function is called again with the same
-    arguments; with more `rounds` it goes on from the last.
+    `sheets_k` (pictures of the labels) and `round_k` (`training.loop.train_model`); then, of the last round k,
+    `round_k_width_w` for each student and `best.safetensors`, the round's best weights; `pairs` (views of images that
+    nothing was trained on, see `data.hpatches_writer.write_view_pairs`), `evaluation` (`jobs.evaluate.evaluate_pairs`)
+    and `report.md`. What is complete is passed over and what was stopped, even killed, goes on when the function is
+    called again with the same arguments; with more `rounds` or `students` it goes on from what is there.
 
     Args:
         images: Image files and folders; at least two images.
@@ -161,12 +161,13 @@ class _Finetuning:
             training = self.train(number, start)
             start = training.weights
             rounds.append(RoundResult(number, labels, training))
+        students = tuple(StudentResult(width, self.teach(width)) for width in self.settings.students)
         self._keep_best(start)
         self.make_pairs()
         evaluation = self.evaluate()
         images, named = tuple(self.images), self.settings.weights
         report, weights = self.out / REPORT_FILE, self.out / BEST_WEIGHTS
-        result = FinetuneResult(report, weights, images, named, tuple(rounds), evaluation)
+        result = FinetuneResult(report, weights, images, named, tuple(rounds), students, evaluation)
         write_text(report, format_finetuning(result))
         return result
 
@@ -204,16 +205,37 @@ class _Finetuning:
 
     def train(self, number: int, start: Path) -> TrainResult:
         """Trains on the labels of a round, unless that is done."""
-        folder, labels = self.out / f"round_{number}", Path(os.path.abspath(self.out / f"labels_{number}.h5"))
+        labels = Path(os.path.abspath(self.out / f"labels_{number}.h5"))
+        model = self._form(load_weights(start)[0].settings)
+        task = SuperPointSettings(images=tuple(self.images), labels=labels, model=model, **vars(self.settings.joint))
+        return self._run(self.out / f"round_{number}", task, start)
+
+    def teach(self, width: float) -> TrainResult:
+        """Trains a smaller network on what the last round's finds, unless that is done.
+
+        It sees the images that were labelled, of which the same ones are held out.
+        """
+        labels, found = read_labels(self.out / "labels_1.h5"), find_images(self.images)
+        images = tuple(path for key, path in found.items() if key in labels)
+        teacher = self.out / f"round_{self.settings.rounds}"
+        model = dataclasses.replace(self._form(load_weights(teacher / BEST_WEIGHTS)[0].settings), width=width)
+        joint = self.settings.joint
+        shared = {field.name: getattr(joint, field.name) for field in dataclasses.fields(ViewLossSettings)}
+        task = DistilSettings(images=images, teacher=os.path.abspath(teacher / BEST_WEIGHTS), model=model, **shared)
+        return self._run(self._student(width), task, None)
+
+    def _student(self, width: float) -> Path:
+        return self.out / f"round_{self.settings.rounds}_width_{width:g}"
+
+    def _run(self, folder: Path, task: SuperPointSettings | DistilSettings, start: Path | None) -> TrainResult:
         if _is_trained(folder, self.settings.steps):
             self._say(folder, "complete")
             return read_training(folder)
-        self._say(folder, f"training from {start}, {self.settings.steps} steps of {self.settings.batch_size} pairs")
-        model = self._form(load_weights(start)[0].settings)
-        task = SuperPointSettings(images=tuple(self.images), labels=labels, model=model, **vars(self.settings.joint))
+        begun = f"from {start}" if start is not None else "from nothing"
+        self._say(folder, f"training {begun}, {self.settings.steps} steps of {self.settings.batch_size} pairs")
         settings = TrainSettings(
             task=task,
-            start=os.path.abspath(start),
+            start=None if start is None else os.path.abspath(start),
             seed=self.settings.seed,
             steps=self.settings.steps,
             batch_size=self.settings.batch_size,
@@ -251,6 +273,7 @@ class _Finetuning:
         """Measures the networks and other methods on the pairs, unless these networks were."""
         weights = {"start": self.start}
         weights |= {f"round {k}": self.out / f"round_{k}" / BEST_WEIGHTS for k in range(1, self.settings.rounds + 1)}
+        weights |= {student_name(width): self._student(width) / BEST_WEIGHTS for width in self.settings.students}
         networks = {name: Extractor.load(path, device=self.device) for name, path in weights.items()}
         out = self.out / "evaluation"
         if (out / PAIRS_JSON).exists():

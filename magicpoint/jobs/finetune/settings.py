@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ...adaptation.settings import AdaptationSettings
+from ...core.errors import InputError
 from ...core.precision import Precision
 from ...core.settings import LARGEST_SEED, MOST_IMAGES_OF_A_STEP, MOST_WORKERS, check_kinds, check_range, check_whole
 from ...io.reading import ImageReading
@@ -25,7 +26,8 @@ class FinetuneSettings:
         width: Width of the network from round 1 on, at least that of the weights: it begins as a network that computes
             the same. null: the width of the weights.
         rounds: How often to label and train; each further round labels and begins with the network of the one before.
-        steps: Optimiser steps of each round.
+        students: Widths of smaller networks, which learn from nothing what the last round's network finds.
+        steps: Optimiser steps of each round, and of each student.
         batch_size: Pairs of views of one step.
         learning_rate: Highest learning rate (AdamW).
         seed: Decides every sample and the views of the evaluation.
@@ -40,6 +42,7 @@ class FinetuneSettings:
     weights: str = "superpoint"
     width: float | None = None
     rounds: int = 1
+    students: tuple[float, ...] = ()
     steps: int = 3000
     batch_size: int = 16
     learning_rate: float = 2e-3
@@ -60,6 +63,8 @@ class FinetuneSettings:
         check_range(self, "(0, inf)", "learning_rate")
         if self.width is not None:
             check_range(self, "(0, 4]", "width")
+        if not all(0 < width <= 4 for width in self.students) or len(set(self.students)) < len(self.students):
+            raise InputError(f"students must be different widths in (0, 4], got {list(self.students)}")
         _ = self.reading
 
     @property

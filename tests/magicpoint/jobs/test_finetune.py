@@ -41,7 +41,7 @@ from magicpoint.model.weights import load_weights, save_weights, weights_hash
 from magicpoint.training import loop as train_module
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.tasks.base import open_task
-from magicpoint.training.tasks.settings import JointSettings, SuperPointSettings
+from magicpoint.training.tasks.settings import DistilSettings, JointSettings, SuperPointSettings
 
 pytestmark = pytest.mark.slow
 
@@ -264,6 +264,50 @@ def test_a_second_round_learns_from_the_first(copy, folder, settings):
     assert list(methods) == ["start", "round 1", "round 2", "orb", "random"]
     assert methods["round 2"]["weights_hash"] == weights_of(copy / "best.safetensors")
     assert "| round 2 |" in (copy / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_student_learns_from_the_last_round(copy, folder, settings):
+    before = contents(copy)
+    students = dataclasses.replace(settings, students=(0.0625,))
+    result = begin(folder, copy, students)
+    run = copy / "round_1_width_0.0625"
+    after = contents(copy)
+    assert all(after[path] == before[path] for path in before if path.parts[0] in ("labels_1.h5", "round_1", "pairs"))
+    assert load_weights(run / "best.safetensors")[0].settings == ModelSettings(0.0625, descriptor_dim=256)
+    assert yaml.safe_load((run / "settings.yaml").read_text())["teacher"] == str(copy / "round_1" / "best.safetensors")
+    [student] = result.students
+    assert (student.width, student.training.weights) == (0.0625, run / "best.safetensors")
+    methods = json.loads((copy / "evaluation" / "homography.json").read_text())["methods"]
+    assert list(methods) == ["start", "round 1", "width 0.0625", "orb", "random"]
+    assert methods["width 0.0625"]["weights_hash"] == weights_of(run / "best.safetensors")
+    text = (copy / "report.md").read_text(encoding="utf-8")
+    assert f"of width 0.0625 {run / 'best.safetensors'}" in text
+    assert len(re.findall(r"\| width 0.0625 +\| +(?:start|first|best|last) ", text)) == 3
+    assert (copy / "best.safetensors").read_bytes() == (copy / "round_1" / "best.safetensors").read_bytes()
+
+
+def test_a_student_is_shown_no_image_of_the_evaluation(done, folder, settings, tmp_path):
+    images = shutil.copytree(folder / "images", tmp_path / "images")
+    (images / "0_broken.png").touch()  # has no labels, and would move all others by one
+    copy = shutil.copytree(done, tmp_path / "run")
+    record = json.loads((copy / "finetune.json").read_text())
+    record["images"] = ["0_broken.png", *record["images"]]
+    (copy / "finetune.json").write_text(json.dumps(record))
+    out = finetune_images([images], copy, dataclasses.replace(settings, students=(0.0625,)), progress=False)
+    stored = yaml.safe_load((copy / "round_1_width_0.0625" / "settings.yaml").read_text())
+    assert len(stored["images"]) == IMAGES
+    task = DistilSettings(images=tuple(map(Path, stored["images"])), teacher=str(out.weights))
+    source = open_task(task, TrainSettings())._source
+    trained = {source.sample(index).image.tobytes() for index in range(2 * IMAGES)}
+    dataset = LabelledImages([images], copy / "labels_1.h5")
+    held_out = {dataset[index].image.tobytes() for index in dataset.split()[1]}
+    assert (len(trained), len(held_out), trained & held_out) == (IMAGES - 3, 3, set())
+
+
+@pytest.mark.parametrize("students", [(0.0,), (5.0,), (0.25, 0.25)])
+def test_students_that_are_none_are_refused(students):
+    with pytest.raises(InputError, match=r"students must be different widths in \(0, 4\], got"):
+        FinetuneSettings(students=students)
 
 
 class _Stop:
