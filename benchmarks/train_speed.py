@@ -25,6 +25,9 @@ VARIANTS = {
     "channels-last, memory kept": ["channels_last", "keep_memory"],
     "bfloat16, channels-last, memory kept": ["channels_last", "keep_memory", "bfloat16"],
 }
+FORMATS = ("float32", "bfloat16")
+"""Of the matrix products with which a variant is compared: its own."""
+
 BATCH_SIZE, SIZE_HW = 32, (120, 160)
 
 
@@ -90,7 +93,7 @@ def operations(width: float) -> float:
     return float(total)
 
 
-def matrix_peak(dtype_name: str = "float32") -> float:
+def matrix_peak(dtype_name: str) -> float:
     """Operations per second of the best of ten products of two 2048x2048 matrices."""
     import torch
 
@@ -126,14 +129,16 @@ def main() -> None:
                 found[name].append(reached)
     medians = {name: statistics.median(rates) for name, rates in found.items() if rates}
     rates = {name: Rate(median, median / medians[PLAIN]) for name, median in medians.items()}
-    gflop, peak = operations(arguments.width) / 1e9, matrix_peak() / 1e9
+    gflop, peaks = operations(arguments.width) / 1e9, {name: matrix_peak(name) / 1e9 for name in FORMATS}
     print(f"MagicPoint, width {arguments.width}, batches of {BATCH_SIZE} images of {SIZE_HW[0]}x{SIZE_HW[1]}")
-    print(f"{gflop:.2f} GFLOP an image; float32 matrix products reach {peak:.0f} GFLOP/s here")
+    reached = ", ".join(f"{peak:.0f} GFLOP/s in {name}" for name, peak in peaks.items())
+    print(f"{gflop:.2f} GFLOP an image; matrix products reach {reached} here")
     for name, rate in rates.items():
-        share = rate.images_per_second * gflop / peak
+        own = FORMATS[1] if FORMATS[1] in VARIANTS[name] else FORMATS[0]
+        share = rate.images_per_second * gflop / peaks[own]
         print(
             f"{name:38s} {rate.images_per_second:7.1f} images/s {rate.ratio:6.2f}x   "
-            f"{share:4.0%} of the float32 matrix peak"
+            f"{share:4.0%} of the {own} matrix peak"
         )
     if arguments.json:
         save(arguments.json, {name: of(values, "images/s", "higher") for name, values in found.items() if values})
