@@ -119,6 +119,8 @@ ABSENT = [
     (["extract", "a.png", "--out", "f.h5", "--device", "xla:0"], "device"),
     (["train", "run", "--steps", "1", "--batch_size", "1000000000"], "batch_size"),
     (["finetune", "a.png", "--out", "f", "--batch_size", "65537"], "batch_size"),
+    (["finetune", "a.png", "--out", "f", "--students", "0.5", "-1"], "students"),
+    (["finetune", "a.png", "--out", "f", "--students", "nan"], "students"),
     (["evaluate", "--out", "e", "--images_per_shape", "1000000000"], "images_per_shape"),
     (["extract", "x" * 300, "--out", "f.h5"], ""),
     (["extract", "a.png", "--out", "x" * 300], ""),

@@ -24,7 +24,14 @@ def add(parser: Parser) -> None:
     )
     add_json(parser)
     add_device(parser)
-    parser.add_class_arguments(FinetuneSettings, as_group=False)
+    parser.add_class_arguments(FinetuneSettings, as_group=False, skip={"students"})
+    parser.add_argument(
+        "--students",
+        nargs="*",
+        type=float,
+        default=[],
+        help="Widths of smaller networks, such as 0.5 0.25, which learn from nothing what the last round's finds.",
+    )
     # What is not said anew is as the folder was begun.
     parser.go_on_with(lambda arguments: arguments.out / "settings.yaml")
 
@@ -39,7 +46,7 @@ def run(arguments: Namespace) -> None:
     result = finetune_images(
         arguments.images,
         arguments.out,
-        build(FinetuneSettings, arguments),
+        build(FinetuneSettings, arguments, students=tuple(arguments.students)),
         device_of(arguments),
         progress=not arguments.quiet,
     )

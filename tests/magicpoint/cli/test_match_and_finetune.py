@@ -133,9 +133,11 @@ def test_the_settings_of_finetune_arrive(folder, tmp_path, begun):
     assert main(arguments) == 0
     assert begun == [([folder / "a.png", folder / "b.png"], tmp_path / "run", FinetuneSettings(), None)]
     options = ["--rounds", "2", "--steps", "9", "--adaptation.count", "4", "--joint.views.size_hw", "48x64"]
+    options += ["--students", "0.5", "0.25"]
     assert main([*arguments, *options]) == 0
     assert begun[1][2] == FinetuneSettings(
         rounds=2,
+        students=(0.5, 0.25),
         steps=9,
         adaptation=dataclasses.replace(FinetuneSettings().adaptation, count=4),
         joint=JointSettings(views=ViewSettings((48, 64))),
@@ -199,8 +201,10 @@ def test_the_engine_of_the_options_runs_the_network(folder, tmp_path, capsys):
 
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_folder_that_was_begun_goes_on_with_its_settings(folder, tmp_path, begun, joined):
-    (tmp_path / "settings.yaml").write_text("steps: 7\nadaptation:\n  count: 4\n")
+    (tmp_path / "settings.yaml").write_text("steps: 7\nstudents:\n- 0.5\nadaptation:\n  count: 4\n")
     out = [f"--out={tmp_path}"] if joined else ["--out", str(tmp_path)]
     assert main(["finetune", str(folder), *out, "--rounds", "2"]) == 0
     adaptation = dataclasses.replace(FinetuneSettings().adaptation, count=4)
-    assert [settings for _, _, settings, _ in begun] == [FinetuneSettings(steps=7, rounds=2, adaptation=adaptation)]
+    assert [settings for _, _, settings, _ in begun] == [
+        FinetuneSettings(steps=7, rounds=2, students=(0.5,), adaptation=adaptation)
+    ]
