@@ -16,6 +16,7 @@ from synthetic_shapes.manifest import MANIFEST
 from ..core.errors import InputError, MagicpointError, MissingPackageError
 from ..core.extras import require
 from ..core.files import AnyPath, check_regular
+from ..core.plain import json_has
 from ..io.features import FEATURES
 from ..io.labels import LABELS
 from ..io.matches import MATCHES
@@ -136,6 +137,10 @@ def _of_folder(path: Path) -> FileInfo:
         found = read_info(next(iter(shards.files.values())))
         there = f"{len(shards.files)} of {shards.count}"
         return FileInfo(path, f"folder of shards, {there}, of which {found.path.name}: {found.kind}", found.provenance)
+    for file in sorted(path.glob("*.json")):
+        if file.is_file() and check_regular(file) <= MOST_BYTES and json_has(file.read_bytes(), *_LOCATED):
+            found = read_info(file)
+            return FileInfo(path, f"folder of finds, of which {file.name}: {found.kind}", found.provenance)
     raise InputError(f"{path} is a folder with nothing that magicpoint writes: none of {', '.join(kinds)}")
 
 
@@ -154,7 +159,7 @@ def _reader(path: Path, start: bytes) -> Callable[[Path], tuple[str, Values]]:
         return lambda path: ("settings", {SETTINGS_FILE: _text(path)})
     if path.suffix == ".onnx":
         return _of_onnx
-    for is_own, kind in ((is_own_video, "video of tracks"), (is_own_table, "table of tracks")):
+    for is_own, kind in ((is_own_video, "video of tracks or finds"), (is_own_table, "table of tracks")):
         if is_own(path):
             return lambda path: (kind, {})
     if path.suffix.lower() == ".csv" and is_own_result(path):
@@ -206,6 +211,8 @@ def _of_picture(path: Path) -> tuple[str, Values]:
     return "picture", {"title": title}
 
 
+_LOCATED = ("templates", "found", "provenance")
+
 _JSON = {
     # what a file of the kind has, among others
     "dataset of shapes": ("format", "splits"),
@@ -213,7 +220,7 @@ _JSON = {
     "record of a fine-tuning": ("settings", "weights_hash", "images"),
     "report of labels": ("border", "warnings"),
     "matches of two images": ("matched_keypoints0", "match_scores"),
-    "templates that were found": ("templates", "found", "provenance"),
+    "templates that were found": _LOCATED,
     "rendered scenes": ("scenes", "digest"),
     "evaluation of planar things": ("protocol", "results"),
 }

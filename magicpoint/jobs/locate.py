@@ -118,8 +118,11 @@ def locate_templates(
         with stop_requests() as stop:
             for key, path in tqdm(found_scenes.items(), unit="scene", disable=not progress):
                 try:
-                    of_scene = _locate_video if is_video(path) else _locate_image
-                    for located in of_scene(locator, key, path, out, provenance, progress):
+                    if is_video(path):
+                        finds = _locate_video(locator, key, path, out, provenance, progress)
+                    else:
+                        finds = _locate_image(locator, key, path, out, provenance)
+                    for located in finds:
                         counts[located.template] += 1
                 except InputError as error:
                     _LOG.warning("%s is skipped: %s", key, error)
@@ -180,9 +183,7 @@ def _provenance(
     return {**extractor.provenance, **hashes}
 
 
-def _locate_image(
-    locator: Locator, key: str, path: Path, out: Path, provenance: dict[str, Any], progress: bool
-) -> list[Located]:
+def _locate_image(locator: Locator, key: str, path: Path, out: Path, provenance: dict[str, Any]) -> list[Located]:
     found = locator.locate(path)
     picture = add_legend(_draw(locator, read_picture(path, locator.extractor.reading), found), _legend(locator, found))
     write_png(overlay_path(out, key), picture, TITLE)

@@ -59,7 +59,7 @@ KINDS = {
     "shapes/dataset.json": ("dataset of shapes", {"splits": {"training": 1, "validation": 1, "test": 1}}),
     "matches.csv": ("table of matches", {}),
     "tracks.csv": ("table of tracks", {}),
-    "tracks.avi": ("video of tracks", {}),
+    "tracks.avi": ("video of tracks or finds", {}),
     "scenes": ("folder of scenes, of which scenes.json: rendered scenes", {}),
     "network.onnx": ("ONNX export", {"kind": "dense"}),
 }
@@ -85,6 +85,16 @@ def test_weights_say_their_run_and_a_run_those_of_its_best(tmp_path):
     assert run.kind == "folder of a run, of which best.safetensors: weights"
     assert run.provenance["settings.yaml"] == "steps: 7"
     assert read_info(tmp_path / "settings.yaml").kind == "settings"
+
+
+def test_a_folder_of_finds_says_where_they_come_from(tmp_path):
+    content = {"templates": {"cover": [40, 60]}, "settings": {}, "provenance": {"weights_hash": "ab"}, "found": []}
+    (tmp_path / "a.json").write_text('{"nothing": "of ours"}')
+    (tmp_path / "b.jpg.json").write_text(json.dumps(content))
+    (tmp_path / "c.json").mkdir()
+    info = read_info(tmp_path)
+    assert info.kind == "folder of finds, of which b.jpg.json: templates that were found"
+    assert info.provenance["provenance"] == {"weights_hash": "ab"}
 
 
 FOREIGN = {
