@@ -14,6 +14,7 @@ _UNION = re.compile(
 )
 _NOT_OF_TYPE = re.compile(r"Not of type \w+: (.*)", re.DOTALL)
 _CONFIG = re.compile(r"Unable to load config '(.*?)' - .*", re.DOTALL)
+_MISSING = re.compile(r"(the following arguments are required: )(.+)")
 _CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
 _UNRECOGNISED = re.compile(r"unrecognized arguments: (.*)", re.IGNORECASE | re.DOTALL)
 _TYPES = {
@@ -37,6 +38,10 @@ def plain(message: str, options: Iterable[str]) -> str:
     message = " ".join(message.split())
     if unrecognised := _UNRECOGNISED.fullmatch(message):
         return message + _suggestion(unrecognised[1], list(options))
+    if missing := _MISSING.fullmatch(message):
+        known = set(options)
+        names = [f"--{name}" if f"--{name}" in known else name for name in missing[2].split(", ")]
+        return f"{missing[1]}{', '.join(names)}"
     if choice := _CHOICE.fullmatch(message):
         choices = re.findall(r"'?([^',\s]+)'?(?:, |$)", choice[3])
         return f"{choice[1]} must be {_any_of(choices)}, got {choice[2]}{_suggestion(choice[2], choices)}"
