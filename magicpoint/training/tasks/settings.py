@@ -217,7 +217,7 @@ class MatcherTaskSettings(TaskSettings):
         features: Weights whose features are matched, a shipped name, a file or a run's folder; they stay as they are.
         pairs: So many pairs of views are made, and then seen again in another order.
         keypoints: Of each view that a step takes, or all where there are fewer: of half of the views the best.
-        cache: A folder in which the features of the pairs are kept (0.5 MB a pair), for the next time that they are
+        cache: A folder in which the features of the pairs are kept (0.3 MB a pair), for the next time that they are
             seen, here or in another run; null finds them anew.
         rooms_share: Share of the pairs that are views of a rendered room whose walls and things show the images, with
             depth and what it hides; the others are of one image under homographies.
