@@ -1,6 +1,6 @@
 """Rooms from COLMAP: ten views of rendered rooms whose cameras are known, with this project's features and with SIFT.
 
-    python benchmarks/colmap_rooms.py [--rooms 3] [--weights superpoint superpoint-small] [--out FOLDER]
+    python benchmarks/colmap_rooms.py [--rooms 3] [--weights superpoint superpoint-small] [--matchers nearest learned]
 
 Each room has textured walls, boxes and panels; ten cameras of 960x720 pixels stand on a path of 3.4 m and see the far
 wall. Features, pairs (each with each), matches, verification and mapping are those of `magicpoint colmap --map`; SIFT's
@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpoint import DecodeSettings, Extractor
+from magicpoint import DecodeSettings, Extractor, LearnedMatcher
 from magicpoint.data.scenes3d.camera import Camera, intrinsics, look_at
 from magicpoint.data.scenes3d.interior import InteriorSettings, draw_interior, overlap
 from magicpoint.data.scenes3d.render import TexturedPlane, render
@@ -150,6 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rooms", type=int, default=3)
     parser.add_argument("--weights", nargs="+", default=["superpoint", "superpoint-small"])
+    parser.add_argument("--matchers", nargs="+", default=["nearest", "learned"], choices=["nearest", "learned"])
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
     pycolmap = import_pycolmap()
@@ -161,15 +162,24 @@ def main() -> None:
     for room in range(options.rooms):
         images = out / f"room_{room}" / "images"
         write_views(images, draw_room(room), cameras)
-        for name in options.weights:
+        for name, way in itertools.product(options.weights, options.matchers):
             settings = DecodeSettings(max_keypoints=KEYPOINTS)
             extractor = Extractor.load(name, settings, reading=ImageReading(orientation="stored"))
-            out_of = images.parent / name
-            result = map_images(images, out_of, extractor, camera_mode="single", mapper=True, progress=False)
+            matching = LearnedMatcher.load(name) if way == "learned" else None
+            called = name if matching is None else f"{name}, learned"
+            result = map_images(
+                images,
+                images.parent / called.replace(", ", "-"),
+                extractor,
+                settings=matching,
+                camera_mode="single",
+                mapper=True,
+                progress=False,
+            )
             models = [pycolmap.Reconstruction(model.path) for model in result.models or ()]
             found = measure(models, cameras)
-            medians.setdefault(name, []).append(found.median)
-            print(row(room, name, found), flush=True)
+            medians.setdefault(called, []).append(found.median)
+            print(row(room, called, found), flush=True)
         pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR
         sift = images.parent / "sift"
         found = measure(map_with_sift(images, sift), cameras)
