@@ -1,6 +1,7 @@
 """Rooms from COLMAP: ten views of rendered rooms whose cameras are known, with this project's features and with SIFT.
 
     python benchmarks/colmap_rooms.py [--rooms 3] [--weights superpoint superpoint-small] [--matchers nearest learned]
+        [--out FOLDER]
 
 Each room has textured walls, boxes and panels; ten cameras of 960x720 pixels stand on a path of 3.4 m and see the far
 wall. Features, pairs (each with each), matches, verification and mapping are those of `magicpoint colmap --map`; SIFT's
@@ -156,6 +157,8 @@ def main() -> None:
     pycolmap = import_pycolmap()
     out = options.out or Path(tempfile.mkdtemp(prefix="rooms-"))
     cameras = cameras_of()
+    settings, reading = DecodeSettings(max_keypoints=KEYPOINTS), ImageReading(orientation="stored")
+    extractors = {name: Extractor.load(name, settings, reading=reading) for name in options.weights}
     medians: dict[str, list[float]] = {}
     print("| room | features | registered | median, mm | largest, mm | focal length | reprojection, px |")
     print("|---|---|---|---|---|---|---|")
@@ -163,14 +166,12 @@ def main() -> None:
         images = out / f"room_{room}" / "images"
         write_views(images, draw_room(room), cameras)
         for name, way in itertools.product(options.weights, options.matchers):
-            settings = DecodeSettings(max_keypoints=KEYPOINTS)
-            extractor = Extractor.load(name, settings, reading=ImageReading(orientation="stored"))
             matching = LearnedMatcher.load(name) if way == "learned" else None
             called = name if matching is None else f"{name}, learned"
             result = map_images(
                 images,
                 images.parent / called.replace(", ", "-"),
-                extractor,
+                extractors[name],
                 settings=matching,
                 camera_mode="single",
                 mapper=True,

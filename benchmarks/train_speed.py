@@ -25,9 +25,6 @@ VARIANTS = {
     "channels-last, memory kept": ["channels_last", "keep_memory"],
     "bfloat16, channels-last, memory kept": ["channels_last", "keep_memory", "bfloat16"],
 }
-FORMATS = ("float32", "bfloat16")
-"""Of the matrix products with which a variant is compared: its own."""
-
 BATCH_SIZE, SIZE_HW = 32, (120, 160)
 
 
@@ -129,12 +126,15 @@ def main() -> None:
                 found[name].append(reached)
     medians = {name: statistics.median(rates) for name, rates in found.items() if rates}
     rates = {name: Rate(median, median / medians[PLAIN]) for name, median in medians.items()}
-    gflop, peaks = operations(arguments.width) / 1e9, {name: matrix_peak(name) / 1e9 for name in FORMATS}
+    gflop, peaks = (
+        operations(arguments.width) / 1e9,
+        {name: matrix_peak(name) / 1e9 for name in ("float32", "bfloat16")},
+    )
     print(f"MagicPoint, width {arguments.width}, batches of {BATCH_SIZE} images of {SIZE_HW[0]}x{SIZE_HW[1]}")
     reached = ", ".join(f"{peak:.0f} GFLOP/s in {name}" for name, peak in peaks.items())
     print(f"{gflop:.2f} GFLOP an image; matrix products reach {reached} here")
     for name, rate in rates.items():
-        own = FORMATS[1] if FORMATS[1] in VARIANTS[name] else FORMATS[0]
+        own = "bfloat16" if "bfloat16" in VARIANTS[name] else "float32"
         share = rate.images_per_second * gflop / peaks[own]
         print(
             f"{name:38s} {rate.images_per_second:7.1f} images/s {rate.ratio:6.2f}x   "

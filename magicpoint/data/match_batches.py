@@ -134,9 +134,11 @@ class MatchBatches(StepBatches[MatchBatch]):
         features0, features1, places0, places1 = self._pairs[self._order[index]]
         swapped = rng.random() < 0.5
         kept0, kept1 = (_choose(len(features), self._keypoints, rng) for features in (features0, features1))
-        side0, side1 = (_only(features0, kept0), places0[kept0]), (_only(features1, kept1), places1[kept1])
-        (first, of_first), (second, of_second) = (side1, side0) if swapped else (side0, side1)
-        return FeaturePair(first, second, of_first, of_second)
+        features0, features1 = _only(features0, kept0), _only(features1, kept1)
+        places0, places1 = places0[kept0], places1[kept1]
+        if swapped:
+            return FeaturePair(features1, features0, places1, places0)
+        return FeaturePair(features0, features1, places0, places1)
 
 
 def _draw_warps(rng: Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

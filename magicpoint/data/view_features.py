@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +44,9 @@ from .views import make_views
 LOWEST_SCORE = 0.005
 """Of a keypoint: below what an extractor takes, since whoever asks for many gets weak ones, too."""
 
+
+ROOM = InteriorSettings(baseline=(0.3, 2.5), least_overlap=0.2, roll=0.6)
+"""Farther apart, and turned farther, than the rooms on which methods are evaluated."""
 
 PICTURES = 12
 """Of a room, at most: fewer than it has surfaces, so that the same stands in it again."""
@@ -185,7 +188,7 @@ class FeaturePairs:
         views = self._settings.views
         drawn = rng.integers(len(self._indices), size=PICTURES)
         pictures = [self._images[self._indices[number]].image for number in drawn.tolist()]
-        room = InteriorSettings(views.size_hw[::-1], baseline=(0.3, 2.5), least_overlap=0.2, roll=0.6)
+        room = replace(ROOM, image_size=views.size_hw[::-1])
         (view0, rendered0), (view1, rendered1) = make_room_views(pictures, room, views.photometric, rng)
         features0, features1 = self._features(view0), self._features(view1)
         return FeaturePair(

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -206,8 +206,13 @@ class _Finetuning:
     def train(self, number: int, start: Path) -> TrainResult:
         """Trains on the labels of a round, unless that is done."""
         labels = Path(os.path.abspath(self.out / f"labels_{number}.h5"))
-        model = self._form(load_weights(start)[0].settings)
-        task = SuperPointSettings(images=tuple(self.images), labels=labels, model=model, **vars(self.settings.joint))
+
+        def task() -> SuperPointSettings:
+            model = self._form(load_weights(start)[0].settings)
+            return SuperPointSettings(
+                images=tuple(self.images), labels=labels, model=model, **vars(self.settings.joint)
+            )
+
         return self._run(self.out / f"round_{number}", task, start)
 
     def teach(self, width: float) -> TrainResult:
@@ -215,26 +220,32 @@ class _Finetuning:
 
         It sees the images that were labelled, of which the same ones are held out.
         """
-        labels, found = read_labels(self.out / "labels_1.h5"), find_images(self.images)
-        images = tuple(path for key, path in found.items() if key in labels)
-        teacher = self.out / f"round_{self.settings.rounds}"
-        model = dataclasses.replace(self._form(load_weights(teacher / BEST_WEIGHTS)[0].settings), width=width)
-        joint = self.settings.joint
-        shared = {field.name: getattr(joint, field.name) for field in dataclasses.fields(ViewLossSettings)}
-        task = DistilSettings(images=images, teacher=os.path.abspath(teacher / BEST_WEIGHTS), model=model, **shared)
+        teacher = self.out / f"round_{self.settings.rounds}" / BEST_WEIGHTS
+
+        def task() -> DistilSettings:
+            labels, found = read_labels(self.out / "labels_1.h5"), find_images(self.images)
+            images = tuple(path for key, path in found.items() if key in labels)
+            model = dataclasses.replace(self._form(load_weights(teacher)[0].settings), width=width)
+            joint = self.settings.joint
+            shared = {field.name: getattr(joint, field.name) for field in dataclasses.fields(ViewLossSettings)}
+            return DistilSettings(images=images, teacher=os.path.abspath(teacher), model=model, **shared)
+
         return self._run(self._student(width), task, None)
 
     def _student(self, width: float) -> Path:
         return self.out / f"round_{self.settings.rounds}_width_{width:g}"
 
-    def _run(self, folder: Path, task: SuperPointSettings | DistilSettings, start: Path | None) -> TrainResult:
+    def _run(
+        self, folder: Path, task: Callable[[], SuperPointSettings | DistilSettings], start: Path | None
+    ) -> TrainResult:
+        """Trains what is to be learnt, which is asked for only where the folder is not complete."""
         if _is_trained(folder, self.settings.steps):
             self._say(folder, "complete")
             return read_training(folder)
         begun = f"from {start}" if start is not None else "from nothing"
         self._say(folder, f"training {begun}, {self.settings.steps} steps of {self.settings.batch_size} pairs")
         settings = TrainSettings(
-            task=task,
+            task=task(),
             start=None if start is None else os.path.abspath(start),
             seed=self.settings.seed,
             steps=self.settings.steps,
