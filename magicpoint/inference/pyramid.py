@@ -73,14 +73,15 @@ def find_at_scales(
 def _at_size(find: Find, grey: NDArray[np.float32], mask: Mask, image_size: tuple[int, int]) -> Features:
     """Features of an image at another size, with positions in pixels of the image."""
     height, width = grey.shape
-    resized = _resized(grey, image_size)
+    resized = resize_grey(grey, image_size)
     of_mask = None if mask is None else shrink_mask(mask, resized.shape)
     features = find(resized, of_mask).at_size((width, height))
     scale = (width * height / (image_size[0] * image_size[1])) ** 0.5
     return dataclasses.replace(features, keypoint_scales=torch.full_like(features.keypoint_scores, scale))
 
 
-def _resized(grey: NDArray[np.float32], image_size: tuple[int, int]) -> NDArray[np.float32]:
+def resize_grey(grey: NDArray[np.float32], image_size: tuple[int, int]) -> NDArray[np.float32]:
+    """A grey (H, W) in [0, 1] at another size (W, H), averaged over areas where that is smaller."""
     height, width = grey.shape
     if image_size == (width, height):
         return grey

@@ -1,0 +1,62 @@
+"""The mean of an image's heatmaps at three sizes: more keypoints are found again and placed exactly, for more time.
+
+What a network finds at one size only is weak in the mean, and where it places a corner a little differently at each,
+the mean lies between. The idea is that of homographic adaptation (SuperPoint, arXiv 1712.07629, section 5), with three
+sizes in place of a hundred homographies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..core.grid import CELL_SIZE
+from ..decoding.smoothing import smooth
+from .pyramid import resize_grey
+
+AVERAGED = (0.71, 1.0, 1.41)
+"""Half, once and twice the pixels: 3.5 times the work of the image alone."""
+
+SIGMA = 0.8
+"""Pixels by which the mean is smoothed."""
+
+GAIN = 2.0
+"""Peaks of a mean are lower. With this factor about as many keypoints pass the default threshold as of one heatmap: 0.9
+to 1.2 times as many on 24 photographs, of superpoint the fewest and of superpoint-tiny the most; of the detector of
+shapes, magicpoint, twice as many.
+"""
+
+Run = Callable[[NDArray[np.float32]], tuple[Tensor, Tensor | None]]
+"""A grey image (H, W) to a heatmap (1, H', W'), H' and W' at least H and W, and descriptors or None."""
+
+
+def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
+    """The heatmap (1, H, W) of a grey image (H, W) in the mean over `AVERAGED`, and its descriptors at its own size.
+
+    The mean is smoothed, since a peak between two cells is cut by them, each of which counts its own pixels alone, and
+    raised by `GAIN`.
+
+    A size at which a side would be shorter than a cell, 8 pixels, is left out.
+    """
+    height, width = grey.shape
+    heatmaps, dense, place = [], None, None
+    for scale in AVERAGED:
+        size = round(width * scale), round(height * scale)
+        if min(size) < CELL_SIZE and scale != 1.0:
+            continue
+        heatmap, descriptors = run(resize_grey(grey, size))
+        heatmap = heatmap[:, : size[1], : size[0]]
+        if scale == 1.0:
+            dense, place = descriptors, heatmap.device
+        else:
+            # Each pixel averages the area that it covers, so a heatmap of more pixels loses none.
+            shown = F.interpolate(heatmap[:, None], (height, width), mode="bilinear", antialias=True)
+            heatmap = shown[:, 0]
+        heatmaps.append(heatmap)
+    mean = torch.stack([heatmap.to(place) for heatmap in heatmaps]).mean(0)
+    return (GAIN * smooth(mean, SIGMA)).clamp(0.0, 1.0), dense
