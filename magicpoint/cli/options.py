@@ -227,6 +227,17 @@ def add_resize(parser: Parser) -> None:
         help="Factors on that size at which the network sees an image: 1 0.5 0.25 for images whose scales differ by up "
         "to six.",
     )
+    add_averaged(parser)
+
+
+def add_averaged(parser: Parser) -> None:
+    """Whether keypoints are found in the mean of several heatmaps, which `open_extractor` reads."""
+    parser.add_argument(
+        "--averaged",
+        action="store_true",
+        help="Find keypoints in the mean of what the network finds at three sizes of an image: they are found again "
+        "more often and placed more exactly, for 3.5 times the work.",
+    )
 
 
 def add_settings_file(parser: Parser) -> None:
@@ -258,6 +269,8 @@ def open_extractor(
         engine["longest_side"] = arguments.resize
     if "scales" in arguments:
         engine["scales"] = arguments.scales
+    if "averaged" in arguments:
+        engine["averaged"] = arguments.averaged
     if "device" in arguments:
         engine["device"] = device_of(arguments)
         given: dict[str, Any] = {"orientation": arguments.orientation or orientation}

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from ..options import add_engine, add_matcher, add_network, add_read_all, build, open_extractor, open_matching
+from ..options import (
+    add_averaged,
+    add_engine,
+    add_matcher,
+    add_network,
+    add_read_all,
+    build,
+    open_extractor,
+    open_matching,
+)
 from ..output import add_json, show
 from ..pairs import add_pairs, chosen_pairs
 from ..parser import Parser
@@ -32,6 +41,7 @@ def add(parser: Parser) -> None:
     )
     add_network(parser, "superpoint")
     add_engine(parser)
+    add_averaged(parser)
     add_read_all(parser)
     add_json(parser)
     add_matcher(parser)

@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 
 from ..options import (
     UnusableArgument,
+    add_averaged,
     add_engine,
     add_network,
     add_shard,
@@ -112,6 +113,7 @@ def add(parser: Parser) -> None:
     )
     add_network(parser, None)
     add_engine(parser)
+    add_averaged(parser)
     parser.add_argument(
         "--dataset",
         choices=DATASETS,
@@ -155,6 +157,8 @@ def run(arguments: Namespace) -> None:
     if arguments.weights is None:
         arguments.weights = "magicpoint" if dataset == "synthetic" else "superpoint"
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
+    if arguments.averaged:
+        name = f"{name}, averaged"
     evaluations = {
         "synthetic": _synthetic,
         "homography": _homography,
@@ -183,6 +187,7 @@ def _check_options(arguments: Namespace, dataset: str) -> None:
         plain = Parser()
         add_network(plain, None)
         add_engine(plain)
+        add_averaged(plain)
         for name, default in plain.get_defaults().items():
             if name != "weights" and arguments[name] != default:
                 raise UnusableArgument(f"--{name} is not of --dataset {dataset}, got {arguments[name]}")

@@ -23,7 +23,7 @@ class NetworkOnShapes:
     extractor: Extractor
 
     def settings(self) -> MethodSettings:
-        return dataclasses.asdict(_lowered(self.extractor).settings)
+        return {**dataclasses.asdict(_lowered(self.extractor).settings), **_averaged(self.extractor)}
 
     def detect(self, images: Sequence[Image]) -> list[Found]:
         found = _lowered(self.extractor).extract_batch(images)
@@ -46,6 +46,7 @@ class NetworkOnPairs:
             **{name: provenance[name] for name in ("weights", "weights_hash")},
             "threshold": settings.threshold,
             "subpixel": settings.subpixel,
+            **_averaged(self.extractor),
         }
 
     def prepare(self, selection: Selection) -> Detect:
@@ -58,6 +59,11 @@ class NetworkOnPairs:
         )
         extractor = lowered.with_settings(settings)
         return lambda image: extractor.extract(image).to("cpu")
+
+
+def _averaged(extractor: Extractor) -> MethodSettings:
+    """What is said of an extractor that averages heatmaps, and of no other."""
+    return {"averaged": True} if extractor.averaged else {}
 
 
 def _lowered(extractor: Extractor) -> Extractor:
