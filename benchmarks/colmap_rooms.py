@@ -1,7 +1,7 @@
 """Rooms from COLMAP: ten views of rendered rooms whose cameras are known, with this project's features and with SIFT.
 
     python benchmarks/colmap_rooms.py [--rooms 3] [--weights superpoint superpoint-small] [--matchers nearest learned]
-        [--out FOLDER]
+        [--averaged] [--out FOLDER]
 
 Each room has textured walls, boxes and panels; ten cameras of 960x720 pixels stand on a path of 3.4 m and see the far
 wall. Features, pairs (each with each), matches, verification and mapping are those of `magicpoint colmap --map`; SIFT's
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--rooms", type=int, default=3)
     parser.add_argument("--weights", nargs="+", default=["superpoint", "superpoint-small"])
     parser.add_argument("--matchers", nargs="+", default=["nearest", "learned"], choices=["nearest", "learned"])
+    parser.add_argument("--averaged", action="store_true", help="Keypoints of averaged heatmaps, too.")
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
     pycolmap = import_pycolmap()
@@ -159,14 +160,17 @@ def main() -> None:
     cameras = cameras_of()
     settings, reading = DecodeSettings(max_keypoints=KEYPOINTS), ImageReading(orientation="stored")
     extractors = {name: Extractor.load(name, settings, reading=reading) for name in options.weights}
+    if options.averaged:
+        for name in options.weights:
+            extractors[f"{name}, averaged"] = Extractor.load(name, settings, reading=reading, averaged=True)
     medians: dict[str, list[float]] = {}
     print("| room | features | registered | median, mm | largest, mm | focal length | reprojection, px |")
     print("|---|---|---|---|---|---|---|")
     for room in range(options.rooms):
         images = out / f"room_{room}" / "images"
         write_views(images, draw_room(room), cameras)
-        for name, way in itertools.product(options.weights, options.matchers):
-            matching = LearnedMatcher.load(name) if way == "learned" else None
+        for name, way in itertools.product(extractors, options.matchers):
+            matching = LearnedMatcher.load(name.partition(",")[0]) if way == "learned" else None
             called = name if matching is None else f"{name}, learned"
             result = map_images(
                 images,
