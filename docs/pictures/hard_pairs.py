@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from homography import warp_image
 from magicpoint import DecodeSettings, Extractor, Features, LearnedMatcher, Matches, match_features, read_image
+from magicpoint.core.errors import MagicpointError
 from magicpoint.measures.matches import match_errors
 from magicpoint.pictures.canvas import add_legend
 from magicpoint.pictures.matches import draw_matches
@@ -93,4 +94,7 @@ def main(weights: str, matcher: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else sys.argv[1])
+    try:
+        main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else sys.argv[1])
+    except MagicpointError as error:
+        sys.exit(str(error))

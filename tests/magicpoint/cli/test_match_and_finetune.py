@@ -199,6 +199,19 @@ def test_the_engine_of_the_options_runs_the_network(folder, tmp_path, capsys):
         assert (network["backend"], network["precision"]) == expected
 
 
+def test_heatmaps_are_averaged_where_it_is_asked_for(folder, tmp_path, capsys):
+    """It is on record, so that a file of features that were found without is not gone on with."""
+    options = ["extract", str(folder / "a.png"), "--weights", str(folder / "w.safetensors"), "--threshold", "0"]
+    plain, mean = tmp_path / "plain.h5", tmp_path / "mean.h5"
+    assert main([*options, "--out", str(plain)]) == 0
+    assert main([*options, "--out", str(mean), "--averaged"]) == 0
+    found, averaged = (magicpoint.read_features(out) for out in (plain, mean))
+    assert averaged.provenance == {**found.provenance, "averaged": "[0.71, 1.0, 1.41]"}
+    assert not torch.equal(found["a.png"].keypoints, averaged["a.png"].keypoints)
+    assert main([*options, "--out", str(plain), "--averaged"]) == 1
+    assert "averaged unset, now [0.71, 1.0, 1.41]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_folder_that_was_begun_goes_on_with_its_settings(folder, tmp_path, begun, joined):
     (tmp_path / "settings.yaml").write_text("steps: 7\nstudents:\n- 0.5\nadaptation:\n  count: 4\n")
