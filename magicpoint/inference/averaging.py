@@ -49,14 +49,13 @@ def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor
         size = round(width * scale), round(height * scale)
         if min(size) < CELL_SIZE and scale != 1.0:
             continue
-        heatmap, descriptors = run(resize_grey(grey, size))
-        heatmap = heatmap[:, : size[1], : size[0]]
         if scale == 1.0:
-            dense, place = descriptors, heatmap.device
+            heatmap, dense = run(grey)
+            place = heatmap.device
+            heatmaps.append(heatmap[:, :height, :width])
         else:
+            heatmap = run(resize_grey(grey, size))[0][:, : size[1], : size[0]]
             # Each pixel averages the area that it covers, so a heatmap of more pixels loses none.
-            shown = F.interpolate(heatmap[:, None], (height, width), mode="bilinear", antialias=True)
-            heatmap = shown[:, 0]
-        heatmaps.append(heatmap)
+            heatmaps.append(F.interpolate(heatmap[:, None], (height, width), mode="bilinear", antialias=True)[:, 0])
     mean = torch.stack([heatmap.to(place) for heatmap in heatmaps]).mean(0)
     return (GAIN * smooth(mean, SIGMA)).clamp(0.0, 1.0), dense

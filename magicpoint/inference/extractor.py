@@ -101,6 +101,8 @@ class Extractor:
     ) -> None:
         self.settings = settings or DecodeSettings()
         self.scales = check_scales(scales)
+        if not isinstance(averaged, bool):
+            raise TypeError(f"averaged must be True or False, got {averaged!r}")
         self.averaged = averaged
         self.longest_side = longest_side
         if longest_side is not None:

@@ -78,6 +78,12 @@ def test_an_extractor_averages_where_it_is_asked_to(photograph):
     assert averaged.provenance == {**plain.provenance, "averaged": json.dumps(AVERAGED)}
 
 
+@pytest.mark.parametrize("wrong", ["no", 3, (0.5, 1.0)])
+def test_what_is_no_switch_is_refused(wrong):
+    with pytest.raises(TypeError, match="averaged must be True or False"):
+        opened(averaged=wrong)
+
+
 def test_a_large_image_is_averaged_in_tiles(photograph, monkeypatch):
     whole = opened(averaged=True).extract(photograph)
     sizes = [round(180 * scale) * round(240 * scale) for scale in averaging.AVERAGED]
