@@ -19,8 +19,15 @@ from ..core.grid import CELL_SIZE
 from ..decoding.smoothing import smooth
 from .pyramid import resize_grey
 
-AVERAGED = (0.71, 1.0, 1.41)
-"""Half, once and twice the pixels: 3.5 times the work of the image alone."""
+RATIOS = ((5, 7), (1, 1), (7, 5))
+"""Half, once and twice the pixels: 3.5 times the work of the image alone.
+
+Ratios of small whole numbers: an image whose sides are padded to multiples of 7 or 5 is resized by just this factor, so
+that what is seen of a place does not depend on the image's size.
+"""
+
+AVERAGED = ", ".join(f"{new}/{old}" for new, old in RATIOS)
+"""For the record."""
 
 SIGMA = 0.8
 """Pixels by which the mean is smoothed."""
@@ -36,7 +43,7 @@ Run = Callable[[NDArray[np.float32]], tuple[Tensor, Tensor | None]]
 
 
 def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
-    """The heatmap (1, H, W) of a grey image (H, W) in the mean over `AVERAGED`, and its descriptors at its own size.
+    """The heatmap (1, H, W) of a grey image (H, W) in the mean over `RATIOS`, and its descriptors at its own size.
 
     The mean is smoothed, since a peak between two cells is cut by them, each of which counts its own pixels alone, and
     raised by `GAIN`.
@@ -44,18 +51,19 @@ def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor
     A size at which a side would be shorter than a cell, 8 pixels, is left out.
     """
     height, width = grey.shape
-    heatmaps, dense, place = [], None, None
-    for scale in AVERAGED:
-        size = round(width * scale), round(height * scale)
-        if min(size) < CELL_SIZE and scale != 1.0:
-            continue
-        if scale == 1.0:
-            heatmap, dense = run(grey)
-            place = heatmap.device
-            heatmaps.append(heatmap[:, :height, :width])
-        else:
-            heatmap = run(resize_grey(grey, size))[0][:, : size[1], : size[0]]
-            # Each pixel averages the area that it covers, so a heatmap of more pixels loses none.
-            heatmaps.append(F.interpolate(heatmap[:, None], (height, width), mode="bilinear", antialias=True)[:, 0])
-    mean = torch.stack([heatmap.to(place) for heatmap in heatmaps]).mean(0)
-    return (GAIN * smooth(mean, SIGMA)).clamp(0.0, 1.0), dense
+    heatmap, dense = run(grey)
+    heatmaps = [heatmap[:, :height, :width]]
+    for new, old in RATIOS:
+        if new != old and min(grey.shape) * new >= CELL_SIZE * old:
+            heatmaps.append(_at_ratio(run, grey, new, old).to(heatmap.device))
+    return (GAIN * smooth(torch.stack(heatmaps).mean(0), SIGMA)).clamp(0.0, 1.0), dense
+
+
+def _at_ratio(run: Run, grey: NDArray[np.float32], new: int, old: int) -> Tensor:
+    """The heatmap (1, H, W) of a grey (H, W) that is looked at at new / old times its size."""
+    height, width = grey.shape
+    padded = np.pad(grey, ((0, -height % old), (0, -width % old)), mode="edge")
+    rows, columns = (side // old * new for side in padded.shape)
+    heatmap = run(resize_grey(padded, (columns, rows)))[0][:, None, :rows, :columns]
+    # Each pixel averages the area that it covers, so a heatmap of more pixels loses none.
+    return F.interpolate(heatmap, padded.shape, mode="bilinear", antialias=True)[:, 0, :height, :width]

@@ -224,7 +224,7 @@ class Extractor:
         """
         resized = {} if self.longest_side is None else {"longest_side": str(self.longest_side)}
         scaled = {} if self.scales == (1.0,) else {"scales": json.dumps(self.scales)}
-        averaged = {"averaged": json.dumps(AVERAGED)} if self.averaged else {}
+        averaged = {"averaged": AVERAGED} if self.averaged else {}
         return {
             **resized,
             **scaled,

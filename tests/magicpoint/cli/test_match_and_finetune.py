@@ -206,10 +206,10 @@ def test_heatmaps_are_averaged_where_it_is_asked_for(folder, tmp_path, capsys):
     assert main([*options, "--out", str(plain)]) == 0
     assert main([*options, "--out", str(mean), "--averaged"]) == 0
     found, averaged = (magicpoint.read_features(out) for out in (plain, mean))
-    assert averaged.provenance == {**found.provenance, "averaged": "[0.71, 1.0, 1.41]"}
+    assert averaged.provenance == {**found.provenance, "averaged": "5/7, 1/1, 7/5"}
     assert not torch.equal(found["a.png"].keypoints, averaged["a.png"].keypoints)
     assert main([*options, "--out", str(plain), "--averaged"]) == 1
-    assert "averaged unset, now [0.71, 1.0, 1.41]" in capsys.readouterr().err
+    assert "averaged unset, now 5/7, 1/1, 7/5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("joined", [False, True])
