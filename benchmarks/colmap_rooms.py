@@ -159,23 +159,25 @@ def main() -> None:
     out = options.out or Path(tempfile.mkdtemp(prefix="rooms-"))
     cameras = cameras_of()
     settings, reading = DecodeSettings(max_keypoints=KEYPOINTS), ImageReading(orientation="stored")
-    extractors = {name: Extractor.load(name, settings, reading=reading) for name in options.weights}
-    if options.averaged:
+    rows = {}
+    for averaged in (False, True) if options.averaged else (False,):
         for name in options.weights:
-            extractors[f"{name}, averaged"] = Extractor.load(name, settings, reading=reading, averaged=True)
+            extractor = Extractor.load(name, settings, reading=reading, averaged=averaged)
+            rows[f"{name}, averaged" if averaged else name] = name, extractor
     medians: dict[str, list[float]] = {}
     print("| room | features | registered | median, mm | largest, mm | focal length | reprojection, px |")
     print("|---|---|---|---|---|---|---|")
     for room in range(options.rooms):
         images = out / f"room_{room}" / "images"
         write_views(images, draw_room(room), cameras)
-        for name, way in itertools.product(extractors, options.matchers):
-            matching = LearnedMatcher.load(name.partition(",")[0]) if way == "learned" else None
+        for name, way in itertools.product(rows, options.matchers):
+            weights, extractor = rows[name]
+            matching = LearnedMatcher.load(weights) if way == "learned" else None
             called = name if matching is None else f"{name}, learned"
             result = map_images(
                 images,
                 images.parent / called.replace(", ", "-"),
-                extractors[name],
+                extractor,
                 settings=matching,
                 camera_mode="single",
                 mapper=True,

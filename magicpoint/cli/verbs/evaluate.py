@@ -190,7 +190,8 @@ def _check_options(arguments: Namespace, dataset: str) -> None:
         add_averaged(plain)
         for name, default in plain.get_defaults().items():
             if name != "weights" and arguments[name] != default:
-                raise UnusableArgument(f"--{name} is not of --dataset {dataset}, got {arguments[name]}")
+                got = "" if arguments[name] is True else f", got {arguments[name]}"
+                raise UnusableArgument(f"--{name} is not of --dataset {dataset}{got}")
     if dataset not in OF_FOLDERS and arguments.folder is not None:
         hint = "labelled images are given with --images" if dataset == "labels" else "shapes and scenes are rendered"
         raise UnusableArgument(f"{arguments.folder} is for --dataset homography, interiors or robustness; {hint}")
