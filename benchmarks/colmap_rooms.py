@@ -164,6 +164,7 @@ def main() -> None:
         for name in options.weights:
             extractor = Extractor.load(name, settings, reading=reading, averaged=averaged)
             rows[f"{name}, averaged" if averaged else name] = name, extractor
+    learned = {name: LearnedMatcher.load(name) for name in options.weights if "learned" in options.matchers}
     medians: dict[str, list[float]] = {}
     print("| room | features | registered | median, mm | largest, mm | focal length | reprojection, px |")
     print("|---|---|---|---|---|---|---|")
@@ -172,7 +173,7 @@ def main() -> None:
         write_views(images, draw_room(room), cameras)
         for name, way in itertools.product(rows, options.matchers):
             weights, extractor = rows[name]
-            matching = LearnedMatcher.load(weights) if way == "learned" else None
+            matching = learned[weights] if way == "learned" else None
             called = name if matching is None else f"{name}, learned"
             result = map_images(
                 images,

@@ -126,10 +126,8 @@ def main() -> None:
                 found[name].append(reached)
     medians = {name: statistics.median(rates) for name, rates in found.items() if rates}
     rates = {name: Rate(median, median / medians[PLAIN]) for name, median in medians.items()}
-    gflop, peaks = (
-        operations(arguments.width) / 1e9,
-        {name: matrix_peak(name) / 1e9 for name in ("float32", "bfloat16")},
-    )
+    gflop = operations(arguments.width) / 1e9
+    peaks = {name: matrix_peak(name) / 1e9 for name in ("float32", "bfloat16")}
     print(f"MagicPoint, width {arguments.width}, batches of {BATCH_SIZE} images of {SIZE_HW[0]}x{SIZE_HW[1]}")
     reached = ", ".join(f"{peak:.0f} GFLOP/s in {name}" for name, peak in peaks.items())
     print(f"{gflop:.2f} GFLOP an image; matrix products reach {reached} here")

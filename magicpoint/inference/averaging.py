@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ..core.grid import CELL_SIZE
 from ..decoding.smoothing import smooth
+from ..io.grey import pad_to_multiple
 from .pyramid import resize_grey
 
 RATIOS = ((5, 7), (1, 1), (7, 5))
@@ -62,7 +63,7 @@ def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor
 def _at_ratio(run: Run, grey: NDArray[np.float32], new: int, old: int) -> Tensor:
     """The heatmap (1, H, W) of a grey (H, W) that is looked at at new / old times its size."""
     height, width = grey.shape
-    padded = np.pad(grey, ((0, -height % old), (0, -width % old)), mode="edge")
+    padded = pad_to_multiple(grey, old)
     rows, columns = (side // old * new for side in padded.shape)
     heatmap = run(resize_grey(padded, (columns, rows)))[0][:, None, :rows, :columns]
     # Each pixel averages the area that it covers, so a heatmap of more pixels loses none.

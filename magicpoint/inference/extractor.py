@@ -24,6 +24,7 @@ from ..core.types import Features
 from ..decoding.decode import decode
 from ..decoding.descriptors import sample_descriptors
 from ..decoding.settings import DecodeSettings
+from ..io.grey import pad_to_multiple
 from ..io.images import Image, open_image, shrink
 from ..io.masks import MARGIN, both_masks, shrink_mask, well_inside
 from ..io.reading import ImageReading
@@ -39,13 +40,8 @@ from .tiles import needs_tiles, run_in_tiles, sample_strips
 
 
 def as_input(grey: NDArray[np.float32], multiple: int) -> Tensor:
-    """A grey (H, W) as the network's input (1, 1, H', W'), its last row and column repeated up to the next multiple.
-
-    Repetition makes no edge that the image does not have.
-    """
-    height, width = grey.shape
-    padded = np.pad(grey, ((0, -height % multiple), (0, -width % multiple)), mode="edge")
-    return torch.from_numpy(padded)[None, None]
+    """A grey (H, W) as the network's input (1, 1, H', W'), padded as `pad_to_multiple` does."""
+    return torch.from_numpy(pad_to_multiple(grey, multiple))[None, None]
 
 
 class Extractor:

@@ -164,3 +164,12 @@ def _from_pillow(image: pillow.Image) -> NDArray[Any]:
             raise ValueError(f"an image of mode I must lie in [0, 65535], got {array.min()} to {array.max()}")
         return array.astype(np.uint16)
     return np.asarray(image.convert("RGB"))
+
+
+def pad_to_multiple(grey: NDArray[Any], multiple: int) -> NDArray[Any]:
+    """A grey (H, W), its last row and column repeated up to the next multiple of its sides.
+
+    Repetition makes no edge that the image does not have.
+    """
+    height, width = grey.shape
+    return np.pad(grey, ((0, -height % multiple), (0, -width % multiple)), mode="edge")

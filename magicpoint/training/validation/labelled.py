@@ -13,6 +13,7 @@ from ...data.labelled_images import LabelledImages
 from ...data.samples import TrainingSample, are_visible
 from ...decoding.decode import decode, logits_to_heatmap
 from ...decoding.settings import DecodeSettings
+from ...io.grey import pad_to_multiple
 from ...measures.detection import LOWEST_SCORE, ImageOutcome, match_detections, summarize_outcomes
 from ...model.network import PointNetwork
 
@@ -63,7 +64,7 @@ def _detect(
     model: PointNetwork, device: torch.device, image: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     height, width = image.shape
-    padded = np.pad(image, ((0, -height % CELL_SIZE), (0, -width % CELL_SIZE)), mode="edge")
+    padded = pad_to_multiple(image, CELL_SIZE)
     tensor = torch.from_numpy(padded)[None, None].to(device).float() / 255.0
     heatmap = logits_to_heatmap(model(tensor.contiguous(memory_format=torch.channels_last)).logits)
     [(points, scores)] = decode(heatmap, DecodeSettings(threshold=LOWEST_SCORE), image_sizes=[(width, height)])
