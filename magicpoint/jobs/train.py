@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import InputError
 from ..core.files import AnyPath, check_regular
@@ -63,6 +65,7 @@ def read_training(run: AnyPath) -> TrainResult:
     return TrainResult(Path(run) / BEST_WEIGHTS, tuple(found["train"]), tuple(found["validation"]))
 
 
-def _read_line(line: dict[str, float]) -> tuple[str, RunMeasures]:
+def _read_line(line: dict[str, Any]) -> tuple[str, RunMeasures]:
     kind, step, images = (line.pop(name) for name in ("kind", "step", "images"))
-    return str(kind), RunMeasures(int(step), int(images), line)
+    measures = {name: math.nan if value is None else value for name, value in line.items()}
+    return str(kind), RunMeasures(int(step), int(images), measures)

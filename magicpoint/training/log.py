@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..core.extras import require
 from ..core.files import check_regular, write_text
+from ..core.plain import as_plain
 from .settings import TrainSettings
 
 METRICS_FILE = "metrics.jsonl"
@@ -23,6 +24,8 @@ _LOG = logging.getLogger(__name__)
 
 class RunLog:
     """Appends to `metrics.jsonl` in a run's folder and moves its progress bar.
+
+    A metric that is not defined, such as the error where no keypoint came back, is null in it.
 
     Lines of steps after `start_step` are dropped first: a resumed run goes through these steps again. One that has
     taken no step begins with none.
@@ -82,8 +85,8 @@ class RunLog:
         _LOG.info("step %d: %s", step, "  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
 
     def _write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
-        line = {"kind": kind, "step": step, "images": step * self._batch_size, **metrics}
-        self._file.write(json.dumps(line) + "\n")
+        line = as_plain({"kind": kind, "step": step, "images": step * self._batch_size, **metrics})
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
         if self._writer is not None:
             for name, value in metrics.items():
                 self._writer.add_scalar(f"{kind}/{name}", value, step)

@@ -29,7 +29,7 @@ COUNT, WHOLE, SEED = "[1, 2147483647]", "[0, 2147483647]", f"[0, {2**64 - 1}]"
 SHARE, POSITIVE, NOT_NEGATIVE = "[0, 1]", "(0, inf)", "[0, inf)"
 SAMPLES, BATCH = "[0, 100000000]", "[1, 65536]"
 VIEW_LOSS = {
-    **{"descriptor_weight": POSITIVE, "descriptor_temperature": POSITIVE, "exactness_weight": NOT_NEGATIVE},
+    **{"descriptor_weight": POSITIVE, "descriptor_temperature": POSITIVE},
     "descriptor_points": "[2, 2147483647]",
 }
 

@@ -112,8 +112,6 @@ class ViewLossSettings:
             negatives count.
         descriptor_points: Places of view 0 whose descriptors are compared, at most half of them keypoints (not
             dense_hinge).
-        exactness_weight: Factor of the loss on how far apart the two views place a keypoint, in pixels; 0 leaves
-            it out.
         views: How two views are made of one image.
     """
 
@@ -121,14 +119,12 @@ class ViewLossSettings:
     descriptor_weight: float = 0.1
     descriptor_temperature: float = 0.1
     descriptor_points: int = 256
-    exactness_weight: float = 0.0
     views: ViewSettings = field(default_factory=ViewSettings)
 
     def __post_init__(self) -> None:
         check_kinds(self)
         check_range(self, "(0, inf)", "descriptor_weight", "descriptor_temperature")
         check_whole(self, 2, "descriptor_points")
-        check_range(self, "[0, inf)", "exactness_weight")
 
 
 @dataclass(frozen=True, kw_only=True)

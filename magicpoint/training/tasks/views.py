@@ -13,12 +13,10 @@ from synthetic_shapes.sample import sample_generator
 
 from ...data.batches import CollatedViews, ViewBatch, ViewBatches
 from ...data.sources import Source
-from ...decoding.decode import logits_to_heatmap
 from ...model.network import Output, PointNetwork
 from ..correspondences import draw_points, find_correspondences
 from ..distributed import over_all
 from ..losses.descriptors import LEAST_GAP, PLACE_LOSSES, Similarity, dense_hinge_loss
-from ..losses.exactness import exactness_loss
 from ..targets import mask_to_cells
 from ..validation.superpoint import ViewValidator
 from .base import RunSettings, TrainingError
@@ -55,8 +53,6 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
     def losses(self, network: PointNetwork, batch: ViewBatch, step: int) -> dict[str, Tensor]:
         """The detector's loss in both views, the descriptors' between them, and the mean cosines of the latter.
 
-        Where it has a weight, the loss on the exactness of keypoints comes last.
-
         `compared` is 1 where the views have a place in common, so that its mean is the share of such steps. Both
         cosines are 0 in the others: their means are those of the steps compared, times that share.
         """
@@ -68,11 +64,6 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
         count = similarity.positives
         compared = over_all((count > 0).float(), count)
         total = detection + self._view_settings.descriptor_weight * description
-        further: dict[str, Tensor] = {}
-        if self._view_settings.exactness_weight > 0:
-            exactness = _exactness_loss(output, batch)
-            total = total + self._view_settings.exactness_weight * exactness
-            further["exactness_loss"] = exactness.detach()
         return {
             "loss": total,
             "detector_loss": detection.detach(),
@@ -80,7 +71,6 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
             "positive_similarity": over_all(similarity.positive, count),
             "negative_similarity": over_all(similarity.negative * (count > 0), count),
             "compared": compared,
-            **further,
         }
 
     @abstractmethod
@@ -130,13 +120,3 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
             generator = torch.Generator().manual_seed(seed)
             places += draw_points([keypoints], (height, width), self._view_settings.descriptor_points, generator)
         return places
-
-
-def _exactness_loss(output: Output, batch: ViewBatch) -> Tensor:
-    """At the keypoints of view 0 that both views show."""
-    heatmap0, heatmap1 = logits_to_heatmap(output.logits).chunk(2)
-    masks = mask_to_cells(batch.view0.valid_mask), mask_to_cells(batch.view1.valid_mask)
-    H_0to1 = batch.H_0to1.float()
-    points0, points1 = zip(*find_correspondences(batch.view0.keypoints, H_0to1, *masks), strict=True)
-    loss = exactness_loss(heatmap0, heatmap1, points0, points1, H_0to1)
-    return over_all(loss, sum(map(len, points0)))

@@ -81,7 +81,7 @@ def all_losses(folder):
     """Of the tasks that several processes can learn."""
     return [
         losses(SETTINGS),
-        losses(joint(folder, exactness_weight=0.1)),
+        losses(joint(folder)),
         losses(joint(folder, descriptor_loss="dense_hinge")),
         losses(matcher(folder)),
         losses(quads()),

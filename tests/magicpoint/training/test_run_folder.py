@@ -16,6 +16,7 @@ from magicpoint.core.locks import locked_folder
 from magicpoint.jobs.train import read_training
 from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights
+from magicpoint.training.log import RunLog
 from magicpoint.training.loop import train_model
 from magicpoint.training.settings import TrainSettings
 from magicpoint.training.state import load_state
@@ -325,3 +326,13 @@ def test_lines_that_are_no_metrics_do_not_stop_a_run(run, content):
         file.write(content if isinstance(content, bytes) else content.encode())
     train_model(run, LONGER, resume=True, progress=False)
     assert [step.step for step in read_training(run).validations] == [2, 3]
+
+
+def test_what_is_not_defined_is_null_in_the_metrics_and_nan_when_read(tmp_path):
+    with RunLog(tmp_path, 0, SETTINGS, progress=False) as log:
+        log.validation(2, {"matching_score": 0.5, "localization_error": math.nan})
+    line = json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=pytest.fail)
+    assert (line["matching_score"], line["localization_error"]) == (0.5, None)
+    (validation,) = read_training(tmp_path).validations
+    assert validation.measures["matching_score"] == 0.5
+    assert math.isnan(validation.measures["localization_error"])

@@ -126,33 +126,6 @@ def test_the_loss_is_detector_and_weighted_descriptor_loss(settings):
     assert -0.1 < found["negative_similarity"] < 0.5
 
 
-def test_the_exactness_is_added_where_it_has_a_weight(settings):
-    assert "exactness_loss" not in losses(settings, still())
-    asked = dataclasses.replace(settings, exactness_weight=2.0)
-    # Equal views place the keypoint alike.
-    assert losses(asked, still())["exactness_loss"] == pytest.approx(0.0, abs=1e-9)
-    # Under a shift by half a pixel they are half a pixel apart. View 1 is looked at around x = 21, so the 25 pixels'
-    # background of 1e-4 moves the keypoint, a mass of 1, from x = 20 by 0.0025 / 1.0025.
-    shift = np.eye(3)
-    shift[0, 2] = 0.5
-    found = losses(asked, still(H_0to1=shift))
-    assert found["exactness_loss"] == pytest.approx(0.5 * (0.5 - 0.0025 / 1.0025) ** 2, rel=1e-4)
-    expected = found["detector_loss"] + 0.5 * found["descriptor_loss"] + 2.0 * found["exactness_loss"]
-    torch.testing.assert_close(found["loss"].detach(), expected)
-
-
-def test_the_exactness_trains_the_detector(settings):
-    shift = np.eye(3)
-    shift[0, 2] = 0.5
-    gradients = []
-    for weight in (0.0, 2.0):
-        network = Fixed(12.0)
-        asked = dataclasses.replace(settings, exactness_weight=weight)
-        losses(asked, still(H_0to1=shift), network)["loss"].backward()
-        gradients.append(network.logits.grad)
-    assert not torch.allclose(*gradients)
-
-
 def test_the_temperature_divides_the_similarities(settings):
     # Places in the middle of cells, each in one of its own: the similarities are 1 on the diagonal and 0 beside it.
     centres = torch.tensor([[8.0 * column + 3.5, 8.0 * row + 3.5] for row in range(6) for column in range(8)])
