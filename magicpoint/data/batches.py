@@ -17,7 +17,7 @@ from .augment import augment
 from .samples import TrainingSample, Views
 from .settings import AugmentationSettings, ViewSettings
 from .sources import Source
-from .views import make_views
+from .views import change_light, show_views
 
 
 class Batch(NamedTuple):
@@ -36,13 +36,16 @@ class Batch(NamedTuple):
 class ViewBatch(NamedTuple):
     """B times two views of one image with their labels, on one device; `H_0to1` float64 (B, 3, 3).
 
-    `first` is the number of the first sample among all of the run, whose randomness hangs on it.
+    `first` is the number of the first sample among all of the run, whose randomness hangs on it. `own_light`, where it
+    is wanted, is float32 (2 B, 1, H, W): what the views, views 0 first, show before light, lens, sensor and file
+    change.
     """
 
     view0: Batch
     view1: Batch
     H_0to1: Tensor
     first: int = 0
+    own_light: Tensor | None = None
 
 
 class Collated(NamedTuple):
@@ -74,17 +77,22 @@ class Collated(NamedTuple):
 
 
 class CollatedViews(NamedTuple):
-    """Two views of each of some images on their way from the process that made them, as in `ViewBatch`."""
+    """Two views of each of some images on their way from the process that made them, as in `ViewBatch`.
+
+    `own_light` is uint8.
+    """
 
     view0: Collated
     view1: Collated
     H_0to1: Tensor
     first: int = 0
+    own_light: Tensor | None = None
 
     def to(self, device: torch.device) -> ViewBatch:
         """The views on the device, unpacked there."""
         H_0to1 = self.H_0to1.to(device, non_blocking=True)
-        return ViewBatch(self.view0.to(device), self.view1.to(device), H_0to1, self.first)
+        own_light = None if self.own_light is None else self.own_light.to(device, non_blocking=True).float() / 255.0
+        return ViewBatch(self.view0.to(device), self.view1.to(device), H_0to1, self.first, own_light)
 
 
 Item = TypeVar("Item")
@@ -133,7 +141,7 @@ class ImageBatches(StepBatches[Collated]):
 
 
 class ViewBatches(StepBatches[CollatedViews]):
-    """Two views of each image."""
+    """Two views of each image; with `own_light` also what they show before their light is changed."""
 
     def __init__(
         self,
@@ -143,16 +151,25 @@ class ViewBatches(StepBatches[CollatedViews]):
         batch_size: int,
         rank: int = 0,
         world_size: int = 1,
+        own_light: bool = False,
     ) -> None:
         super().__init__(batch_size, rank, world_size)
-        self._source, self._settings, self._seed = source, settings, seed
+        self._source, self._settings, self._seed, self._own_light = source, settings, seed, own_light
 
     def __getitem__(self, step: int) -> CollatedViews:
         indices = self.indices(step)
-        return collate_views([self._views(index) for index in indices])._replace(first=indices.start)
+        shown, changed = zip(*(self._views(index) for index in indices), strict=True)
+        batch = collate_views(changed)._replace(first=indices.start)
+        if not self._own_light:
+            return batch
+        images = [views.view0.image for views in shown] + [views.view1.image for views in shown]
+        return batch._replace(own_light=torch.from_numpy(np.stack(images)[:, None]))
 
-    def _views(self, index: int) -> Views:
-        return make_views(self._source.sample(index), self._settings, sample_generator(self._seed, "pair", index))
+    def _views(self, index: int) -> tuple[Views, Views]:
+        """The views in the light of the image, and each in one of its own."""
+        rng = sample_generator(self._seed, "pair", index)
+        shown = show_views(self._source.sample(index), self._settings, rng)
+        return shown, change_light(shown, self._settings, rng)
 
 
 def collate(samples: Sequence[TrainingSample]) -> Collated:

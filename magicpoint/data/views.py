@@ -14,7 +14,16 @@ from .settings import ViewSettings
 
 
 def make_views(sample: TrainingSample, settings: ViewSettings, rng: np.random.Generator) -> Views:
-    """Makes two views of one image.
+    """Makes two views of one image, as `show_views` shows them, each in a light of its own.
+
+    Raises:
+        ValueError: the parts of the sample do not fit together.
+    """
+    return change_light(show_views(sample, settings, rng), settings, rng)
+
+
+def show_views(sample: TrainingSample, settings: ViewSettings, rng: np.random.Generator) -> Views:
+    """Two views of one image in the image's own light.
 
     View 0 is a crop of the image at random size, or that crop warped, and view 1 is view 0 warped by `H_0to1`. Each
     is rendered from the image itself, shrunk as far as the view shows it smaller: so neither has an alias, view 1 is no
@@ -33,8 +42,17 @@ def make_views(sample: TrainingSample, settings: ViewSettings, rng: np.random.Ge
     if rng.random() < settings.first_warp_probability:
         H_to0 = sample_homography((width, height), rng, settings.homographic) @ H_to0
     H_0to1 = sample_homography((width, height), rng, settings.homographic)
-    view0, view1 = (_render(sample, H, settings, rng) for H in (H_to0, H_0to1 @ H_to0))
+    view0, view1 = (_show(sample, H, settings.size_hw) for H in (H_to0, H_0to1 @ H_to0))
     return Views(view0, view1, H_0to1)
+
+
+def change_light(views: Views, settings: ViewSettings, rng: np.random.Generator) -> Views:
+    """The views with light, lens, sensor and file changed, of each by itself."""
+    view0, view1 = (
+        view._replace(image=augment_photometric(view.image, settings.photometric, rng))
+        for view in (views.view0, views.view1)
+    )
+    return Views(view0, view1, views.H_0to1)
 
 
 def _draw_crop(image_size: tuple[int, int], settings: ViewSettings, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -54,16 +72,8 @@ def _place(
     return np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]]) @ resizing(image_size, resized)
 
 
-def _render(
-    sample: TrainingSample, H: NDArray[np.float64], settings: ViewSettings, rng: np.random.Generator
-) -> TrainingSample:
-    """The view of a sample under `H`, from the sample to the view, in a new light."""
-    view = _show(sample, H, settings.size_hw)
-    return view._replace(image=augment_photometric(view.image, settings.photometric, rng))
-
-
 def _show(sample: TrainingSample, H: NDArray[np.float64], size_hw: tuple[int, int]) -> TrainingSample:
-    """The view of a sample under `H`, from the sample to the view, in its own light."""
+    """The view of a sample under `H`, from the sample to the view."""
     height, width = size_hw
     image, mask, H_shrunk = _shrink(sample, H, (width, height))
     view = warp_image(image, H_shrunk, (width, height))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,7 +31,12 @@ class DistilTask(ViewTask):
     What a cell of the teacher's says of its 64 pixels and of there being no keypoint is learnt as it is, not the few
     keypoints that are above a threshold: a weak one is learnt as a weak one (arXiv 1503.02531, section 2). The
     descriptors are the network's own; where the views show the same is known exactly, and no teacher knows it better.
+
+    The teacher sees the views in the image's own light, the network in the changed light: it learns to find under
+    noise, blur and shade what the teacher finds without them.
     """
+
+    wants_own_light: ClassVar[bool] = True
 
     def __init__(self, settings: DistilSettings, run: RunSettings) -> None:
         images = ImageFiles(settings.images)
@@ -43,7 +49,8 @@ class DistilTask(ViewTask):
 
     @torch.no_grad()
     def _taught(self, batch: ViewBatch) -> tuple[ViewBatch, Tensor]:
-        images = torch.cat((batch.view0.image, batch.view1.image)).contiguous(memory_format=torch.channels_last)
+        assert batch.own_light is not None
+        images = batch.own_light.contiguous(memory_format=torch.channels_last)
         with autocast(images.device, self._run.precision):
             logits = self._teacher.to(images.device)(images).logits.float()
         heatmap = logits_to_heatmap(logits[: len(batch.view0.image)])

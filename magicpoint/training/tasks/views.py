@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,9 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
         validator: How the network is judged.
     """
 
+    wants_own_light: ClassVar[bool] = False
+    """Whether batches have what the views show before their light is changed."""
+
     def __init__(
         self, settings: SuperPointSettings | DistilSettings, run: RunSettings, source: Source, validator: ViewValidator
     ) -> None:
@@ -44,8 +48,8 @@ class ViewTask(PointTask[CollatedViews, ViewBatch]):
         self._view_settings, self._source, self._validator = settings, source, validator
 
     def batches(self, rank: int, world_size: int) -> ViewBatches:
-        run = self._run
-        return ViewBatches(self._source, self._view_settings.views, run.seed, run.batch_size, rank, world_size)
+        run, views = self._run, self._view_settings.views
+        return ViewBatches(self._source, views, run.seed, run.batch_size, rank, world_size, self.wants_own_light)
 
     def to_device(self, item: CollatedViews, device: torch.device) -> ViewBatch:
         return item.to(device)

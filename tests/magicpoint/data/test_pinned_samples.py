@@ -83,7 +83,7 @@ def test_training_samples_of_rendered_shapes():
 
 @pytest.mark.pinned
 def test_pairs_of_views_of_photographs():
-    view0, view1, H_0to1, _ = views()
+    view0, view1, H_0to1, *_ = views()
     assert sum(map(len, view1.keypoints)) > 100
     keypoints = [*view0.keypoints, *view1.keypoints, *view0.certainties, *view1.certainties]
     masks = [view0.valid_mask, view1.valid_mask]

@@ -8,6 +8,7 @@ import torch
 from magicpoint import Extractor
 from magicpoint.cli import main
 from magicpoint.core.errors import InputError
+from magicpoint.data.photometric import PhotometricSettings
 from magicpoint.data.settings import ViewSettings
 from magicpoint.model.network import PointNetwork
 from magicpoint.model.settings import ModelSettings
@@ -38,18 +39,37 @@ def teacher():
     return load_weights(resolve("superpoint-tiny").path)[0].eval()
 
 
-def test_what_is_taught_is_what_the_teacher_says_of_both_views(images):
-    task = task_of(images)
+def views_in_light(probability):
+    return ViewSettings((HEIGHT, WIDTH), photometric=PhotometricSettings(probability=probability))
+
+
+def test_what_is_taught_is_what_the_teacher_says_of_both_views_in_the_light_of_the_image(images):
+    task = task_of(images, views=views_in_light(1.0))
     batch = task.to_device(task.batches(0, 1)[0], torch.device("cpu"))
     taught, target = task._taught(batch)
+    assert not torch.allclose(batch.own_light[:2], batch.view0.image, atol=0.1)
     with torch.inference_mode():
-        said = teacher()(torch.cat((batch.view0.image, batch.view1.image))).logits.softmax(1)
+        said = teacher()(batch.own_light).logits.softmax(1)
     assert target.shape == (4, 65, HEIGHT // 8, WIDTH // 8)
     torch.testing.assert_close(target, said, atol=1e-4, rtol=1e-3)
     assert any(len(points) for points in taught.view0.keypoints)
     for points, mask in zip(taught.view0.keypoints, batch.view0.valid_mask[:, 0], strict=True):
         x, y = points.round().long().T
         assert mask[y, x].all()
+
+
+def test_light_changes_what_is_seen_and_not_what_is_taught(images):
+    """The views of a seed show the same places whatever is done to their light."""
+    targets, seen = [], []
+    for probability in (0.0, 1.0):
+        task = task_of(images, views=views_in_light(probability))
+        batch = task.to_device(task.batches(0, 1)[0], torch.device("cpu"))
+        targets.append(task._taught(batch)[1])
+        seen.append(batch.view1.image)
+        if not probability:
+            assert torch.equal(batch.own_light, torch.cat((batch.view0.image, batch.view1.image)))
+    assert torch.equal(*targets)
+    assert not torch.allclose(*seen, atol=0.1)
 
 
 @pytest.mark.parametrize("loss", ["softmax_bce", "cross_entropy", "l2"])
