@@ -23,6 +23,7 @@ VERBS = {
     "evaluate pairs": ["evaluate", "pairs", "--out", "e", "--methods", "--", *WEIGHTS],
     "export": ["export", "--out", "w.onnx", *WEIGHTS],
     "export transformers": ["export", "--out", "w", "--format", "transformers", *WEIGHTS],
+    "soup": ["soup", "other.safetensors", "other.safetensors", "--out", "s.safetensors"],
     "import": ["import", "other.safetensors", "--out", "i.safetensors", "--source", "s", "--licence", "l"],
 }
 OUTPUTS = [
@@ -57,6 +58,7 @@ OUTPUTS = [
     ("export", "w.onnx"),
     ("export transformers", "w/config.json"),
     ("export transformers", "w/model.safetensors"),
+    ("soup", "s.safetensors"),
     ("import", "i.safetensors"),
 ]
 FOREIGN = {
@@ -124,6 +126,7 @@ BESIDE = [
     ("convert", ".c.unfinished/notes.txt"),
     ("train", "run.partial/notes.txt"),
     ("export", ".w.onnx.tmp"),
+    ("soup", ".s.safetensors.tmp"),
     ("import", ".i.safetensors.tmp"),
 ]
 

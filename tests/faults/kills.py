@@ -111,6 +111,7 @@ CASES = {
     "track": Case(f"track images --out v.avi {TINY}", ["v.avi"]),
     "track to a folder": Case(f"track images --out v {TINY}", ["v"]),
     "export": Case(f"export --out w.onnx {TINY}", ["w.onnx"]),
+    "soup": Case("soup superpoint-tiny superpoint-tiny --out s.safetensors", ["s.safetensors"]),
     "import": Case("import other.pth --out i.safetensors --source s --licence l", ["i.safetensors"]),
 }
 

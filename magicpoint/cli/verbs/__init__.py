@@ -27,6 +27,7 @@ from . import (
     locate,
     match,
     merge,
+    soup,
     track,
     train,
 )
@@ -58,6 +59,7 @@ VERBS: dict[str, Verb] = {
     "locate": locate,
     "colmap": colmap,
     "finetune": finetune,
+    "soup": soup,
     "import": importing,
     "merge": merge,
     "check": check,

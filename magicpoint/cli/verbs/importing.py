@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from jsonargparse import Namespace
 
 from ..parser import Parser
+from ..weights_file import write_weights
 
 SUMMARY = "Read the weights of another SuperPoint."
 
@@ -26,21 +28,7 @@ def add(parser: Parser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    from ...core.errors import InputError
-    from ...core.files import check_not_replaced
-    from ...core.outputs import claimed
     from ...interop.checkpoints import load_checkpoint
-    from ...model.weights import load_weights, save_weights
 
-    if arguments.out.suffix != ".safetensors":
-        raise InputError(f"the name of a weights file must end in .safetensors, got {arguments.out}")
-    check_not_replaced([arguments.file], arguments.out, "weights")
-
-    def is_own(path: Path) -> bool:
-        try:
-            return load_weights(path)[1] == load_checkpoint(arguments.file, arguments.source, arguments.licence)[1]
-        except (OSError, InputError):
-            return False
-
-    with claimed(arguments.out, "weights of this source", is_own):
-        print(save_weights(arguments.out, *load_checkpoint(arguments.file, arguments.source, arguments.licence)))
+    make = partial(load_checkpoint, arguments.file, arguments.source, arguments.licence)
+    print(write_weights(arguments.out, [arguments.file], "weights of this source", make))

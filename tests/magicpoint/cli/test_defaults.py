@@ -28,8 +28,10 @@ def defaults():
     for verb, module in VERBS.items():
         parser = Parser()
         module.add(parser)
+        options = {action.dest for action in parser._actions if action.option_strings}
         for name, value in vars(parser.get_defaults()).items():
-            found[name][verb] = value
+            if name in options:
+                found[name][verb] = value
     return found
 
 
