@@ -49,7 +49,8 @@ def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor
     The mean is smoothed, since a peak between two cells is cut by them, each of which counts its own pixels alone, and
     raised by `GAIN`.
 
-    A size at which a side would be shorter than a cell, 8 pixels, is left out.
+    A size at which a side would be shorter than a cell, 8 pixels, is left out; where no other is left, the heatmap is
+    that of the image alone.
     """
     height, width = grey.shape
     heatmap, dense = run(grey)
@@ -57,6 +58,8 @@ def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor
     for new, old in RATIOS:
         if new != old and min(grey.shape) * new >= CELL_SIZE * old:
             heatmaps.append(_at_ratio(run, grey, new, old).to(heatmap.device))
+    if len(heatmaps) == 1:
+        return heatmaps[0], dense
     return (GAIN * smooth(torch.stack(heatmaps).mean(0), SIGMA)).clamp(0.0, 1.0), dense
 
 
