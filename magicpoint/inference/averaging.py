@@ -1,13 +1,15 @@
-"""The mean of an image's heatmaps at three sizes: more keypoints are found again and placed exactly, for more time.
+"""The mean of what a network says of an image at three sizes: better keypoints and descriptors, for more time.
 
-What a network finds at one size only is weak in the mean, and where it places a corner a little differently at each,
-the mean lies between. The idea is that of homographic adaptation (SuperPoint, arXiv 1712.07629, section 5), with three
-sizes in place of a hundred homographies.
+What a network finds at one size only is weak in the mean of the heatmaps, and where it places a corner a little
+differently at each, the mean lies between. The mean of a keypoint's descriptors changes less than each where the scale
+does. The idea is that of homographic adaptation (SuperPoint, arXiv 1712.07629, section 5), with three sizes in place of
+a hundred homographies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,8 +45,15 @@ Run = Callable[[NDArray[np.float32]], tuple[Tensor, Tensor | None]]
 """A grey image (H, W) to a heatmap (1, H', W'), H' and W' at least H and W, and descriptors or None."""
 
 
-def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
-    """The heatmap (1, H, W) of a grey image (H, W) in the mean over `RATIOS`, and its descriptors at its own size.
+class Look(NamedTuple):
+    """The descriptors of an image, dense (1, D, Hc, Wc), as it is seen at `ratio` times its size."""
+
+    dense: Tensor
+    ratio: float
+
+
+def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, list[Look]]:
+    """The heatmap (1, H, W) of a grey image (H, W) in the mean over `RATIOS`, and its descriptors at each.
 
     The mean is smoothed, since a peak between two cells is cut by them, each of which counts its own pixels alone, and
     raised by `GAIN`.
@@ -54,20 +63,36 @@ def mean_over_sizes(run: Run, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor
     """
     height, width = grey.shape
     heatmap, dense = run(grey)
-    heatmaps = [heatmap[:, :height, :width]]
+    heatmaps, maps = [heatmap[:, :height, :width]], [(dense, 1.0)]
     for new, old in RATIOS:
         if new != old and min(grey.shape) * new >= CELL_SIZE * old:
-            heatmaps.append(_at_ratio(run, grey, new, old).to(heatmap.device))
+            other, dense = _at_ratio(run, grey, new, old)
+            heatmaps.append(other.to(heatmap.device))
+            maps.append((dense, new / old))
+    looks = [Look(dense, ratio) for dense, ratio in maps if dense is not None]
     if len(heatmaps) == 1:
-        return heatmaps[0], dense
-    return (GAIN * smooth(torch.stack(heatmaps).mean(0), SIGMA)).clamp(0.0, 1.0), dense
+        return heatmaps[0], looks
+    return (GAIN * smooth(torch.stack(heatmaps).mean(0), SIGMA)).clamp(0.0, 1.0), looks
 
 
-def _at_ratio(run: Run, grey: NDArray[np.float32], new: int, old: int) -> Tensor:
-    """The heatmap (1, H, W) of a grey (H, W) that is looked at at new / old times its size."""
+def mean_descriptors(sample: Callable[[Tensor, Tensor], Tensor], looks: Sequence[Look], keypoints: Tensor) -> Tensor:
+    """The descriptors (N, D) of keypoints (N, 2): of unit length, the mean over what was seen of them.
+
+    Args:
+        sample: A dense map and places in pixels of what it was made from, to descriptors of unit length.
+        looks: One gives its own bits.
+        keypoints: In pixels of the image.
+    """
+    found = [sample(look.dense, (keypoints + 0.5) * look.ratio - 0.5) for look in looks]
+    return found[0] if len(found) == 1 else F.normalize(torch.stack(found).sum(0), dim=1)
+
+
+def _at_ratio(run: Run, grey: NDArray[np.float32], new: int, old: int) -> tuple[Tensor, Tensor | None]:
+    """The heatmap (1, H, W) of a grey (H, W) that is looked at at new / old times its size, and its descriptors."""
     height, width = grey.shape
     padded = pad_to_multiple(grey, old)
     rows, columns = (side // old * new for side in padded.shape)
-    heatmap = run(resize_grey(padded, (columns, rows)))[0][:, None, :rows, :columns]
+    heatmap, dense = run(resize_grey(padded, (columns, rows)))
+    seen = heatmap[:, None, :rows, :columns]
     # Each pixel averages the area that it covers, so a heatmap of more pixels loses none.
-    return F.interpolate(heatmap, padded.shape, mode="bilinear", antialias=True)[:, 0, :height, :width]
+    return F.interpolate(seen, padded.shape, mode="bilinear", antialias=True)[:, 0, :height, :width], dense

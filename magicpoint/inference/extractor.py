@@ -31,12 +31,12 @@ from ..io.reading import ImageReading
 from ..model.network import PointNetwork
 from ..model.tensors import check_output
 from ..model.weights import WeightsFile, load_weights, resolve, shipped_weights, weights_at, weights_hash
-from .averaging import AVERAGED, mean_over_sizes
+from .averaging import AVERAGED, Look, mean_descriptors, mean_over_sizes
 from .backends import open_network, preferred_device
 from .fastest import fastest_precision
 from .pyramid import check_scales, find_at_scales
 from .settings import NetworkPrecision
-from .tiles import needs_tiles, run_in_tiles, sample_strips
+from .tiles import MOST_PIXELS, needs_tiles, run_in_tiles, sample_strips
 
 
 def as_input(grey: NDArray[np.float32], multiple: int) -> Tensor:
@@ -69,8 +69,9 @@ class Extractor:
             keypoints are in pixels of the image as it was. None takes all as they are.
         scales: Factors on that size at which the network sees each image. With (1, 0.5, 0.25), `pyramid.OCTAVES`,
             images match up to a factor of six in size; with 1 alone up to about two.
-        averaged: Find the keypoints in the mean of the heatmaps at three sizes, see `averaging`: more of them are found
-            again and they are placed more exactly, for 3.5 times the work. Descriptors are those of the image as it is.
+        averaged: Find the keypoints in the mean of the heatmaps at three sizes, see `averaging`, and describe each by
+            the mean of its descriptors there: more are found again, placed exactly and matched rightly, for 3.5 times
+            the work.
 
     Examples:
         >>> extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=10), device="cpu")
@@ -288,25 +289,35 @@ class Extractor:
     def _find(self, grey: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> Features:
         """The keypoints of a grey (H, W) where a mask (H, W) is True."""
         height, width = grey.shape
-        is_large = needs_tiles(grey)
-        heatmap, dense = mean_over_sizes(self._run, grey) if self.averaged else self._run(grey)
+        heatmap, looks = self._look(grey)
         check_output(heatmap, self.weights)
         usable = None if valid is None else _padded(valid, heatmap)
         [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)], usable)
-        descriptors = None if dense is None else self._sample(dense, keypoints, is_large)
+        descriptors = self._sample(looks, keypoints) if looks else None
         found = Features(keypoints, scores, descriptors, (width, height))
-        return found.to(self.device) if is_large else found
+        return found.to(self.device) if needs_tiles(grey) else found
+
+    def _look(self, grey: NDArray[np.float32]) -> tuple[Tensor, list[Look]]:
+        """The heatmap of a grey (H, W), with its size at least, and its descriptors at each size that is looked at."""
+        if self.averaged:
+            return mean_over_sizes(self._run, grey)
+        heatmap, dense = self._run(grey)
+        return heatmap, [] if dense is None else [Look(dense, 1.0)]
 
     def _run(self, grey: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
         """The heatmap (1, H', W'), with sides that are multiples of 8, and the descriptors of a grey (H, W)."""
         return run_in_tiles(self.network, grey) if needs_tiles(grey) else self.network(as_input(grey, CELL_SIZE))
 
-    def _sample(self, dense: Tensor, keypoints: Tensor, is_large: bool) -> Tensor:
-        """The descriptors (N, D) of keypoints (N, 2) of one image, of a large one in strips."""
+    def _sample(self, looks: Sequence[Look], keypoints: Tensor) -> Tensor:
+        """The descriptors (N, D) of keypoints (N, 2) of one image, from large maps in strips."""
         sampling = self.model.settings.descriptor_sampling
-        if is_large:
-            return check_output(sample_strips(dense, keypoints, sampling), self.weights)
-        return check_output(sample_descriptors(dense, [keypoints], sampling)[0], self.weights)
+
+        def sample(dense: Tensor, places: Tensor) -> Tensor:
+            if dense.shape[2] * dense.shape[3] * CELL_SIZE**2 > MOST_PIXELS:
+                return sample_strips(dense, places, sampling).to(keypoints.device)
+            return sample_descriptors(dense, [places], sampling)[0].to(keypoints.device)
+
+        return check_output(mean_descriptors(sample, looks, keypoints), self.weights)
 
     def describe(self, image: Image, keypoints: ArrayLike | Tensor) -> Tensor:
         """The descriptors of given keypoints, of this or any other detector.
@@ -329,11 +340,8 @@ class Extractor:
         places = _places(keypoints, grey.shape)
         shrunk = grey if self.longest_side is None else shrink(grey, self.longest_side)
         ratio = places.new_tensor([small / large for small, large in zip(shrunk.shape, grey.shape, strict=True)][::-1])
-        is_large = needs_tiles(shrunk)
-        _, dense = self._run(shrunk)
-        assert dense is not None
-        places = ((places + 0.5) * ratio - 0.5).to(dense.device)
-        return self._sample(dense, places, is_large).to(self.device)
+        _, looks = self._look(shrunk)
+        return self._sample(looks, (places + 0.5) * ratio - 0.5).to(self.device)
 
     def check_describes(self) -> None:
         """Refuses weights without descriptors.

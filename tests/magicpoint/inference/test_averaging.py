@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from magicpoint import DecodeSettings, Extractor
 from magicpoint.inference import extractor
-from magicpoint.inference.averaging import GAIN, mean_over_sizes
+from magicpoint.inference.averaging import GAIN, Look, mean_descriptors, mean_over_sizes
+from magicpoint.inference.pyramid import resize_grey
 
 
 class Bright:
@@ -23,7 +24,8 @@ class Bright:
         height, width = grey.shape
         self.seen.append((height, width))
         heatmap = F.pad(torch.from_numpy(grey)[None], (0, -width % 8, 0, -height % 8), value=1.0)
-        return heatmap, torch.full((1, 4), float(width))
+        cells = torch.zeros(1, 2, heatmap.shape[1] // 8, heatmap.shape[2] // 8)
+        return heatmap, cells + torch.tensor([1.0, 0.0])[:, None, None]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 83)])
@@ -34,11 +36,13 @@ def test_a_point_stays_where_it_is(size):
     rows, columns = np.arange(height)[:, None], np.arange(width)
     grey = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 2.0**2)).astype(np.float32)
     run = Bright()
-    heatmap, dense = mean_over_sizes(run, grey)
+    heatmap, looks = mean_over_sizes(run, grey)
     # Sides of 64 and 96 are padded to 70 and 98 and become 50 and 70, or to 65 and 100 and become 91 and 140.
     assert run.seen == {(64, 96): [size, (50, 70), (91, 140)], (61, 83): [size, (45, 60), (91, 119)]}[size]
     assert heatmap.shape == (1, height, width)
-    assert (dense == width).all(), "the descriptors are those of the image as it is"
+    assert [look.ratio for look in looks] == [1.0, 5 / 7, 7 / 5]
+    padded = [(-(-rows // 8), -(-columns // 8)) for rows, columns in run.seen]
+    assert [look.dense.shape[2:] for look in looks] == padded
     mass = heatmap[0, 22:39, 32:49].double()
     centre = (
         mass.sum(0) @ torch.arange(32.0, 49).double() / mass.sum(),
@@ -50,8 +54,32 @@ def test_a_point_stays_where_it_is(size):
 def test_what_is_the_same_at_all_sizes_is_raised_and_stays_a_probability():
     grey = np.full((40, 56), 0.25, np.float32)
     torch.testing.assert_close(mean_over_sizes(Bright(), grey)[0], torch.full((1, 40, 56), 0.25 * GAIN))
-    heatmap, _ = mean_over_sizes(lambda image: (torch.ones(1, *image.shape), None), grey)
+    heatmap, looks = mean_over_sizes(lambda image: (torch.ones(1, *image.shape), None), grey)
     assert heatmap.max() <= 1.0
+    assert looks == [], "a detector has no descriptors"
+
+
+def test_descriptors_are_looked_up_where_each_size_shows_the_keypoint_and_averaged():
+    """Pixel x of an image is x' of one whose sides are `ratio` times as long, x' + 1/2 = ratio (x + 1/2)."""
+    looks = [
+        Look(torch.tensor([1.0, 0.0]), 1.0),
+        Look(torch.tensor([0.0, 1.0]), 5 / 7),
+        Look(torch.tensor([0.0, 1.0]), 2.0),
+    ]
+    keypoints = torch.tensor([[0.0, 10.0], [3.0, -0.5]])
+    seen = []
+
+    def sample(dense, places):
+        seen.append(places)
+        return dense.expand(len(places), 2)
+
+    found = mean_descriptors(sample, looks, keypoints)
+    torch.testing.assert_close(found, torch.tensor([[1.0, 2.0], [1.0, 2.0]]) / 5**0.5)
+    assert torch.equal(seen[0], keypoints)
+    torch.testing.assert_close(seen[1], torch.tensor([[-1 / 7, 7.0], [2.0, -0.5]]))
+    torch.testing.assert_close(seen[2], torch.tensor([[0.5, 20.5], [6.5, -0.5]]))
+    one = torch.tensor([[0.6, 0.8]])
+    assert torch.equal(mean_descriptors(lambda dense, places: one, looks[:1], keypoints[:1]), one)
 
 
 def test_sizes_smaller_than_a_cell_are_left_out():
@@ -78,9 +106,24 @@ def test_an_extractor_averages_where_it_is_asked_to(photograph):
     found, mean = plain.extract(photograph), averaged.extract(photograph)
     assert not torch.equal(found.keypoints, mean.keypoints)
     assert mean.descriptors.shape == (len(mean), 256)
-    again = plain.describe(photograph, mean.keypoints)
-    torch.testing.assert_close(mean.descriptors, again, atol=1e-6, rtol=0)
+    torch.testing.assert_close(averaged.describe(photograph, mean.keypoints), mean.descriptors, atol=1e-6, rtol=0)
+    torch.testing.assert_close(mean.descriptors.norm(dim=1), torch.ones(len(mean)))
+    cosines = (plain.describe(photograph, mean.keypoints) * mean.descriptors).sum(1)
+    assert 0.5 < cosines.min() < cosines.max() < 0.9999
     assert averaged.provenance == {**plain.provenance, "averaged": "5/7, 1/1, 7/5"}
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_descriptors_are_the_mean_of_what_each_size_says(photograph, precision):
+    """Of an image of 245x175 pixels, five and seven times whole numbers, no size needs to be padded to be resized."""
+    plain, averaged = opened(precision=precision), opened(precision=precision, averaged=True)
+    image = cv2.resize(photograph, (245, 175), interpolation=cv2.INTER_AREA)
+    found = averaged.extract(image)
+    total = 0
+    for ratio, size in ((1, (245, 175)), (5 / 7, (175, 125)), (7 / 5, (343, 245))):
+        resized = resize_grey(image.astype(np.float32) / 255, size)
+        total = total + plain.describe(resized, (found.keypoints + 0.5) * ratio - 0.5)
+    torch.testing.assert_close(found.descriptors, F.normalize(total, dim=1), atol=1e-4, rtol=0)
 
 
 def distances_to(keypoints, others):
@@ -112,6 +155,25 @@ def test_a_large_image_is_averaged_in_tiles(photograph, monkeypatch):
     tiled = opened(averaged=True).extract(photograph)
     torch.testing.assert_close(tiled.keypoints, whole.keypoints, atol=1e-2, rtol=0)
     torch.testing.assert_close(tiled.descriptors, whole.descriptors, atol=1e-3, rtol=0)
+
+
+def matched_rightly(extractor, scenes):
+    """Of the keypoints of a photograph the share that its nearest neighbour in the same one at 0.6 of its size is."""
+    shares = []
+    for scene in scenes:
+        found = extractor.extract(scene)
+        height, width = scene.shape
+        small = cv2.resize(scene, (round(0.6 * width), round(0.6 * height)), interpolation=cv2.INTER_AREA)
+        other = extractor.extract(small)
+        nearest = (found.descriptors @ other.descriptors.T).argmax(1)
+        back = (other.keypoints[nearest] + 0.5) / 0.6 - 0.5
+        shares.append(((back - found.keypoints).norm(dim=1) < 3).float().mean().item())
+    return np.mean(shares)
+
+
+def test_descriptors_of_a_photograph_change_less_with_its_size(photograph):
+    scenes = [photograph, photograph[::-1].copy(), photograph[:, ::-1].copy()]
+    assert matched_rightly(opened(averaged=True), scenes) > matched_rightly(opened(), scenes) + 0.05
 
 
 def test_about_as_many_pass_the_threshold_as_of_one_heatmap(photograph):
