@@ -5,9 +5,9 @@
 Each photograph, at most 640 pixels on its longer side, is matched with itself: shrunk by a factor from 1 to 6 and
 turned by 10 degrees, or turned by 0 to 180 degrees at its own size. A pair is right where the homography that is found
 takes the corners of the photograph to within 3 pixels, in the mean, of their places in the second view. Compared are
-the network at one scale, at three (`--scales 1 0.5 0.25`), at one in four quarter turns (`--turns`), at three in four
-turns, and OpenCV's SIFT; the best 1000 keypoints of each, mutual nearest neighbours. The folder gets
-scale_and_turn.json and scale_and_turn.png.
+the network at one scale, in the mean over three sizes (`--averaged`), at three scales (`--scales 1 0.5 0.25`), at one
+in four quarter turns (`--turns`), at three in four turns, and OpenCV's SIFT; the best 1000 keypoints of each, mutual
+nearest neighbours. The folder gets scale_and_turn.json and scale_and_turn.png.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def methods(weights: str) -> Mapping[str, Find]:
     """What is compared, by name."""
     settings = DecodeSettings(max_keypoints=KEYPOINTS)
     one, three = (Extractor.load(weights, settings, "cpu", scales=scales) for scales in ((1.0,), OCTAVES))
+    averaged = Extractor.load(weights, settings, "cpu", averaged=True)
 
     def plain(extractor: Extractor) -> Find:
         return lambda grey0, grey1: matched(extractor.extract(grey0), extractor.extract(grey1))
@@ -97,6 +98,7 @@ def methods(weights: str) -> Mapping[str, Find]:
 
     return {
         "one scale": plain(one),
+        "averaged": plain(averaged),
         "three scales": plain(three),
         "one scale, four turns": in_turns(one),
         "three scales, four turns": in_turns(three),

@@ -231,12 +231,13 @@ def add_resize(parser: Parser) -> None:
 
 
 def add_averaged(parser: Parser) -> None:
-    """Whether keypoints are found in the mean of several heatmaps, which `open_extractor` reads."""
+    """Whether what is found and said of keypoints is the mean over several sizes, which `open_extractor` reads."""
     parser.add_argument(
         "--averaged",
         action="store_true",
-        help="Find keypoints in the mean of what the network finds at three sizes of an image: they are found again "
-        "more often and placed more exactly, for 3.5 times the work.",
+        help="Find keypoints in the mean of what the network finds at three sizes of an image, each described by the "
+        "mean of its descriptors there: more are found again, placed exactly and matched rightly, for 3.5 times the "
+        "work.",
     )
 
 
