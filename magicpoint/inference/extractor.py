@@ -8,7 +8,7 @@ import functools
 import json
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -42,6 +42,18 @@ from .tiles import MOST_PIXELS, needs_tiles, run_in_tiles, sample_strips
 def as_input(grey: NDArray[np.float32], multiple: int) -> Tensor:
     """A grey (H, W) as the network's input (1, 1, H', W'), padded as `pad_to_multiple` does."""
     return torch.from_numpy(pad_to_multiple(grey, multiple))[None, None]
+
+
+class ExtractorOptions(TypedDict, total=False):
+    """What `Extractor` takes by name; what each is stands there."""
+
+    backend: str
+    precision: NetworkPrecision
+    calibration: Iterable[Image] | None
+    reading: ImageReading | None
+    longest_side: int | None
+    scales: Sequence[float]
+    averaged: bool
 
 
 class Extractor:
@@ -88,6 +100,7 @@ class Extractor:
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
         weights: str = "unnamed",
+        *,
         backend: str = "torch",
         precision: NetworkPrecision = "float32",
         calibration: Iterable[Image] | None = None,
@@ -125,13 +138,7 @@ class Extractor:
         weights: str | os.PathLike[str] = "superpoint",
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
-        backend: str = "torch",
-        precision: NetworkPrecision = "float32",
-        calibration: Iterable[Image] | None = None,
-        reading: ImageReading | None = None,
-        longest_side: int | None = None,
-        scales: Sequence[float] = (1.0,),
-        averaged: bool = False,
+        **options: Unpack[ExtractorOptions],
     ) -> Self:
         """Take weights by the name under which they ship, else by their path; nothing is downloaded unless asked for.
 
@@ -143,10 +150,7 @@ class Extractor:
         Raises:
             InputError: There are no such weights, or the file is damaged or holds others; it is named.
         """
-        file = resolve(weights)
-        return cls._open(
-            file, settings, device, backend, precision, calibration, reading, longest_side, scales, averaged
-        )
+        return cls._open(resolve(weights), settings, device, options)
 
     @classmethod
     def from_pretrained(
@@ -154,16 +158,14 @@ class Extractor:
         name: str = "superpoint",
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
-        backend: str = "torch",
-        precision: NetworkPrecision = "float32",
-        reading: ImageReading | None = None,
+        **options: Unpack[ExtractorOptions],
     ) -> Self:
         """`load` of shipped weights alone.
 
         Raises:
             InputError: There are none of that name; the message lists those that there are.
         """
-        return cls._open(shipped_weights(name), settings, device, backend, precision, reading=reading)
+        return cls._open(shipped_weights(name), settings, device, options)
 
     @classmethod
     def from_checkpoint(
@@ -171,9 +173,7 @@ class Extractor:
         path: str | os.PathLike[str],
         settings: DecodeSettings | None = None,
         device: torch.device | str | None = None,
-        backend: str = "torch",
-        precision: NetworkPrecision = "float32",
-        reading: ImageReading | None = None,
+        **options: Unpack[ExtractorOptions],
     ) -> Self:
         """`load` of a path alone, even if weights ship under such a name.
 
@@ -181,7 +181,7 @@ class Extractor:
             FileNotFoundError: There is no such file.
             InputError: The file is damaged or holds no weights; it is named.
         """
-        return cls._open(weights_at(path), settings, device, backend, precision, reading=reading)
+        return cls._open(weights_at(path), settings, device, options)
 
     @classmethod
     def _open(
@@ -189,18 +189,10 @@ class Extractor:
         file: WeightsFile,
         settings: DecodeSettings | None,
         device: torch.device | str | None,
-        backend: str,
-        precision: NetworkPrecision,
-        calibration: Iterable[Image] | None = None,
-        reading: ImageReading | None = None,
-        longest_side: int | None = None,
-        scales: Sequence[float] = (1.0,),
-        averaged: bool = False,
+        options: ExtractorOptions,
     ) -> Self:
         model, _ = load_weights(file.path)
-        return cls(
-            model, settings, device, file.name, backend, precision, calibration, reading, longest_side, scales, averaged
-        )
+        return cls(model, settings, device, file.name, **options)
 
     def with_settings(self, settings: DecodeSettings) -> Self:
         """The same network with another decoding."""
