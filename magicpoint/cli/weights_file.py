@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,12 +34,13 @@ def write_weights(
     if out.suffix != ".safetensors":
         raise InputError(f"the name of a weights file must end in .safetensors, got {out}")
     check_not_replaced(sources, out, "weights")
+    made = functools.cache(make)
 
     def is_own(path: Path) -> bool:
         try:
-            return load_weights(path)[1] == make()[1]
+            return load_weights(path)[1] == made()[1]
         except (OSError, InputError):
             return False
 
     with claimed(out, kind, is_own):
-        return save_weights(out, *make())
+        return save_weights(out, *made())

@@ -18,8 +18,9 @@ def add(parser: Parser) -> None:
         "weights",
         type=str,
         nargs="+",
-        help="Two or more weights files, run folders or shipped names, of one form; one that is named twice counts "
-        "twice. With the weights that the runs began with among them the mean stays nearer to these.",
+        help="Two or more weights files, run folders (their best weights), shipped names or hf:USER/REPOSITORY, of "
+        "networks of one form; one that is named twice counts twice. With the weights that the runs began with among "
+        "them the mean stays nearer to these.",
     )
     parser.add_argument("--out", type=Path, required=True, help="Weights file to write, .safetensors.")
 

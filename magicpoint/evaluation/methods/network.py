@@ -62,7 +62,7 @@ class NetworkOnPairs:
 
 
 def _averaged(extractor: Extractor) -> MethodSettings:
-    """What is said of an extractor that averages heatmaps, and of no other."""
+    """What is said of an extractor that averages over sizes, and of no other."""
     return {"averaged": True} if extractor.averaged else {}
 
 

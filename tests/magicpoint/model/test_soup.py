@@ -36,7 +36,7 @@ def test_every_number_is_the_mean(runs):
     assert all(state[name] == 1 for name in state.keys() - floats)
     assert not soup.training
     assert soup.settings == SETTINGS
-    assert [part["weights"] for part in provenance["soup"]] == ["a.safetensors", "b.safetensors", "best.safetensors"]
+    assert [part["weights"] for part in provenance["soup"]] == ["a.safetensors", "b.safetensors", "run"]
     first = load_weights(runs[0])[0]
     assert provenance["soup"][0]["weights_hash"] == weights_hash(first.state_dict())
 
@@ -56,9 +56,33 @@ def test_the_mean_of_equal_weights_is_the_same_network():
 def test_what_has_no_mean_is_named(runs, tmp_path):
     torch.manual_seed(0)
     wide = save_weights(tmp_path / "wide.safetensors", PointNetwork(ModelSettings(width=0.25)), {})
-    with pytest.raises(InputError, match=r"wide\.safetensors and .*a\.safetensors differ: .*0\.25"):
+    with pytest.raises(
+        InputError,
+        match=r"wide\.safetensors and .*a\.safetensors differ: width 0\.25 and 0\.125, descriptor_dim 0 and 16$",
+    ):
         average_weights([runs[0], wide])
     with pytest.raises(InputError, match="at least two, got 1"):
         average_weights(runs[:1])
     with pytest.raises(InputError, match="nobody"):
         average_weights([runs[0], "nobody"])
+
+
+def test_what_binds_its_parts_binds_a_soup(runs, tmp_path):
+    network, _ = load_weights(runs[0])
+    said = {"source": "https://example.org", "licence": "CC BY-NC 4.0", "sha256": "00"}
+    foreign = save_weights(tmp_path / "foreign.safetensors", network, said)
+    soup, provenance = average_weights([runs[1], foreign])
+    assert provenance["licence"] == "CC BY-NC 4.0"
+    assert provenance["soup"][1].items() >= {"source": "https://example.org", "licence": "CC BY-NC 4.0"}.items()
+    again = average_weights([save_weights(tmp_path / "soup.safetensors", soup, provenance), runs[1]])[1]
+    assert again["licence"] == "CC BY-NC 4.0"
+    assert again["soup"][0]["soup"] == provenance["soup"]
+
+
+def test_parts_of_other_names_that_are_the_same_are_told(runs, tmp_path, caplog):
+    average_weights([runs[0], runs[0], runs[1]])
+    assert not caplog.records
+    same = save_weights(tmp_path / "same.safetensors", load_weights(runs[1])[0], {})
+    average_weights([runs[0], runs[1], same])
+    [record] = caplog.records
+    assert f"{same} holds the same weights as {runs[1]}" in record.getMessage()
