@@ -32,7 +32,7 @@ class Textures:
 @pytest.mark.slow
 def test_the_default_loss_overfits_eight_pairs():
     settings = ViewSettings(size_hw=(56, 72), homographic=HomographySettings(rotation=0.5))
-    view0, view1, H_0to1, _ = ViewBatches(Textures(), settings, seed=0, batch_size=8)[0].to(torch.device("cpu"))
+    view0, view1, H_0to1, *_ = ViewBatches(Textures(), settings, seed=0, batch_size=8)[0].to(torch.device("cpu"))
     mask0, mask1 = mask_to_cells(view0.valid_mask), mask_to_cells(view1.valid_mask)
     known = find_correspondences(view0.keypoints, H_0to1, mask0, mask1)
     generator = torch.Generator().manual_seed(0)
