@@ -22,7 +22,6 @@ from ..core.settings import check_whole
 from ..core.side_by_side import workers_on
 from ..core.types import Features
 from ..decoding.decode import decode
-from ..decoding.descriptors import sample_descriptors
 from ..decoding.settings import DecodeSettings
 from ..io.grey import pad_to_multiple
 from ..io.images import Image, open_image, shrink
@@ -36,7 +35,7 @@ from .backends import open_network, preferred_device
 from .fastest import fastest_precision
 from .pyramid import check_scales, find_at_scales
 from .settings import NetworkPrecision
-from .tiles import MOST_PIXELS, needs_tiles, run_in_tiles, sample_strips
+from .tiles import needs_tiles, run_in_tiles, sample_map
 
 
 def as_input(grey: NDArray[np.float32], multiple: int) -> Tensor:
@@ -301,14 +300,8 @@ class Extractor:
         return run_in_tiles(self.network, grey) if needs_tiles(grey) else self.network(as_input(grey, CELL_SIZE))
 
     def _sample(self, looks: Sequence[Look], keypoints: Tensor) -> Tensor:
-        """The descriptors (N, D) of keypoints (N, 2) of one image, from large maps in strips."""
-        sampling = self.model.settings.descriptor_sampling
-
-        def sample(dense: Tensor, places: Tensor) -> Tensor:
-            if dense.shape[2] * dense.shape[3] * CELL_SIZE**2 > MOST_PIXELS:
-                return sample_strips(dense, places, sampling).to(keypoints.device)
-            return sample_descriptors(dense, [places], sampling)[0].to(keypoints.device)
-
+        """The descriptors (N, D) of keypoints (N, 2) of one image."""
+        sample = functools.partial(sample_map, sampling=self.model.settings.descriptor_sampling)
         return check_output(mean_descriptors(sample, looks, keypoints), self.weights)
 
     def describe(self, image: Image, keypoints: ArrayLike | Tensor) -> Tensor:

@@ -95,7 +95,7 @@ def run_in_tiles(
 
     Returns:
         The heatmap, float32 (1, H, W) of the image without padding, and the descriptors, float16 (1, D, Hc, Wc) of unit
-        length up to rounding, or None; both on the CPU. `sample_strips` takes the descriptors.
+        length up to rounding, or None; both on the CPU. `sample_map` takes the descriptors.
 
     Raises:
         ValueError: The tiles are too small.
@@ -130,6 +130,16 @@ def _tile(grey: NDArray[np.float32], row: _Span, column: _Span) -> Tensor:
     sides = [(span.stop - span.start) * CELL_SIZE for span in (row, column)]
     missing = [(0, side - there) for side, there in zip(sides, inside.shape, strict=True)]
     return torch.from_numpy(np.pad(inside, missing, mode="edge"))[None, None]
+
+
+def sample_map(dense: Tensor, keypoints: Tensor, sampling: DescriptorSampling = "centres") -> Tensor:
+    """`sample_descriptors` for one image (1, D, Hc, Wc), in strips where it is as large as those that need tiles.
+
+    The descriptors (N, D) are on the device of the keypoints.
+    """
+    if dense.shape[2] * dense.shape[3] * CELL_SIZE**2 > MOST_PIXELS:
+        return sample_strips(dense, keypoints, sampling).to(keypoints.device)
+    return sample_descriptors(dense, [keypoints], sampling)[0].to(keypoints.device)
 
 
 def sample_strips(dense: Tensor, keypoints: Tensor, sampling: DescriptorSampling = "centres") -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
+from .hub import is_hub_name
 from .network import PointNetwork
 from .settings import ModelSettings
 from .weights import load_weights, resolve, weights_hash
@@ -73,7 +74,7 @@ def _ingredient(
 ) -> dict[str, Any]:
     """What is on record of one: its name without the folders around it, its hash, and what is inherited from it."""
     inherited = {key: provenance[key] for key in ("source", "licence", "soup") if key in provenance}
-    short = os.fspath(name) if os.fspath(name).startswith("hf:") else Path(name).name
+    short = os.fspath(name) if is_hub_name(os.fspath(name)) else Path(name).name
     return {"weights": short, "weights_hash": weights_hash(state), **inherited}
 
 
