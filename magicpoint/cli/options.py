@@ -227,17 +227,26 @@ def add_resize(parser: Parser) -> None:
         help="Factors on that size at which the network sees an image: 1 0.5 0.25 for images whose scales differ by up "
         "to six.",
     )
-    add_averaged(parser)
+    add_heatmap_switches(parser)
 
 
-def add_averaged(parser: Parser) -> None:
-    """Whether what is found and said of keypoints is the mean over several sizes, which `open_extractor` reads."""
+HEATMAP_SWITCHES = ("averaged", "cornerness")
+
+
+def add_heatmap_switches(parser: Parser) -> None:
+    """What is done with heatmaps before keypoints are found in them, which `open_extractor` reads."""
     parser.add_argument(
         "--averaged",
         action="store_true",
         help="Find keypoints in the mean of what the network finds at three sizes of an image, each described by the "
         "mean of its descriptors there: more are found again, placed exactly and matched rightly, for 3.5 times the "
         "work.",
+    )
+    parser.add_argument(
+        "--cornerness",
+        action="store_true",
+        help="Weigh the heatmap by how much the image changes around each pixel: of the best keypoints more are found "
+        "again, placed more exactly, for some milliseconds. Also with --averaged.",
     )
 
 
@@ -270,8 +279,7 @@ def open_extractor(
         engine["longest_side"] = arguments.resize
     if "scales" in arguments:
         engine["scales"] = arguments.scales
-    if "averaged" in arguments:
-        engine["averaged"] = arguments.averaged
+    engine |= {name: arguments[name] for name in HEATMAP_SWITCHES if name in arguments}
     if "device" in arguments:
         engine["device"] = device_of(arguments)
         given: dict[str, Any] = {"orientation": arguments.orientation or orientation}

@@ -21,6 +21,7 @@ from ..core.machine import find_device, versions
 from ..core.settings import check_whole
 from ..core.side_by_side import workers_on
 from ..core.types import Features
+from ..decoding.cornerness import WINDOW, weigh
 from ..decoding.decode import decode
 from ..decoding.settings import DecodeSettings
 from ..io.grey import pad_to_multiple
@@ -53,6 +54,7 @@ class ExtractorOptions(TypedDict, total=False):
     longest_side: int | None
     scales: Sequence[float]
     averaged: bool
+    cornerness: bool
 
 
 class Extractor:
@@ -83,6 +85,8 @@ class Extractor:
         averaged: Find the keypoints in the mean of the heatmaps at three sizes, see `averaging`, and describe each by
             the mean of its descriptors there: more are found again, placed exactly and matched rightly, for 3.5 times
             the work.
+        cornerness: Weigh the heatmap by how much the image changes around each pixel, see `decoding.cornerness`: of the
+            best keypoints more are found again, placed more exactly, for some milliseconds.
 
     Examples:
         >>> extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=10), device="cpu")
@@ -107,12 +111,14 @@ class Extractor:
         longest_side: int | None = None,
         scales: Sequence[float] = (1.0,),
         averaged: bool = False,
+        cornerness: bool = False,
     ) -> None:
         self.settings = settings or DecodeSettings()
         self.scales = check_scales(scales)
-        if not isinstance(averaged, bool):
-            raise TypeError(f"averaged must be True or False, got {averaged!r}")
-        self.averaged = averaged
+        for name, switch in (("averaged", averaged), ("cornerness", cornerness)):
+            if not isinstance(switch, bool):
+                raise TypeError(f"{name} must be True or False, got {switch!r}")
+        self.averaged, self.cornerness = averaged, cornerness
         self.longest_side = longest_side
         if longest_side is not None:
             check_whole(self, CELL_SIZE, "longest_side")
@@ -213,10 +219,12 @@ class Extractor:
         resized = {} if self.longest_side is None else {"longest_side": str(self.longest_side)}
         scaled = {} if self.scales == (1.0,) else {"scales": json.dumps(self.scales)}
         averaged = {"averaged": AVERAGED} if self.averaged else {}
+        weighed = {"cornerness": WINDOW} if self.cornerness else {}
         return {
             **resized,
             **scaled,
             **averaged,
+            **weighed,
             "network": self.network.settings,
             **self._origin,
             "range": self.reading.range,
@@ -282,6 +290,9 @@ class Extractor:
         height, width = grey.shape
         heatmap, looks = self._look(grey)
         check_output(heatmap, self.weights)
+        if self.cornerness:
+            seen = torch.from_numpy(grey).to(heatmap.device)[None]
+            heatmap = weigh(heatmap[:, :height, :width], seen, smoothed=self.averaged)
         usable = None if valid is None else _padded(valid, heatmap)
         [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)], usable)
         descriptors = self._sample(looks, keypoints) if looks else None

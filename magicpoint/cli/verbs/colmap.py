@@ -7,8 +7,8 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ..options import (
-    add_averaged,
     add_engine,
+    add_heatmap_switches,
     add_matcher,
     add_network,
     add_read_all,
@@ -41,7 +41,7 @@ def add(parser: Parser) -> None:
     )
     add_network(parser, "superpoint")
     add_engine(parser)
-    add_averaged(parser)
+    add_heatmap_switches(parser)
     add_read_all(parser)
     add_json(parser)
     add_matcher(parser)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jsonargparse import Namespace
 
 from ..options import (
+    HEATMAP_SWITCHES,
     UnusableArgument,
-    add_averaged,
     add_engine,
+    add_heatmap_switches,
     add_network,
     add_shard,
     open_extractor,
@@ -113,7 +114,7 @@ def add(parser: Parser) -> None:
     )
     add_network(parser, None)
     add_engine(parser)
-    add_averaged(parser)
+    add_heatmap_switches(parser)
     parser.add_argument(
         "--dataset",
         choices=DATASETS,
@@ -157,8 +158,7 @@ def run(arguments: Namespace) -> None:
     if arguments.weights is None:
         arguments.weights = "magicpoint" if dataset == "synthetic" else "superpoint"
     name, extractor = Path(arguments.weights).stem, open_extractor(arguments)
-    if arguments.averaged:
-        name = f"{name}, averaged"
+    name = ", ".join([name, *(switch for switch in HEATMAP_SWITCHES if arguments[switch])])
     evaluations = {
         "synthetic": _synthetic,
         "homography": _homography,
@@ -187,7 +187,7 @@ def _check_options(arguments: Namespace, dataset: str) -> None:
         plain = Parser()
         add_network(plain, None)
         add_engine(plain)
-        add_averaged(plain)
+        add_heatmap_switches(plain)
         for name, default in plain.get_defaults().items():
             if name != "weights" and arguments[name] != default:
                 got = "" if arguments[name] is True else f", got {arguments[name]}"

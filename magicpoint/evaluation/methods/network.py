@@ -23,7 +23,7 @@ class NetworkOnShapes:
     extractor: Extractor
 
     def settings(self) -> MethodSettings:
-        return {**dataclasses.asdict(_lowered(self.extractor).settings), **_averaged(self.extractor)}
+        return {**dataclasses.asdict(_lowered(self.extractor).settings), **_switched_on(self.extractor)}
 
     def detect(self, images: Sequence[Image]) -> list[Found]:
         found = _lowered(self.extractor).extract_batch(images)
@@ -46,7 +46,7 @@ class NetworkOnPairs:
             **{name: provenance[name] for name in ("weights", "weights_hash")},
             "threshold": settings.threshold,
             "subpixel": settings.subpixel,
-            **_averaged(self.extractor),
+            **_switched_on(self.extractor),
         }
 
     def prepare(self, selection: Selection) -> Detect:
@@ -61,9 +61,9 @@ class NetworkOnPairs:
         return lambda image: extractor.extract(image).to("cpu")
 
 
-def _averaged(extractor: Extractor) -> MethodSettings:
-    """What is said of an extractor that averages over sizes, and of no other."""
-    return {"averaged": True} if extractor.averaged else {}
+def _switched_on(extractor: Extractor) -> MethodSettings:
+    """What is said of an extractor that averages over sizes or weighs by cornerness, and of no other."""
+    return {name: True for name in ("averaged", "cornerness") if getattr(extractor, name)}
 
 
 def _lowered(extractor: Extractor) -> Extractor:

@@ -51,9 +51,10 @@ def test_what_an_extractor_takes_is_refused_where_there_is_none(dataset, words, 
 
 
 @pytest.mark.parametrize("dataset", ["scenes", "verify"])
-def test_heatmaps_are_not_averaged_where_there_is_no_extractor(dataset, capsys):
-    said = refused(["--dataset", dataset, "--averaged"], capsys)
-    assert f"--averaged is not of --dataset {dataset} (see" in said
+@pytest.mark.parametrize("switch", ["--averaged", "--cornerness"])
+def test_heatmaps_are_neither_averaged_nor_weighed_where_there_is_no_extractor(switch, dataset, capsys):
+    said = refused(["--dataset", dataset, switch], capsys)
+    assert f"{switch} is not of --dataset {dataset} (see" in said
 
 
 @pytest.mark.parametrize(

@@ -199,17 +199,18 @@ def test_the_engine_of_the_options_runs_the_network(folder, tmp_path, capsys):
         assert (network["backend"], network["precision"]) == expected
 
 
-def test_heatmaps_are_averaged_where_it_is_asked_for(folder, tmp_path, capsys):
+@pytest.mark.parametrize(("switch", "told"), [("averaged", "5/7, 1/1, 7/5"), ("cornerness", "5x5")])
+def test_heatmaps_are_averaged_or_weighed_where_it_is_asked_for(switch, told, folder, tmp_path, capsys):
     """It is on record, so that a file of features that were found without is not gone on with."""
     options = ["extract", str(folder / "a.png"), "--weights", str(folder / "w.safetensors"), "--threshold", "0"]
-    plain, mean = tmp_path / "plain.h5", tmp_path / "mean.h5"
+    plain, other = tmp_path / "plain.h5", tmp_path / "other.h5"
     assert main([*options, "--out", str(plain)]) == 0
-    assert main([*options, "--out", str(mean), "--averaged"]) == 0
-    found, averaged = (magicpoint.read_features(out) for out in (plain, mean))
-    assert averaged.provenance == {**found.provenance, "averaged": "5/7, 1/1, 7/5"}
-    assert not torch.equal(found["a.png"].keypoints, averaged["a.png"].keypoints)
-    assert main([*options, "--out", str(plain), "--averaged"]) == 1
-    assert "averaged unset, now 5/7, 1/1, 7/5" in capsys.readouterr().err
+    assert main([*options, "--out", str(other), f"--{switch}"]) == 0
+    found, switched = (magicpoint.read_features(out) for out in (plain, other))
+    assert switched.provenance == {**found.provenance, switch: told}
+    assert not torch.equal(found["a.png"].keypoints, switched["a.png"].keypoints)
+    assert main([*options, "--out", str(plain), f"--{switch}"]) == 1
+    assert f"{switch} unset, now {told}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("joined", [False, True])

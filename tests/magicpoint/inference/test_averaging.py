@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from magicpoint import DecodeSettings, Extractor
+from magicpoint.core.errors import MachineError
 from magicpoint.inference import extractor
 from magicpoint.inference.averaging import GAIN, Look, mean_descriptors, mean_over_sizes
 from magicpoint.inference.pyramid import resize_grey
@@ -116,7 +117,10 @@ def test_an_extractor_averages_where_it_is_asked_to(photograph):
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_descriptors_are_the_mean_of_what_each_size_says(photograph, precision):
     """Of an image of 245x175 pixels, five and seven times whole numbers, no size needs to be padded to be resized."""
-    plain, averaged = opened(precision=precision), opened(precision=precision, averaged=True)
+    try:
+        plain, averaged = opened(precision=precision), opened(precision=precision, averaged=True)
+    except MachineError as error:
+        pytest.skip(str(error))
     image = cv2.resize(photograph, (245, 175), interpolation=cv2.INTER_AREA)
     found = averaged.extract(image)
     total = 0
