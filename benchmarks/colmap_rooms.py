@@ -1,7 +1,7 @@
 """Rooms from COLMAP: ten views of rendered rooms whose cameras are known, with this project's features and with SIFT.
 
     python benchmarks/colmap_rooms.py [--rooms 3] [--weights superpoint superpoint-small] [--matchers nearest learned]
-        [--averaged] [--out FOLDER]
+        [--averaged] [--cornerness] [--out FOLDER]
 
 Each room has textured walls, boxes and panels; ten cameras of 960x720 pixels stand on a path of 3.4 m and see the far
 wall. Features, pairs (each with each), matches, verification and mapping are those of `magicpoint colmap --map`; SIFT's
@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=["superpoint", "superpoint-small"])
     parser.add_argument("--matchers", nargs="+", default=["nearest", "learned"], choices=["nearest", "learned"])
     parser.add_argument("--averaged", action="store_true", help="Keypoints of averaged heatmaps, too.")
+    parser.add_argument("--cornerness", action="store_true", help="Keypoints of weighed heatmaps, too.")
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
     pycolmap = import_pycolmap()
@@ -160,10 +161,11 @@ def main() -> None:
     cameras = cameras_of()
     settings, reading = DecodeSettings(max_keypoints=KEYPOINTS), ImageReading(orientation="stored")
     rows = {}
-    for averaged in (False, True) if options.averaged else (False,):
-        for name in options.weights:
-            extractor = Extractor.load(name, settings, reading=reading, averaged=averaged)
-            rows[f"{name}, averaged" if averaged else name] = name, extractor
+    asked = [switch for switch in ("averaged", "cornerness") if getattr(options, switch)]
+    for count in range(len(asked) + 1):
+        for switches, name in itertools.product(itertools.combinations(asked, count), options.weights):
+            extractor = Extractor.load(name, settings, reading=reading, **dict.fromkeys(switches, True))
+            rows[", ".join([name, *switches])] = name, extractor
     learned = {name: LearnedMatcher.load(name) for name in options.weights if "learned" in options.matchers}
     medians: dict[str, list[float]] = {}
     print("| room | features | registered | median, mm | largest, mm | focal length | reprojection, px |")

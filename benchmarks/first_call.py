@@ -54,9 +54,10 @@ def calls_on_cpu(image: np.ndarray) -> dict[str, Callable[[], Any]]:
             except MagicpointError as error:
                 print(f"{name} in {precision}: {error}", file=sys.stderr)
                 continue
-            mean = Extractor.load(name, settings, "cpu", precision=precision, averaged=True)
             calls[f"{name}, {precision}"] = lambda extractor=extractor: extractor.extract(image)
-            calls[f"{name}, {precision}, averaged"] = lambda extractor=mean: extractor.extract(image)
+            for switch in ("averaged", "cornerness"):
+                other = Extractor.load(name, settings, "cpu", precision=precision, **{switch: True})
+                calls[f"{name}, {precision}, {switch}"] = lambda extractor=other: extractor.extract(image)
     detector = QuadDetector.from_pretrained("quads", device="cpu")
     calls["quads, float32, a detector of quadrilaterals"] = lambda: detector.detect(image)
     sift, orb = cv2.SIFT_create(nfeatures=KEYPOINTS), cv2.ORB_create(nfeatures=KEYPOINTS, fastThreshold=5)

@@ -12,10 +12,12 @@ from ...core.machine import autocast
 from ...data.batches import ViewBatch
 from ...data.image_files import ImageFiles, ImageSource
 from ...data.labelled_images import split_in_two
+from ...decoding.cornerness import weigh
 from ...decoding.decode import decode, logits_to_heatmap
 from ...decoding.settings import DecodeSettings
 from ...model.fold import fold_batch_norm
 from ...model.weights import load_weights, resolve, weights_hash
+from ..targets import labels2Dto3D
 from ..validation.superpoint import ViewValidator
 from .base import RunSettings
 from .settings import DistilSettings
@@ -33,7 +35,8 @@ class DistilTask(ViewTask):
     descriptors are the network's own; where the views show the same is known exactly, and no teacher knows it better.
 
     The teacher sees the views in the image's own light, the network in the changed light: it learns to find under
-    noise, blur and shade what the teacher finds without them.
+    noise, blur and shade what the teacher finds without them. Weighed by cornerness the teacher's heatmap says in which
+    order keypoints come back, and where exactly, better than it does by itself.
     """
 
     wants_own_light: ClassVar[bool] = True
@@ -45,6 +48,7 @@ class DistilTask(ViewTask):
         super().__init__(settings, run, ImageSource(images, training, run.seed), validator)
         teacher = load_weights(resolve(settings.teacher).path)[0]
         self.digest = hashlib.sha256(f"{images.digest} {weights_hash(teacher.state_dict())}".encode()).hexdigest()
+        self._weighs = settings.cornerness
         self._teacher = fold_batch_norm(teacher, descriptors=False).requires_grad_(False)
 
     @torch.no_grad()
@@ -53,7 +57,10 @@ class DistilTask(ViewTask):
         images = batch.own_light.contiguous(memory_format=torch.channels_last)
         with autocast(images.device, self._run.precision):
             logits = self._teacher.to(images.device)(images).logits.float()
-        heatmap = logits_to_heatmap(logits[: len(batch.view0.image)])
-        found = decode(heatmap, POINTS, valid_mask=batch.view0.valid_mask)
+        heatmap, target = logits_to_heatmap(logits), logits.softmax(dim=1)
+        if self._weighs:
+            heatmap = weigh(heatmap, images[:, 0])
+            target = labels2Dto3D(heatmap)
+        found = decode(heatmap[: len(batch.view0.image)], POINTS, valid_mask=batch.view0.valid_mask)
         view0 = batch.view0._replace(keypoints=[keypoints for keypoints, _ in found])
-        return batch._replace(view0=view0), logits.softmax(dim=1)
+        return batch._replace(view0=view0), target

@@ -178,6 +178,7 @@ class DistilSettings(ViewLossSettings, PointTaskSettings):
     Args:
         images: Images, and folders to search for images.
         teacher: Weights whose heatmap is learnt, a shipped name, a file or a run's folder; they stay as they are.
+        cornerness: Whether that heatmap is weighed by how much the image changes around each pixel before it is learnt.
     """
 
     name: ClassVar[str] = "distil"
@@ -185,6 +186,7 @@ class DistilSettings(ViewLossSettings, PointTaskSettings):
 
     images: tuple[Path, ...]
     teacher: str
+    cornerness: bool = False
     model: ModelSettings = field(default_factory=lambda: ModelSettings(width=0.25, descriptor_dim=DESCRIPTOR_DIM))
 
     def __post_init__(self) -> None:

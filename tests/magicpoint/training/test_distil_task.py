@@ -10,6 +10,8 @@ from magicpoint.cli import main
 from magicpoint.core.errors import InputError
 from magicpoint.data.photometric import PhotometricSettings
 from magicpoint.data.settings import ViewSettings
+from magicpoint.decoding.cornerness import weigh
+from magicpoint.decoding.decode import logits_to_heatmap
 from magicpoint.model.network import PointNetwork
 from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights, resolve, save_weights
@@ -56,6 +58,21 @@ def test_what_is_taught_is_what_the_teacher_says_of_both_views_in_the_light_of_t
     for points, mask in zip(taught.view0.keypoints, batch.view0.valid_mask[:, 0], strict=True):
         x, y = points.round().long().T
         assert mask[y, x].all()
+
+
+def test_what_is_taught_is_weighed_where_it_is_asked_for(images):
+    """A cell's pixels are those of the weighed heatmap, as far as they are no more than one keypoint."""
+    batch, targets = None, []
+    for cornerness in (False, True):
+        task = task_of(images, cornerness=cornerness)
+        batch = task.to_device(task.batches(0, 1)[0], torch.device("cpu"))
+        targets.append(task._taught(batch)[1])
+    weighed = weigh(logits_to_heatmap(targets[0].clamp_min(1e-30).log()), batch.own_light[:, 0])
+    cells = torch.nn.functional.pixel_unshuffle(weighed[:, None], 8)
+    expected = cells / cells.sum(1, keepdim=True).clamp_min(1.0)
+    torch.testing.assert_close(targets[1][:, :64], expected, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(targets[1].sum(1), torch.ones(4, HEIGHT // 8, WIDTH // 8))
+    assert not torch.allclose(*targets, atol=0.05)
 
 
 def test_light_changes_what_is_seen_and_not_what_is_taught(images):
