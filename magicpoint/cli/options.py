@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from jsonargparse import Namespace
 
 from ..core.errors import InputError
+from ..core.origins import HEATMAP_SWITCHES
 from ..core.shards import Shard, process_rank
 from .parser import Parser, SettingsFile, presets
 
@@ -230,9 +231,6 @@ def add_resize(parser: Parser) -> None:
     add_heatmap_switches(parser)
 
 
-HEATMAP_SWITCHES = ("averaged", "cornerness")
-
-
 def add_heatmap_switches(parser: Parser) -> None:
     """What is done with heatmaps before keypoints are found in them, which `open_extractor` reads."""
     parser.add_argument(
@@ -245,8 +243,9 @@ def add_heatmap_switches(parser: Parser) -> None:
     parser.add_argument(
         "--cornerness",
         action="store_true",
-        help="Weigh the heatmap by how much the image changes around each pixel: of the best keypoints more are found "
-        "again, placed more exactly, for some milliseconds. Also with --averaged.",
+        help="Weigh the heatmap by how much the image changes around each pixel: of the best keypoints, where not all "
+        "are kept (--max_keypoints), more are found again, placed more exactly. Take it for all images or for none. "
+        "Also with --averaged.",
     )
 
 

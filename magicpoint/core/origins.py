@@ -12,6 +12,9 @@ from .errors import InputError
 from .settings import differences
 from .types import Features
 
+HEATMAP_SWITCHES = ("averaged", "cornerness")
+"""What `inference.Extractor` can do with a heatmap before it is decoded, by its names there and in a provenance."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -36,14 +39,20 @@ def _check(first: Mapping[str, str], second: Mapping[str, str]) -> None:
     if None not in hashes and hashes[0] != hashes[1]:
         names = [f"{origin.get('weights', 'unnamed')} ({origin['weights_hash'][:12]})" for origin in (first, second)]
         raise InputError(f"features of two networks do not compare: {names[0]} and {names[1]}")
-    settings = [origin.get("decode") for origin in (first, second)]
-    if settings[0] is not None and settings[1] is not None and settings[0] != settings[1]:
+    settings = [_choice(origin) for origin in (first, second)]
+    if "decode" in first and "decode" in second and settings[0] != settings[1]:
         _warn_of_settings(settings[0], settings[1])
 
 
+def _choice(origin: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What decided which keypoints were chosen."""
+    return tuple((name, origin[name]) for name in ("decode", *HEATMAP_SWITCHES) if name in origin)
+
+
 @functools.lru_cache(64)  # once is enough
-def _warn_of_settings(first: str, second: str) -> None:
-    changed = differences(_settings(first), _settings(second), unset="unset")
+def _warn_of_settings(first: tuple[tuple[str, str], ...], second: tuple[tuple[str, str], ...]) -> None:
+    one, other = ({**_settings(dict(each)["decode"]), **dict(each[1:])} for each in (first, second))
+    changed = differences(one, other, unset="unset")
     listed = ", ".join(f"{name} {was} and {now}" for name, (was, now) in changed.items())
     if listed:
         _LOG.warning("features that were chosen by different settings are compared: %s", listed)

@@ -25,10 +25,10 @@ WINDOW = "5x5"
 """For the record."""
 
 _HALO = 3
-"""Pixels at each side of one that its weight depends on: one of the derivatives, two of the window."""
+"""Pixels at each side of one that it depends on: one for the derivatives and two for the window, three to smooth."""
 
 _BAND_PIXELS = 2**20
-"""The weights of so many pixels at a time, so that a large image needs little memory beside its heatmap."""
+"""So many pixels are weighed at a time: beside its heatmap a large image needs little more than another one."""
 
 
 def cornerness(grey: Tensor) -> Tensor:
@@ -73,31 +73,47 @@ def _window(values: Tensor) -> Tensor:
     return values
 
 
-def weigh(heatmap: Tensor, grey: Tensor, smoothed: bool = False) -> Tensor:
+@torch.no_grad()
+def weigh(heatmap: Tensor, grey: Tensor, among: Tensor | None = None, smoothed: bool = False) -> Tensor:
     """A heatmap times the cornerness of its image, scaled so that its sum stays what it was, but for `GAIN`.
 
-    So about as many pass the same threshold, whatever the contrast of the image.
+    So about as many pass the same threshold, whatever the contrast of the whole image. Where the largest would be more
+    than 1 all are scaled further down.
 
     Args:
-        heatmap: float32 (B, H, W) in [0, 1].
+        heatmap: Floating (B, H, W) in [0, 1].
         grey: float32 (B, H, W) in [0, 1].
+        among: bool (B, H, W): the sums are of these pixels; None: of all.
         smoothed: Whether the heatmap has been smoothed before.
 
     Returns:
-        float32 (B, H, W) in [0, 1]. An image that has no corner anywhere gives the heatmap as it is.
+        float32 (B, H, W) in [0, 1]. Where there is no corner anywhere in an image, its heatmap as it is.
 
     Raises:
         ValueError: The shapes differ.
     """
     if heatmap.shape != grey.shape or heatmap.ndim != 3:
         raise ValueError(f"heatmap {tuple(heatmap.shape)} and grey {tuple(grey.shape)} must both be (B, H, W)")
-    weighed = heatmap.clone() if smoothed else smooth(heatmap, HEATMAP_SIGMA)
-    height, width = grey.shape[1:]
-    rows = max(1, _BAND_PIXELS // width)
+    heatmap = heatmap.float()
+    weighed = torch.empty_like(heatmap)
+    height = grey.shape[1]
+    rows = max(1, _BAND_PIXELS // (grey.shape[0] * grey.shape[2]))
     for top in range(0, height, rows):
         first, last = max(top - _HALO, 0), min(top + rows + _HALO, height)
-        weighed[:, top : top + rows] *= cornerness(grey[:, first:last])[:, top - first : top - first + rows]
-    before, after = heatmap.sum((1, 2), keepdim=True), weighed.sum((1, 2), keepdim=True)
-    gain = 1.0 if smoothed else GAIN
-    scaled = (weighed * (gain * before / after.clamp_min(torch.finfo(torch.float32).tiny))).clamp(max=1.0)
-    return scaled.where(after > 0, heatmap)
+        likely = heatmap[:, first:last] if smoothed else smooth(heatmap[:, first:last], HEATMAP_SIGMA)
+        band = likely * cornerness(grey[:, first:last])
+        weighed[:, top : top + rows] = band[:, top - first : top - first + rows]
+    for before, after, mask in zip(heatmap, weighed, among if among is not None else [None] * len(grey), strict=True):
+        _scale(before, after, mask, 1.0 if smoothed else GAIN)
+    return weighed
+
+
+def _scale(heatmap: Tensor, weighed: Tensor, among: Tensor | None, gain: float) -> None:
+    """Scales one (H, W) that is weighed in place, so that its sum is that of the heatmap (H, W) times the gain."""
+    counted, found = (values if among is None else values[among] for values in (heatmap, weighed))
+    total = found.sum()
+    if total <= 0:
+        weighed.copy_(heatmap)
+        return
+    factor = torch.minimum(gain * counted.sum() / total, 1.0 / found.max())
+    weighed.mul_(factor).clamp_(max=1.0)

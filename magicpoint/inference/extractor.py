@@ -18,6 +18,7 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.machine import find_device, versions
+from ..core.origins import HEATMAP_SWITCHES
 from ..core.settings import check_whole
 from ..core.side_by_side import workers_on
 from ..core.types import Features
@@ -86,7 +87,7 @@ class Extractor:
             the mean of its descriptors there: more are found again, placed exactly and matched rightly, for 3.5 times
             the work.
         cornerness: Weigh the heatmap by how much the image changes around each pixel, see `decoding.cornerness`: of the
-            best keypoints more are found again, placed more exactly, for some milliseconds.
+            best keypoints, where not all are kept, more are found again, placed more exactly.
 
     Examples:
         >>> extractor = Extractor.load("superpoint-tiny", DecodeSettings(max_keypoints=10), device="cpu")
@@ -218,13 +219,9 @@ class Extractor:
         """
         resized = {} if self.longest_side is None else {"longest_side": str(self.longest_side)}
         scaled = {} if self.scales == (1.0,) else {"scales": json.dumps(self.scales)}
-        averaged = {"averaged": AVERAGED} if self.averaged else {}
-        weighed = {"cornerness": WINDOW} if self.cornerness else {}
         return {
             **resized,
             **scaled,
-            **averaged,
-            **weighed,
             "network": self.network.settings,
             **self._origin,
             "range": self.reading.range,
@@ -248,7 +245,9 @@ class Extractor:
         decode = json.dumps(dataclasses.asdict(self.settings))
         sampling = self.model.settings.descriptor_sampling
         sampled = {} if sampling == "centres" else {"descriptor_sampling": sampling}
-        return {"weights": self.weights, "weights_hash": self.weights_hash, "decode": decode, **sampled}
+        switched = {"averaged": AVERAGED, "cornerness": WINDOW}
+        on = {name: switched[name] for name in HEATMAP_SWITCHES if getattr(self, name)}
+        return {"weights": self.weights, "weights_hash": self.weights_hash, "decode": decode, **sampled, **on}
 
     def extract(self, image: Image, mask: NDArray[Any] | None = None, mask_margin: int = MARGIN) -> Features:
         """Find the keypoints of one image of any size.
@@ -292,7 +291,8 @@ class Extractor:
         check_output(heatmap, self.weights)
         if self.cornerness:
             seen = torch.from_numpy(grey).to(heatmap.device)[None]
-            heatmap = weigh(heatmap[:, :height, :width], seen, smoothed=self.averaged)
+            among = None if valid is None else torch.from_numpy(valid).to(heatmap.device)[None]
+            heatmap = weigh(heatmap[:, :height, :width], seen, among, smoothed=self.averaged)
         usable = None if valid is None else _padded(valid, heatmap)
         [(keypoints, scores)] = decode(heatmap, self.settings, [(width, height)], usable)
         descriptors = self._sample(looks, keypoints) if looks else None

@@ -43,7 +43,7 @@ of its arithmetic, as do the number of processes.
 Other `steps` move the fall of the learning rate, so a run on its plateau can be ended early or prolonged.
 """
 
-NEWER = frozenset({"accumulate", "sync_batch_norm"})
+NEWER = frozenset({"accumulate", "cornerness", "sync_batch_norm"})
 """Settings that earlier versions did not have: a state of theirs was made with the defaults."""
 
 _LOG = logging.getLogger(__name__)
@@ -138,8 +138,8 @@ class TrainingRun:
         # A setting that there is no longer, in a state of an earlier version, decides nothing.
         same = {name: value for name, value in old.items() if name in new}
         # One that there was not yet then is as it has been all along.
-        since = {field.name: field.default for field in dataclasses.fields(TrainSettings) if field.name not in same}
-        same = {name: value for name, value in since.items() if name in NEWER} | same
+        fields = (*dataclasses.fields(TrainSettings), *dataclasses.fields(self.settings.task))
+        same = {field.name: field.default for field in fields if field.name in NEWER & new.keys()} | same
         check_goes_on(f"{file} was made", same, new, advice, changeable=CHANGEABLE)
         digest = state.get("data_digest")
         if digest is not None and not self.task.is_of(digest):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jsonargparse import Namespace
 
+from ...core.origins import HEATMAP_SWITCHES
 from ..options import (
-    HEATMAP_SWITCHES,
     UnusableArgument,
     add_engine,
     add_heatmap_switches,

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...core.origins import HEATMAP_SWITCHES
 from ...inference.extractor import Extractor
 from ...measures.detection import LOWEST_SCORE
 from .base import Detect, Found, Image, MethodSettings, Selection
@@ -63,7 +64,7 @@ class NetworkOnPairs:
 
 def _switched_on(extractor: Extractor) -> MethodSettings:
     """What is said of an extractor that averages over sizes or weighs by cornerness, and of no other."""
-    return {name: True for name in ("averaged", "cornerness") if getattr(extractor, name)}
+    return {name: True for name in HEATMAP_SWITCHES if getattr(extractor, name)}
 
 
 def _lowered(extractor: Extractor) -> Extractor:

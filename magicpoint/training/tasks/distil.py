@@ -59,7 +59,8 @@ class DistilTask(ViewTask):
             logits = self._teacher.to(images.device)(images).logits.float()
         heatmap, target = logits_to_heatmap(logits), logits.softmax(dim=1)
         if self._weighs:
-            heatmap = weigh(heatmap, images[:, 0])
+            shown = torch.cat((batch.view0.valid_mask, batch.view1.valid_mask))[:, 0]
+            heatmap = weigh(heatmap, images[:, 0], shown)
             target = labels2Dto3D(heatmap)
         found = decode(heatmap[: len(batch.view0.image)], POINTS, valid_mask=batch.view0.valid_mask)
         view0 = batch.view0._replace(keypoints=[keypoints for keypoints, _ in found])

@@ -65,7 +65,7 @@ def test_the_sum_of_a_heatmap_stays(pair):
 def test_a_pixel_counts_by_its_cornerness(pair):
     heatmap, grey = pair
     for smoothed, before in ((True, heatmap), (False, smooth(heatmap, HEATMAP_SIGMA))):
-        ratio = weigh(heatmap, grey, smoothed) / (before * cornerness(grey))
+        ratio = weigh(heatmap, grey, smoothed=smoothed) / (before * cornerness(grey))
         torch.testing.assert_close(ratio, ratio[:, :1, :1].expand_as(ratio), rtol=1e-4, atol=0)
 
 
@@ -83,14 +83,37 @@ def test_an_image_without_a_corner_gives_the_heatmap_as_it_is(pair):
     assert not torch.equal(weighed[1], heatmap[1])
 
 
-def test_a_heatmap_stays_a_probability():
+def test_a_heatmap_stays_a_probability_and_its_peaks_keep_their_form():
     heatmap = torch.zeros(1, 32, 32)
-    heatmap[0, 10, 10] = heatmap[0, 20, 22] = 1.0
+    heatmap[0, 10, 9:12] = torch.tensor([0.5, 1.0, 0.8])
+    heatmap[0, 20, 22] = 1.0
     grey = torch.zeros(1, 32, 32)
     grey[0, 10:, 10:] = 1.0
     weighed = weigh(heatmap, grey, smoothed=True)
-    assert weighed[0, 10, 10] == 1.0, "all of the sum would be 2"
+    assert weighed.max() == 1.0, "all of the sum would be more"
     assert weighed[0, 20, 22] == 0.0
+    expected = (heatmap * cornerness(grey))[0, 10, 9:12]
+    torch.testing.assert_close(weighed[0, 10, 9:12], expected / expected.max())
+
+
+def test_what_does_not_count_has_no_influence(pair):
+    """A mask hides the right half; what stands there, black or bright, changes nothing a few pixels beside it."""
+    heatmap, grey = pair
+    among = torch.zeros(2, 40, 56, dtype=torch.bool)
+    among[:, :, :20] = True
+    shown = weigh(heatmap, grey, among)
+    torch.testing.assert_close(shown[among].view(2, -1).sum(1), GAIN * heatmap[among].view(2, -1).sum(1))
+    hidden = grey.clone()
+    hidden[:, :, 23:] *= 20
+    torch.testing.assert_close(weigh(heatmap, hidden, among)[among], shown[among])
+    assert not torch.allclose(weigh(heatmap, hidden)[among], shown[among], rtol=0.1)
+
+
+def test_numbers_of_half_the_precision_are_weighed_in_whole(pair):
+    heatmap, grey = pair
+    weighed = weigh(heatmap.half(), grey)
+    assert weighed.dtype == torch.float32
+    torch.testing.assert_close(weighed, weigh(heatmap.half().float(), grey))
 
 
 def test_bands_are_the_whole(pair, monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from magicpoint import DecodeSettings, Extractor
+from magicpoint import DecodeSettings, Extractor, match_features
 from magicpoint.decoding.cornerness import weigh
 from magicpoint.decoding.decode import decode
 from magicpoint.inference import extractor
@@ -44,6 +44,23 @@ def test_nothing_is_found_where_a_mask_wants_nothing(photograph):
     found = opened(cornerness=True).extract(photograph, mask)
     assert len(found) > 20
     assert found.keypoints[:, 0].max() < 100
+
+
+def test_what_a_mask_hides_changes_nothing(photograph):
+    mask = np.ones(photograph.shape, bool)
+    mask[:, 120:] = False
+    hidden = photograph.copy()
+    hidden[:, 190:] = np.random.default_rng(0).integers(0, 256, hidden[:, 190:].shape)
+    extract = opened(cornerness=True).extract
+    one, other = (extract(image, mask) for image in (photograph, hidden))
+    assert len(one) > 20
+    torch.testing.assert_close(other.keypoint_scores, one.keypoint_scores, rtol=1e-4, atol=1e-6)
+
+
+def test_features_with_and_without_are_not_compared_in_silence(photograph, caplog):
+    plain, weighed = (opened(cornerness=cornerness).extract(photograph) for cornerness in (False, True))
+    match_features(plain, weighed)
+    assert "chosen by different settings are compared: cornerness unset and 5x5" in caplog.text
 
 
 def test_a_large_image_is_weighed_as_a_whole(photograph, monkeypatch):

@@ -1,5 +1,7 @@
 """A network that learns another one's detector: what it is taught, and that it learns it."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from magicpoint.model.network import PointNetwork
 from magicpoint.model.settings import ModelSettings
 from magicpoint.model.weights import load_weights, resolve, save_weights
 from magicpoint.training.settings import TrainSettings
+from magicpoint.training.state import load_state, save_state
 from magicpoint.training.tasks.distil import DistilTask
 from magicpoint.training.tasks.settings import DistilSettings
 from synthetic_shapes import render_sample
@@ -67,7 +70,8 @@ def test_what_is_taught_is_weighed_where_it_is_asked_for(images):
         task = task_of(images, cornerness=cornerness)
         batch = task.to_device(task.batches(0, 1)[0], torch.device("cpu"))
         targets.append(task._taught(batch)[1])
-    weighed = weigh(logits_to_heatmap(targets[0].clamp_min(1e-30).log()), batch.own_light[:, 0])
+    shown = torch.cat((batch.view0.valid_mask, batch.view1.valid_mask))[:, 0]
+    weighed = weigh(logits_to_heatmap(targets[0].clamp_min(1e-30).log()), batch.own_light[:, 0], shown)
     cells = torch.nn.functional.pixel_unshuffle(weighed[:, None], 8)
     expected = cells / cells.sum(1, keepdim=True).clamp_min(1.0)
     torch.testing.assert_close(targets[1][:, :64], expected, atol=1e-6, rtol=1e-4)
@@ -117,6 +121,22 @@ def test_a_run_learns_and_another_teacher_is_another_run(images, tmp_path, capsy
     assert main([*run, *small, *short, "--steps", "4", "--resume"]) == 1
     assert "other settings" in capsys.readouterr().err
     assert task_of(images).digest != task_of(images, teacher=str(tmp_path / "other.safetensors")).digest
+
+
+def test_a_run_of_an_earlier_version_is_gone_on_with_as_it_was(images, tmp_path, capsys):
+    """Its state says nothing of cornerness: there was none."""
+    run = ["train", str(tmp_path / "run"), "--task", "distil", "--images", str(images), "--teacher", "superpoint-tiny"]
+    run += ["--model.width", "0.125", "--model.descriptor_dim", "16", "--views.size_hw", "48x64", "--workers", "0"]
+    run += ["--batch_size", "2", "--validate_every", "2", "--quiet", "--device", "cpu", "--steps"]
+    assert main([*run, "2"]) == 0
+    state = load_state(tmp_path / "run" / "last.state")
+    settings = json.loads(state["settings"])
+    assert settings.pop("cornerness") is False
+    save_state(tmp_path / "run" / "last.state", {**state, "settings": json.dumps(settings)})
+    assert main([*run, "4", "--resume", "--cornerness", "true"]) == 1
+    assert "cornerness False, now True" in capsys.readouterr().err
+    assert main([*run, "4", "--resume"]) == 0
+    assert load_state(tmp_path / "run" / "last.state")["step"] == 4
 
 
 def test_what_cannot_be_learnt_is_named(images):
