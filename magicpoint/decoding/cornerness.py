@@ -27,7 +27,7 @@ WINDOW = "5x5"
 _HALO = 3
 """Pixels at each side of one that it depends on: one for the derivatives and two for the window, three to smooth."""
 
-_BAND_PIXELS = 2**20
+_BAND_PIXELS = 2**19
 """So many pixels are weighed at a time: beside its heatmap a large image needs little more than another one."""
 
 
