@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from jsonargparse import Namespace
 
 from ..core.errors import InputError
-from ..core.origins import HEATMAP_SWITCHES
 from ..core.shards import Shard, process_rank
+from ..core.switches import HEATMAP_SWITCHES
 from .parser import Parser, SettingsFile, presets
 
 if TYPE_CHECKING:

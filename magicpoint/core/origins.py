@@ -10,10 +10,8 @@ from typing import Any
 
 from .errors import InputError
 from .settings import differences
+from .switches import HEATMAP_SWITCHES
 from .types import Features
-
-HEATMAP_SWITCHES = ("averaged", "cornerness")
-"""What `inference.Extractor` can do with a heatmap before it is decoded, by its names there and in a provenance."""
 
 _LOG = logging.getLogger(__name__)
 

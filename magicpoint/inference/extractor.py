@@ -18,9 +18,9 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.grid import CELL_SIZE
 from ..core.machine import find_device, versions
-from ..core.origins import HEATMAP_SWITCHES
 from ..core.settings import check_whole
 from ..core.side_by_side import workers_on
+from ..core.switches import HEATMAP_SWITCHES
 from ..core.types import Features
 from ..decoding.cornerness import WINDOW, weigh
 from ..decoding.decode import decode

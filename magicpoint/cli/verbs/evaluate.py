@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jsonargparse import Namespace
 
-from ...core.origins import HEATMAP_SWITCHES
+from ...core.switches import HEATMAP_SWITCHES
 from ..options import (
     UnusableArgument,
     add_engine,

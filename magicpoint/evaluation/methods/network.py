@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...core.origins import HEATMAP_SWITCHES
+from ...core.switches import HEATMAP_SWITCHES
 from ...inference.extractor import Extractor
 from ...measures.detection import LOWEST_SCORE
 from .base import Detect, Found, Image, MethodSettings, Selection
