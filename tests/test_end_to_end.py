@@ -73,4 +73,5 @@ def test_from_nothing_to_matches(tmp_path, capsys):
     assert cv2.imread(str(picture)).shape == (120 + LEGEND_HEIGHT, 160 + 8 + 160, 3)
     H_0to1 = np.array([float(word) for word in re.findall(r"-?\d+\.\d*(?:e[-+]\d+)?", printed.split("px:")[1])][:9])
     H_0to1 = (H_0to1 / H_0to1[8]).reshape(3, 3)
-    np.testing.assert_allclose(H_0to1 @ [80, 60, 1], [80 - SHIFT[0], 60 - SHIFT[1], 1], atol=0.5)
+    # A network of ten steps, which the order in which a processor adds makes another: 0.53 px without AVX-512.
+    np.testing.assert_allclose(H_0to1 @ [80, 60, 1], [80 - SHIFT[0], 60 - SHIFT[1], 1], atol=1.0)

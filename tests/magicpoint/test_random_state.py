@@ -9,6 +9,7 @@ import torch
 
 from magicpoint.adaptation.labeller import Labeller
 from magicpoint.adaptation.settings import AdaptationSettings
+from magicpoint.core.errors import MachineError
 from magicpoint.evaluation.methods.base import Selection
 from magicpoint.evaluation.methods.network import NetworkOnShapes
 from magicpoint.evaluation.methods.opencv import ON_PAIRS, ON_SHAPES
@@ -83,7 +84,10 @@ def test_the_global_random_states_stay(call, narrow, extractor, tmp_path, monkey
     at = At()
     at.narrow, at.extractor = narrow, extractor
     before = torch.get_rng_state(), numpy_state(), random.getstate()
-    call(at)
+    try:
+        call(at)
+    except MachineError as error:  # a processor without what int8 needs
+        pytest.skip(str(error))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert numpy_state() == before[1]
     assert random.getstate() == before[2]

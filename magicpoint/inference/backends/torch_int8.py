@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ...core.errors import MachineError
 from ...core.memory import reuse_freed_blocks
 from ...model.network import Output, PointNetwork
-from ...model.quantize import LARGEST, layers, prepare, quantized_weight
+from ...model.quantize import LARGEST, foldable, layers, prepare, quantized_weight
 from ..strips import Convolution, Stage, run_in_strips
 from .base import Engine, Maps, as_json, to_maps
 
@@ -49,6 +49,7 @@ class QuantizedNetwork:
     """
 
     def __init__(self, model: PointNetwork, calibration: Sequence[Tensor] | None = None) -> None:
+        foldable(model)  # what no processor can run is said first
         _check_processor()
         self._prepare(*prepare(model, calibration))
 

@@ -70,6 +70,8 @@ def test_the_first_images_of_the_test_set():
 @pytest.mark.pinned
 @pytest.mark.slow
 def test_the_whole_test_set():
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        pytest.skip("pinned on processors with AVX-512; without it some of the 21,000 images have other bytes")
     assert render_digests() == PINNED_DIGESTS
 
 
