@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicpoint import DecodeSettings, Extractor, LearnedMatcher
+from magicpoint.core.switches import HEATMAP_SWITCHES
 from magicpoint.data.scenes3d.camera import Camera, intrinsics, look_at
 from magicpoint.data.scenes3d.interior import InteriorSettings, draw_interior, overlap
 from magicpoint.data.scenes3d.render import TexturedPlane, render
@@ -161,7 +162,7 @@ def main() -> None:
     cameras = cameras_of()
     settings, reading = DecodeSettings(max_keypoints=KEYPOINTS), ImageReading(orientation="stored")
     rows = {}
-    asked = [switch for switch in ("averaged", "cornerness") if getattr(options, switch)]
+    asked = [switch for switch in HEATMAP_SWITCHES if getattr(options, switch)]
     for count in range(len(asked) + 1):
         for switches, name in itertools.product(itertools.combinations(asked, count), options.weights):
             extractor = Extractor.load(name, settings, reading=reading, **dict.fromkeys(switches, True))

@@ -25,6 +25,7 @@ from figures import Figure, save, taken_in_turns
 
 from magicpoint import DecodeSettings, Extractor, QuadDetector
 from magicpoint.core.errors import MagicpointError
+from magicpoint.core.switches import HEATMAP_SWITCHES
 from magicpoint.inference.backends import open_network
 from magicpoint.model.fold import fold_batch_norm
 from magicpoint.model.weights import load_weights, shipped_weights
@@ -55,7 +56,7 @@ def calls_on_cpu(image: np.ndarray) -> dict[str, Callable[[], Any]]:
                 print(f"{name} in {precision}: {error}", file=sys.stderr)
                 continue
             calls[f"{name}, {precision}"] = lambda extractor=extractor: extractor.extract(image)
-            for switch in ("averaged", "cornerness"):
+            for switch in HEATMAP_SWITCHES:
                 other = Extractor.load(name, settings, "cpu", precision=precision, **{switch: True})
                 calls[f"{name}, {precision}, {switch}"] = lambda extractor=other: extractor.extract(image)
     detector = QuadDetector.from_pretrained("quads", device="cpu")

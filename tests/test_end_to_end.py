@@ -6,6 +6,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from magicpoint.cli import main
 from magicpoint.io.labels import read_labels
@@ -74,4 +75,5 @@ def test_from_nothing_to_matches(tmp_path, capsys):
     H_0to1 = np.array([float(word) for word in re.findall(r"-?\d+\.\d*(?:e[-+]\d+)?", printed.split("px:")[1])][:9])
     H_0to1 = (H_0to1 / H_0to1[8]).reshape(3, 3)
     # A network of ten steps, which the order in which a processor adds makes another: 0.53 px without AVX-512.
-    np.testing.assert_allclose(H_0to1 @ [80, 60, 1], [80 - SHIFT[0], 60 - SHIFT[1], 1], atol=1.0)
+    limit = 0.5 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 1.0
+    np.testing.assert_allclose(H_0to1 @ [80, 60, 1], [80 - SHIFT[0], 60 - SHIFT[1], 1], atol=limit)
