@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import functools
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +10,9 @@ import cv2
 import pytest
 import torch
 from hypothesis import settings
+
+from magicpoint.inference.backends.torch_int8 import QuantizedNetwork
+from magicpoint.model.network import MagicPoint
 
 # The first example pays for imports and caches; machines that run tests are shared.
 settings.register_profile("magicpoint", deadline=None)
@@ -46,6 +50,17 @@ def _cache_of_its_own(tmp_path_factory):
         yield
 
 
+@functools.cache
+def integer_convolutions():
+    try:
+        QuantizedNetwork(MagicPoint(0.125), [torch.zeros(1, 1, 8, 8)])
+    except RuntimeError:
+        return False
+    return True
+
+
 def pytest_runtest_setup(item):
+    if item.get_closest_marker("int8") and not integer_convolutions():
+        pytest.skip("needs a processor with VNNI: without it sums of 8-bit products overflow")
     if item.get_closest_marker("pinned") and (reason := pins_are_for_elsewhere()):
         pytest.skip(reason)

@@ -10,13 +10,11 @@ import pytest
 import torch
 
 import magicpoint
-from magicpoint.core.errors import MachineError
 from magicpoint.decoding.decode import decode
 from magicpoint.decoding.settings import DecodeSettings
 from magicpoint.export.formats import export_model
 from magicpoint.export.keypoints import add_decoding
 from magicpoint.export.onnx import build, onnx_model
-from magicpoint.inference.backends.torch_int8 import QuantizedNetwork
 from magicpoint.inference.extractor import Extractor
 from magicpoint.model.network import SuperPoint
 from magicpoint.model.quantize import layers, prepare, quantized_weight
@@ -256,19 +254,7 @@ def in_bytes(model, image, whole_bias):
     return shares.numpy(), torch.nn.functional.normalize(outputs[1], dim=1).numpy()
 
 
-def integer_convolutions():
-    try:
-        QuantizedNetwork(SuperPoint(0.125), [torch.zeros(1, 1, 8, 8)])
-    except MachineError:
-        return False
-    return True
-
-
-# Without VNNI ONNX Runtime's sums overflow as torch's do.
-needs_int8 = pytest.mark.skipif(not integer_convolutions(), reason="needs a processor with VNNI")
-
-
-@needs_int8
+@pytest.mark.int8
 def test_int8_has_the_numbers_of_the_quantised_network(tmp_path):
     model = Extractor.load("superpoint-tiny", device="cpu").model
     path = export_model(model, tmp_path / "a.onnx", precision="int8")
@@ -292,7 +278,7 @@ def test_int8_has_the_numbers_of_the_quantised_network(tmp_path):
     assert path.stat().st_size < 0.4 * len(onnx_model(model, "dense", SETTINGS))
 
 
-@needs_int8
+@pytest.mark.int8
 def test_keypoints_of_int8_are_decoded_in_the_graph():
     model = Extractor.load("superpoint-tiny", device="cpu").model
     image = as_batch(picture(61, 83))

@@ -32,17 +32,6 @@ PHOTOGRAPH = Path(__file__).parents[3] / "notebooks" / "images" / "cameraman.png
 SETTINGS = DecodeSettings(max_keypoints=1000)
 
 
-def integer_convolutions():
-    try:
-        QuantizedNetwork(MagicPoint(0.125), [torch.zeros(1, 1, 8, 8)])
-    except RuntimeError:
-        return False
-    return True
-
-
-needs_int8 = pytest.mark.skipif(not integer_convolutions(), reason="needs exact 8-bit convolutions")
-
-
 @pytest.fixture(scope="module")
 def network():
     """The shipped detector, with a descriptor head of arbitrary weights."""
@@ -91,7 +80,7 @@ def test_float32_finds_the_same_keypoints(network, images, reference, backend):
 
 
 @pytest.mark.parametrize(
-    ("precision", "share"), [("bfloat16", 0.97), ("float16", 0.97), pytest.param("int8", 0.95, marks=needs_int8)]
+    ("precision", "share"), [("bfloat16", 0.97), ("float16", 0.97), pytest.param("int8", 0.95, marks=pytest.mark.int8)]
 )
 def test_smaller_numbers_find_nearly_the_same_keypoints(network, images, reference, precision, share):
     found = Extractor(network, SETTINGS, "cpu", precision=precision).extract_batch(images)
@@ -101,7 +90,7 @@ def test_smaller_numbers_find_nearly_the_same_keypoints(network, images, referen
     assert compare_features(found, reference).found >= share
 
 
-@needs_int8
+@pytest.mark.int8
 def test_a_layer_of_whole_numbers_is_computed_exactly():
     # The image in units of 1 / 255 and weights of -127 to 127 units need no rounding: the sums are those of floats.
     model = MagicPoint(0.125, batch_norm="none").eval()
@@ -118,7 +107,7 @@ def test_a_layer_of_whole_numbers_is_computed_exactly():
 
 
 @pytest.mark.slow
-@needs_int8
+@pytest.mark.int8
 def test_int8_depends_on_the_calibration_and_on_nothing_else(images):
     network = MagicPoint(0.125).eval()
     image = as_input(images[0], 8)
@@ -132,7 +121,7 @@ def test_int8_depends_on_the_calibration_and_on_nothing_else(images):
     assert QuantizedNetwork(network, [image]).digest in by_extractor.provenance["network"]
 
 
-@needs_int8
+@pytest.mark.int8
 def test_a_layer_that_never_fires_is_quantized_to_zeros():
     network = MagicPoint(0.125, batch_norm="none").eval()
     with torch.no_grad():
@@ -256,7 +245,7 @@ def test_nothing_agrees_with_nothing():
         compare_features([features([])], [])
 
 
-@pytest.mark.parametrize("engine", ["float32", "bfloat16", "onnxruntime", pytest.param("int8", marks=needs_int8)])
+@pytest.mark.parametrize("engine", ["float32", "bfloat16", "onnxruntime", pytest.param("int8", marks=pytest.mark.int8)])
 def test_another_process_can_be_given_an_extractor(network, images, engine):
     if engine == "onnxruntime":
         pytest.importorskip("onnxruntime")

@@ -5,14 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from magicpoint.decoding.settings import DecodeSettings
-from magicpoint.inference.backends.torch_int8 import QuantizedNetwork
 from magicpoint.inference.extractor import Extractor
 from magicpoint.io.images import read_image
 from magicpoint.measures.agreement import compare_features
-from magicpoint.model.network import MagicPoint
 from synthetic_shapes import ShapeSettings, render_sample
 
 pytestmark = pytest.mark.slow
@@ -22,17 +19,9 @@ NETWORKS = ["superpoint", "superpoint-small", "superpoint-tiny"]
 SETTINGS = DecodeSettings(max_keypoints=1000)
 
 
-def integer_convolutions():
-    try:
-        QuantizedNetwork(MagicPoint(0.125), [torch.zeros(1, 1, 8, 8)])
-    except RuntimeError:
-        return False
-    return True
-
-
 PRECISIONS = [
     "bfloat16",
-    pytest.param("int8", marks=pytest.mark.skipif(not integer_convolutions(), reason="needs a processor with VNNI")),
+    pytest.param("int8", marks=pytest.mark.int8),
 ]
 
 
